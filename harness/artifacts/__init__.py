@@ -1,0 +1,1 @@
+"""What is made once and kept: exported graphs, in a cache keyed on their content."""

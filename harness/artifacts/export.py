@@ -1,0 +1,177 @@
+"""Export the components of a pipeline to ONNX, each in a process of its own, into the cache."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.artifacts.contract import check_contract
+from harness.artifacts.sources import is_current, source_hashes
+from harness.errors import OptionError
+from harness.pipeline.fingerprint import hash_file, hash_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from harness.artifacts.cache import Cache, Entry
+    from harness.artifacts.worker import WorkerPool
+    from harness.pipeline.pipeline import Pipeline
+
+KIND: Final = "onnx"
+DEFAULT_OPSET: Final = 20
+OPSETS: Final = (17, 18, 19, 20)
+# Raised whenever the exporter's own code changes what it writes.
+EXPORTER_VERSION: Final = 1
+_KEY_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An ONNX graph that has been checked against its component's declaration.
+
+    ``worst_relative_l2`` is its largest difference from PyTorch at the profile's min, opt and max;
+    None for a graph that the user gave as ONNX.
+    """
+
+    component: str
+    path: Path
+    content_hash: str
+    size_bytes: int
+    parameters: int | None
+    worst_relative_l2: float | None
+    was_cached: bool
+    export_s: float
+
+
+def export_key(pipeline: Pipeline, name: str, opset: int) -> str:
+    """The cache key of a component: its declaration, the folder's code, weights and versions."""
+    component = pipeline.components[name]
+    declaration = pipeline.declaration
+    return hash_json(
+        {
+            "exporter": EXPORTER_VERSION,
+            "opset": opset,
+            "component": component.model_dump(
+                mode="json", by_alias=True, exclude={"description", "min_snr_db"}
+            ),
+            "dimensions": declaration.model_dump(mode="json")["dimensions"],
+            "generator": declaration.generators.synthetic,
+            "files": source_hashes(pipeline, name),
+            "versions": {package: _version(package) for package in _KEY_PACKAGES},
+            "python": platform.python_version_tuple()[:2],
+        }
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def find_export(pipeline: Pipeline, name: str, cache: Cache, opset: int) -> Entry | None:
+    """The component's entry in the cache, if it is there, sound and up to date."""
+    entry = cache.find(KIND, export_key(pipeline, name, opset))
+    return entry if entry is not None and is_current(entry) else None
+
+
+def export_pipeline(
+    pipeline: Pipeline,
+    cache: Cache,
+    pool: WorkerPool,
+    *,
+    opset: int = DEFAULT_OPSET,
+    workers: int | None = None,
+    on_done: Callable[[OnnxModel], None] = lambda _: None,
+) -> dict[str, OnnxModel]:
+    """Export every component that the cache does not hold; gives all of them, in order.
+
+    The exports run in processes of ``pool``, ``workers`` at a time (one a core by default), and
+    the pool is closed if one fails. ``on_done`` is called for each component as it is ready, from
+    the thread that saw to it.
+
+    Raises:
+        OptionError: an opset that no backend of the harness takes.
+        ModelError, ContractError, VerificationError: a component is wrong; the others' exports
+            stay in the cache.
+        StorageError: the cache cannot be written.
+    """
+    if opset not in OPSETS:
+        what = f"opset {opset} is not supported"
+        raise OptionError(what, where="--opset", fix=f"choose one of {', '.join(map(str, OPSETS))}")
+    cores = len(os.sched_getaffinity(0))
+    workers = max(1, min(workers or cores, len(pipeline.components)))
+    threads = max(1, cores // workers)
+
+    def export(name: str) -> OnnxModel:
+        model = _export_component(pipeline, name, cache, opset, pool, threads)
+        on_done(model)
+        return model
+
+    with ThreadPoolExecutor(workers) as executor:
+        futures = {executor.submit(export, name): name for name in pipeline.components}
+        try:
+            models = {futures[future]: future.result() for future in as_completed(futures)}
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            pool.close()
+            raise
+    return {name: models[name] for name in pipeline.components}
+
+
+def _export_component(
+    pipeline: Pipeline, name: str, cache: Cache, opset: int, pool: WorkerPool, threads: int
+) -> OnnxModel:
+    component = pipeline.components[name]
+    if component.onnx is not None:
+        return _given_model(pipeline, name, pipeline.root / component.onnx)
+    request = {
+        "pipeline": str(pipeline.root),
+        "component": name,
+        "opset": opset,
+        "threads": threads,
+    }
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        return pool.run(
+            "harness.artifacts.export_worker:export_component",
+            {**request, "folder": str(folder)},
+            threads=threads,
+        )
+
+    key = export_key(pipeline, name, opset)
+    entry, was_cached = cache.get_or_build(
+        KIND, key, f"{pipeline.name}/{name}", build, is_current=is_current
+    )
+    path = entry.file(f"{name}.onnx")
+    return OnnxModel(
+        component=name,
+        path=path,
+        content_hash=entry.info["content_hash"],
+        size_bytes=entry.size_bytes,
+        parameters=entry.info["parameters"],
+        worst_relative_l2=entry.info["worst_relative_l2"],
+        was_cached=was_cached,
+        export_s=0.0 if was_cached else entry.build_s,
+    )
+
+
+def _given_model(pipeline: Pipeline, name: str, path: Path) -> OnnxModel:
+    check_contract(pipeline, name, path)
+    return OnnxModel(
+        component=name,
+        path=path,
+        content_hash=hash_file(path),
+        size_bytes=path.stat().st_size,
+        parameters=None,
+        worst_relative_l2=None,
+        was_cached=True,
+        export_s=0.0,
+    )

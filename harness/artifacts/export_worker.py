@@ -1,0 +1,160 @@
+"""Export and verify one component; called in a worker process by ``harness.artifacts.export``.
+
+One process a component: an exporter that traced one model before can freeze an axis of the next.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.artifacts.contract import check_contract
+from harness.artifacts.sources import OUTSIDE_SOURCES, outside_sources
+from harness.errors import ModelError, VerificationError, missing_dependency, storage_errors
+from harness.pipeline import expressions
+from harness.pipeline.declaration import Dimension
+from harness.pipeline.fingerprint import hash_file
+from harness.pipeline.loader import load_pipeline
+from harness.pipeline.modules import as_tuple, build_module, check_module, import_torch
+from harness.pipeline.pipeline import PROFILE_POINTS
+from harness.stats.accuracy import relative_l2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from harness.pipeline.pipeline import Pipeline
+
+MAX_RELATIVE_L2: Final = 1e-4
+_MESSAGE_LENGTH: Final = 400
+
+
+def export_component(request: dict[str, Any]) -> Mapping[str, Any]:
+    """Export one component into ``request["folder"]``; gives what the cache keeps of it."""
+    torch = import_torch("the export")
+    _require_onnxscript()
+    torch.set_num_threads(request["threads"])
+    pipeline = load_pipeline(Path(request["pipeline"]))
+    name: str = request["component"]
+    path = Path(request["folder"]) / f"{name}.onnx"
+    module = build_module(pipeline, name)
+    for point in PROFILE_POINTS[:2]:
+        check_module(pipeline, name, module, pipeline.profile(point))
+    _export(pipeline, name, module, path, request["opset"])
+    check_contract(pipeline, name, path)
+    return {
+        "content_hash": hash_file(path),
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "worst_relative_l2": _verify(pipeline, name, module, path, request["threads"]),
+        OUTSIDE_SOURCES: outside_sources(pipeline),
+        "opset": request["opset"],
+    }
+
+
+def _require_onnxscript() -> None:
+    try:
+        import onnxscript  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        raise missing_dependency("onnxscript", "export", "the export") from error
+
+
+def _export(pipeline: Pipeline, name: str, module: torch.nn.Module, path: Path, opset: int) -> None:
+    torch = import_torch("the export")
+    component = pipeline.components[name]
+    arguments = check_module(pipeline, name, module, _tracing_sizes(pipeline))
+    try:
+        program = torch.onnx.export(
+            module,
+            arguments,
+            dynamo=True,
+            opset_version=opset,
+            input_names=list(component.inputs),
+            output_names=list(component.outputs),
+            dynamic_shapes=_dynamic_shapes(pipeline, name),
+            verbose=False,
+        )
+    except Exception as error:
+        what = f"torch.onnx.export failed: {_root_cause(error)}"
+        where = f"{pipeline.manifest}: components.{name}"
+        fix = "make forward() exportable with every declared dimension dynamic"
+        raise ModelError(what, where=where, fix=fix) from error
+    with storage_errors(path):
+        program.save(path)
+
+
+def _root_cause(error: BaseException) -> str:
+    """The exporter wraps what went wrong in several layers of advice; this is the innermost."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error)[:_MESSAGE_LENGTH]}"
+
+
+def _tracing_sizes(pipeline: Pipeline) -> dict[str, int]:
+    """The opt sizes, but no dynamic dimension at 1: torch.export takes 0 and 1 for constants."""
+    base = {
+        name: min(max(dimension.opt, 2), dimension.max)
+        for name, dimension in pipeline.declaration.dimensions.items()
+        if isinstance(dimension, Dimension)
+    }
+    derived = {
+        name: int(expressions.evaluate(expression, base))
+        for name, expression in pipeline.declaration.dimensions.items()
+        if isinstance(expression, str)
+    }
+    return base | derived
+
+
+def _dynamic_shapes(pipeline: Pipeline, name: str) -> tuple[dict[int, Any], ...]:
+    from torch.export import Dim  # noqa: PLC0415
+
+    declared = pipeline.declaration.dimensions
+    symbols: dict[str, Any] = {}
+    for symbol, dimension in declared.items():
+        if isinstance(dimension, Dimension) and dimension.min < dimension.max:
+            symbols[symbol] = Dim(symbol, min=dimension.min, max=dimension.max)
+    for symbol, expression in declared.items():
+        if isinstance(expression, str) and expressions.symbols_of(expression) <= set(symbols):
+            symbols[symbol] = expressions.evaluate(expression, symbols)
+    return tuple(
+        {
+            axis: symbols[size]
+            for axis, size in enumerate(tensor.shape)
+            if isinstance(size, str) and size in symbols
+        }
+        for tensor in pipeline.components[name].inputs.values()
+    )
+
+
+def _verify(
+    pipeline: Pipeline, name: str, module: torch.nn.Module, path: Path, threads: int
+) -> float:
+    """The largest relative L2 difference of ONNX Runtime from PyTorch over the profile."""
+    import onnxruntime  # noqa: PLC0415
+
+    torch = import_torch("the export")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    component = pipeline.components[name]
+    worst = 0.0
+    for point in PROFILE_POINTS:
+        sizes = pipeline.profile(point)
+        arguments = check_module(pipeline, name, module, sizes)
+        with torch.inference_mode():
+            expected = as_tuple(module(*arguments))
+        feeds = {i: value.numpy() for i, value in zip(component.inputs, arguments, strict=True)}
+        actual = session.run(list(component.outputs), feeds)
+        for output, reference, value in zip(component.outputs, expected, actual, strict=True):
+            error = relative_l2(reference.numpy(), value)
+            if not error <= MAX_RELATIVE_L2:
+                what = (
+                    f"ONNX differs from PyTorch by {error:.2e} (relative L2) at the profile's "
+                    f"{point}; at most {MAX_RELATIVE_L2:.0e} is allowed"
+                )
+                where = f"{pipeline.name}: {name}.{output}"
+                fix = "look for data-dependent control flow or random numbers in forward()"
+                raise VerificationError(what, where=where, fix=fix)
+            worst = max(worst, error)
+    return worst

@@ -1,0 +1,116 @@
+"""PyTorch eager on the CPU: the reference of every accuracy, and a peer in the timings."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import ModelError
+from harness.pipeline.feeds import constant_inputs
+from harness.pipeline.modules import as_tuple, build_module, import_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from harness.backends.protocol import Arrays
+    from harness.pipeline.pipeline import Pipeline
+
+
+class TorchBackend:
+    """Runs the pipeline's own modules in fp32 on ``threads`` threads."""
+
+    name = "torch"
+    precision = "fp32"
+    needs_export = False
+
+    def __init__(self, *, threads: int) -> None:
+        self.threads = threads
+
+    def open(
+        self,
+        pipeline: Pipeline,
+        models: Mapping[str, Path],  # noqa: ARG002  # it runs modules, not graphs
+    ) -> TorchSession:
+        """Build every component's module.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+            ModelError: a component cannot be made, or is given as ONNX only.
+        """
+        return TorchSession(pipeline, threads=self.threads)
+
+
+class TorchSession:
+    """The modules of a pipeline and the tensors that pass between them."""
+
+    def __init__(self, pipeline: Pipeline, *, threads: int) -> None:
+        self._torch = import_torch("the torch backend")
+        self._torch.set_num_threads(threads)
+        self._pipeline = pipeline
+        self._modules: dict[str, Any] = {}
+        self._load_s: dict[str, float] = {}
+        self._tensors: dict[str, Any] = {}
+        for name in pipeline.components:
+            started = time.perf_counter()
+            self._modules[name] = build_module(pipeline, name)
+            self._load_s[name] = time.perf_counter() - started
+
+    @property
+    def load_s(self) -> Mapping[str, float]:
+        """Seconds that making each component took."""
+        return self._load_s
+
+    def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Take the free inputs and constants; PyTorch allocates the other tensors as it runs."""
+        self._tensors = {name: self._tensor(array) for name, array in inputs.items()}
+        for name, component in self._pipeline.components.items():
+            for input_name, array in constant_inputs(component, sizes).items():
+                self._tensors[f"{name}.{input_name}"] = self._tensor(array)
+
+    def _tensor(self, array: NDArray[Any]) -> Any:  # noqa: ANN401
+        return self._torch.from_numpy(array.copy())
+
+    def launch(self, component: str) -> None:
+        """Run one component on the tensors that feed it."""
+        declared = self._pipeline.components[component]
+        arguments = [
+            self._tensors[tensor.source or f"{component}.{name}"]
+            for name, tensor in declared.inputs.items()
+        ]
+        for output, value in zip(declared.outputs, self._run(component, arguments), strict=True):
+            self._tensors[f"{component}.{output}"] = value
+
+    def _run(self, component: str, arguments: list[Any]) -> tuple[Any, ...]:
+        try:
+            with self._torch.inference_mode():
+                return as_tuple(self._modules[component](*arguments))
+        except Exception as error:
+            what = f"forward() raised {type(error).__name__}: {error}"
+            fix = "check the declared shapes against the module"
+            raise ModelError(what, where=component, fix=fix) from error
+
+    def launch_pipeline(self) -> None:
+        """Run every component once, in order."""
+        for component in self._pipeline.order:
+            self.launch(component)
+
+    def read(self, component: str, output: str) -> NDArray[Any]:
+        """A copy of what an output holds now."""
+        array = self._tensors[f"{component}.{output}"].numpy()
+        return np.array(array)
+
+    def infer(self, component: str, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Run one component on the given arrays."""
+        declared = self._pipeline.components[component]
+        results = self._run(component, [self._tensor(inputs[name]) for name in declared.inputs])
+        return {name: value.numpy() for name, value in zip(declared.outputs, results, strict=True)}
+
+    def close(self) -> None:
+        """Free the modules and their tensors."""
+        self._modules.clear()
+        self._tensors.clear()

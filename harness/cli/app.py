@@ -1,0 +1,150 @@
+"""The commands and their options. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.version import __version__
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+cache_option = click.option(
+    "--cache",
+    type=_FOLDER,
+    help="Folder of exported graphs.  [default: $TRT_HARNESS_CACHE or the user's cache folder]",
+)
+opset_option = click.option(
+    "--opset", type=int, default=20, show_default=True, help="ONNX opset to export, 17 to 20."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="trt-harness")
+def app() -> None:
+    """Benchmark inference pipelines: export, build, time, check, and keep a record of each run.
+
+    PIPELINE is the name of one that is shipped (voice_conversion, tiny) or a folder that holds a
+    pipeline.toml.
+
+    Exit codes: 0 pass, 1 missed, 2 bad input, 3 inconclusive, 130 interrupted.
+    """
+
+
+@app.command()
+@click.argument("pipeline")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    help="onnxruntime (default) or torch; repeat to measure several in turn.",
+)
+@click.option(
+    "--duration",
+    "durations_s",
+    type=float,
+    multiple=True,
+    help="Seconds of input; repeat for several.  [default: the pipeline's]",
+)
+@click.option(
+    "--batch",
+    "batches",
+    type=int,
+    multiple=True,
+    help="Batch size; repeat for several.  [default: the pipeline's]",
+)
+@click.option(
+    "--samples",
+    type=int,
+    default=400,
+    show_default=True,
+    help="Samples of each series after which to stop.",
+)
+@click.option(
+    "--max-time",
+    "max_time_s",
+    type=float,
+    default=30.0,
+    show_default=True,
+    help="Seconds of measuring, for each duration and batch, after which to stop.",
+)
+@click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."
+)
+@click.option("--audio", type=_FILE, help="A recording to feed instead of synthetic inputs.")
+@click.option(
+    "--converted",
+    type=_FILE,
+    help="Where the recording's conversion goes.  [default: OUT/NAME-converted.wav]",
+)
+@click.option(
+    "--out", type=_FOLDER, default=Path("reports"), show_default=True, help="Folder of records."
+)
+@click.option("--json", "json_file", type=_FILE, help="Write the figures as JSON as well.")
+@click.option(
+    "--enforce", is_flag=True, help="Exit 1 if a budget or floor is missed, 3 if that is open."
+)
+@click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
+@cache_option
+@opset_option
+def run(**options: object) -> int:
+    """Measure a pipeline: each component and the whole, against its latency budget."""
+    from harness.cli.run import run_command  # noqa: PLC0415
+
+    return run_command(**options)  # type: ignore[arg-type]
+
+
+@app.command()
+@click.argument("pipeline")
+@click.option("--out", type=_FOLDER, help="Copy the exported graphs into this folder.")
+@cache_option
+@opset_option
+def build(**options: object) -> int:
+    """Export a pipeline's components to ONNX and check them, without measuring."""
+    from harness.cli.build import build_command  # noqa: PLC0415
+
+    return build_command(**options)  # type: ignore[arg-type]
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of pipeline.toml."""
+    import json  # noqa: PLC0415
+
+    from harness.pipeline.declaration import json_schema  # noqa: PLC0415
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+@app.group()
+def cache() -> None:
+    """Look into the cache of exported graphs, or clear it."""
+
+
+@cache.command("list")
+@cache_option
+def cache_list(**options: object) -> int:
+    """List what is in the cache."""
+    from harness.cli.cache import list_command  # noqa: PLC0415
+
+    return list_command(**options)  # type: ignore[arg-type]
+
+
+@cache.command("prune")
+@click.option(
+    "--older-than",
+    "older_than_days",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Only what is older than this many days.  [default: everything]",
+)
+@cache_option
+def cache_prune(**options: object) -> int:
+    """Remove what is in the cache."""
+    from harness.cli.cache import prune_command  # noqa: PLC0415
+
+    return prune_command(**options)  # type: ignore[arg-type]

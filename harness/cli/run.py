@@ -1,0 +1,166 @@
+"""``harness run``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from harness.api import DEFAULT_BACKEND, choose_cases, make_backend
+from harness.artifacts.cache import Cache, default_cache_root
+from harness.audio import read_recording, write_wav
+from harness.cli.progress import ProgressObserver
+from harness.errors import (
+    EXIT_INCONCLUSIVE,
+    EXIT_INTERRUPTED,
+    EXIT_MISSED,
+    EXIT_PASS,
+    OptionError,
+    storage_errors,
+)
+from harness.measure.clock import HostClock
+from harness.measure.sampler import SamplingPlan
+from harness.pipeline.loader import load_pipeline
+from harness.plan import plan_run
+from harness.report.figures import figures_of
+from harness.report.json import write_json
+from harness.report.terminal import render
+from harness.runner import Run, RunOptions, RunResult
+from harness.store.parquet import ParquetStore
+from harness.types import Case
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.audio import Recording
+    from harness.pipeline.pipeline import Pipeline
+    from harness.report.figures import Figures
+
+
+def run_command(
+    *,
+    pipeline: str,
+    backends: tuple[str, ...],
+    durations_s: tuple[float, ...],
+    batches: tuple[int, ...],
+    samples: int,
+    max_time_s: float,
+    threads: int | None,
+    seed: int,
+    audio: Path | None,
+    converted: Path | None,
+    out: Path,
+    json_file: Path | None,
+    enforce: bool,
+    plan: bool,
+    cache: Path | None,
+    opset: int,
+) -> int:
+    """Run, report, and give the exit code."""
+    loaded = load_pipeline(pipeline)
+    chosen = [
+        make_backend(name, threads=threads)
+        for name in dict.fromkeys(backends or (DEFAULT_BACKEND,))
+    ]
+    recording = _recording(loaded, audio, converted, durations_s, batches)
+    options = RunOptions(
+        cases=_cases(loaded, recording, durations_s, batches),
+        sampling=SamplingPlan(max_samples=samples, max_time_s=max_time_s),
+        seed=seed,
+        opset=opset,
+        recording=recording,
+        command=("harness", *sys.argv[1:]),
+    )
+    artifacts = Cache(cache or default_cache_root())
+    if plan:
+        for line in plan_run(loaded, chosen, artifacts, options):
+            click.echo(line)
+        return EXIT_PASS
+    store = ParquetStore(out)
+    store.check()
+    for file in filter(None, (json_file, converted)):
+        _check_writable(file)
+    with ProgressObserver() as observer:
+        result = Run(loaded, chosen, artifacts, options, HostClock(), observer).execute()
+    return _report(result, store, json_file, converted, options, enforce=enforce)
+
+
+def _recording(
+    pipeline: Pipeline,
+    audio: Path | None,
+    converted: Path | None,
+    durations_s: tuple[float, ...],
+    batches: tuple[int, ...],
+) -> Recording | None:
+    if audio is None:
+        if converted is not None:
+            fix = "name the recording with --audio"
+            raise OptionError("there is no recording to convert", where="--converted", fix=fix)
+        return None
+    if durations_s or batches:
+        what = "a recording has its own duration, and is one row"
+        raise OptionError(what, where="--audio", fix="leave out --duration and --batch")
+    return read_recording(pipeline, audio)
+
+
+def _cases(
+    pipeline: Pipeline,
+    recording: Recording | None,
+    durations_s: tuple[float, ...],
+    batches: tuple[int, ...],
+) -> tuple[Case, ...]:
+    if recording is not None:
+        return (Case(recording.duration_s, 1),)
+    return choose_cases(pipeline, durations_s, batches)
+
+
+def _check_writable(file: Path) -> None:
+    with storage_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(21, "it is a folder", str(file))
+        probe = file.with_name(f".{file.name}.probe")
+        probe.write_bytes(b"")
+        probe.unlink()
+
+
+def _report(
+    result: RunResult,
+    store: ParquetStore,
+    json_file: Path | None,
+    converted: Path | None,
+    options: RunOptions,
+    *,
+    enforce: bool,
+) -> int:
+    figures = figures_of(result.record)
+    path = store.append(result.record)
+    console = Console()
+    console.print(render(figures))
+    if result.no_reference:
+        click.echo(f"  No accuracy: {result.no_reference}.")
+    spent = result.record.phases_s
+    outside_s = sum(seconds for phase, seconds in spent.items() if phase != "measure")
+    click.echo(f"  Measured for {spent.get('measure', 0.0):.1f} s, all else {outside_s:.1f} s.")
+    click.echo(f"  Record: {path}")
+    if json_file is not None:
+        write_json(figures, json_file)
+        click.echo(f"  JSON: {json_file}")
+    if result.audio is not None and options.recording is not None:
+        recording = options.recording
+        target = converted or store.folder / f"{recording.path.stem}-converted.wav"
+        write_wav(target, result.audio[: recording.trimmed_count], recording.sample_rate_hz)
+        click.echo(f"  Converted audio: {target}")
+    return _exit_code(figures, enforce=enforce)
+
+
+def _exit_code(figures: Figures, *, enforce: bool) -> int:
+    if not figures.record.is_complete:
+        return EXIT_INTERRUPTED
+    if enforce and figures.is_missed:
+        return EXIT_MISSED
+    if enforce and figures.is_inconclusive:
+        return EXIT_INCONCLUSIVE
+    return EXIT_PASS

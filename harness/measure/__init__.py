@@ -1,0 +1,1 @@
+"""How things are timed, and the state of the machine that timed them."""

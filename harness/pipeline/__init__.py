@@ -1,0 +1,1 @@
+"""What a pipeline is: its declaration, its wiring and the Python files that it names."""

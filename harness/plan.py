@@ -1,0 +1,62 @@
+"""What a run would do, with the time that each part should take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from harness.artifacts.export import KIND as ONNX_KIND
+from harness.artifacts.export import find_export
+from harness.measure.environment import available_cores
+from harness.reference import KIND as REFERENCE_KIND
+from harness.reference import why_no_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.artifacts.cache import Cache
+    from harness.backends.protocol import Backend
+    from harness.pipeline.pipeline import Pipeline
+    from harness.runner import RunOptions
+
+# Used until this machine has done such a step once; then its own time is.
+_UNKNOWN_S: Final = 20.0
+
+
+def plan_run(
+    pipeline: Pipeline, backends: Sequence[Backend], cache: Cache, options: RunOptions
+) -> Iterator[str]:
+    """The lines of the plan; nothing is built and nothing is written."""
+    total_s = 0.0
+    known_s = {(entry.kind, entry.label): entry.build_s for entry in cache.entries()}
+    if any(backend.needs_export for backend in backends):
+        pending_s = 0.0
+        for name in pipeline.components:
+            if pipeline.components[name].onnx or find_export(pipeline, name, cache, options.opset):
+                yield f"export {name}: in the cache"
+                continue
+            step_s = known_s.get((ONNX_KIND, f"{pipeline.name}/{name}"))
+            yield f"export {name}: {_about(step_s)}"
+            pending_s += step_s or _UNKNOWN_S
+        total_s += pending_s / min(available_cores(), len(pipeline.components))
+    if not why_no_reference(pipeline):
+        step_s = known_s.get((REFERENCE_KIND, f"{pipeline.name}/reference"))
+        for case in options.cases:
+            yield f"reference at {case}: {_about(step_s)}, unless it is in the cache"
+            total_s += step_s or _UNKNOWN_S
+    series = len(backends) * (len(pipeline.components) + 1)
+    for case in options.cases:
+        sampling = options.sampling
+        at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
+        names = " and ".join(backend.name for backend in backends)
+        yield (
+            f"measure {series} series at {case} by {names}: about {at_most_s:.0f} s, "
+            f"or {sampling.max_samples} samples each"
+        )
+        total_s += at_most_s
+    yield f"in all about {total_s:.0f} s"
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return f"about {_UNKNOWN_S:.0f} s (never done here)"
+    return f"about {seconds:.0f} s (as last time)"

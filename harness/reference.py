@@ -1,0 +1,120 @@
+"""What PyTorch fp32 makes of given inputs: every component's output, kept in the cache.
+
+It is computed in a process of its own, so that a process that measures need not hold PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from harness.artifacts.sources import (
+    OUTSIDE_SOURCES,
+    is_current,
+    outside_sources,
+    source_hashes,
+)
+from harness.backends.torch import TorchBackend
+from harness.errors import storage_errors
+from harness.pipeline.fingerprint import hash_arrays, hash_json
+from harness.pipeline.loader import load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from harness.artifacts.cache import Cache
+    from harness.artifacts.worker import WorkerPool
+    from harness.pipeline.pipeline import Pipeline
+
+KIND: Final = "reference"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Every tensor of the pipeline: free inputs by name, outputs by ``component.output``."""
+
+    tensors: dict[str, NDArray[Any]]
+
+
+def reference_key(pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]]) -> str:
+    """The cache key: the pipeline's code and declaration, PyTorch's version, the inputs."""
+    return hash_json(
+        {
+            "components": [
+                component.model_dump(mode="json", by_alias=True, exclude={"min_snr_db"})
+                for component in pipeline.components.values()
+            ],
+            "files": {name: source_hashes(pipeline, name) for name in pipeline.components},
+            "torch": importlib.metadata.version("torch"),
+            "inputs": hash_arrays(inputs),
+        }
+    )
+
+
+def why_no_reference(pipeline: Pipeline) -> str:
+    """Why PyTorch cannot be the reference here; empty where it can."""
+    given = [name for name, component in pipeline.components.items() if component.onnx]
+    if given:
+        return f"{given[0]} is an ONNX file, not a PyTorch module"
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed"
+    return ""
+
+
+def find_or_make_reference(
+    pipeline: Pipeline,
+    sizes: Mapping[str, int],
+    inputs: Mapping[str, NDArray[Any]],
+    cache: Cache,
+    pool: WorkerPool,
+    *,
+    threads: int,
+) -> Reference:
+    """The reference for ``inputs``, from the cache or from a PyTorch process of ``pool``."""
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        with storage_errors(folder):
+            np.savez(folder / "inputs.npz", **inputs)  # type: ignore[arg-type]
+        request = {
+            "pipeline": str(pipeline.root),
+            "folder": str(folder),
+            "sizes": dict(sizes),
+            "threads": threads,
+        }
+        return pool.run("harness.reference:compute_reference", request, threads=threads)
+
+    entry, _ = cache.get_or_build(
+        KIND,
+        reference_key(pipeline, inputs),
+        f"{pipeline.name}/reference",
+        build,
+        is_current=is_current,
+    )
+    with np.load(entry.file("outputs.npz")) as outputs:
+        return Reference({**inputs, **{name: outputs[name] for name in outputs.files}})
+
+
+def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:
+    """Run the pipeline in PyTorch and save every output; called in a worker process."""
+    pipeline = load_pipeline(Path(request["pipeline"]))
+    folder = Path(request["folder"])
+    with np.load(folder / "inputs.npz") as file:
+        inputs = {name: file[name] for name in file.files}
+    session = TorchBackend(threads=request["threads"]).open(pipeline, {})
+    session.bind(request["sizes"], inputs)
+    session.launch_pipeline()
+    outputs = {
+        f"{name}.{output}": session.read(name, output)
+        for name, component in pipeline.components.items()
+        for output in component.outputs
+    }
+    with storage_errors(folder):
+        np.savez(folder / "outputs.npz", **outputs)  # type: ignore[arg-type]
+    return {OUTSIDE_SOURCES: outside_sources(pipeline)}

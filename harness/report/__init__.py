@@ -1,0 +1,1 @@
+"""Reports: computed from records, and from nothing else."""

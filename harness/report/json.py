@@ -1,0 +1,69 @@
+"""The report of a run as JSON: the record's header, the samples, and the figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import storage_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.report.figures import Figures
+
+
+def to_json(figures: Figures) -> str:
+    """The figures as JSON text; seconds throughout, and null for what is infinite or unknown."""
+    record = asdict(figures.record)
+    rows = [row for group in figures.groups for row in group.rows]
+    record["measurements"] = [
+        {
+            **asdict(row.measurement),
+            "summary": asdict(row.latency),
+            "real_time_factor": row.real_time_factor,
+            "ratio_to_torch": row.ratio_to_torch,
+            "misses_floor": row.misses_floor,
+        }
+        for row in rows
+    ]
+    record["budget_verdicts"] = [
+        {
+            "backend": figure.backend,
+            "precision": figure.precision,
+            **asdict(figure.case),
+            "limit_s": figure.limit_s,
+            "verdict": figure.verdict.verdict.value if figure.verdict else "not measured",
+            "p99": asdict(figure.verdict.estimate) if figure.verdict else None,
+        }
+        for figure in figures.budgets
+    ]
+    return json.dumps(_finite(record), indent=1, allow_nan=False)
+
+
+def write_json(figures: Figures, path: Path) -> None:
+    """Write :func:`to_json` to ``path``, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with storage_errors(path):
+        try:
+            scratch.write_text(to_json(figures) + "\n", encoding="utf-8")
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,172 @@
+"""The report of a run on a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group as Lines
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.words import (
+    budget_sentence,
+    environment_sentence,
+    floor_sentence,
+    milliseconds,
+    sum_sentence,
+)
+from harness.stats.budget import Verdict
+from harness.stats.quantiles import samples_for_interval
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from harness.report.figures import BudgetFigure, Figures, Group, Row
+
+_COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
+# A p99 needs this many samples before it has an interval.
+_P99_SAMPLES = samples_for_interval(0.99)
+
+
+def render(figures: Figures) -> RenderableType:
+    """The whole report: a table of components, one of latencies, and the verdict in words."""
+    parts: list[RenderableType] = []
+    if figures.record.artifacts:
+        parts.append(_components(figures))
+    parts.extend(_latencies(group) for group in figures.groups)
+    ratios = _ratios(figures)
+    if ratios is not None:
+        parts.append(ratios)
+    parts.extend(_notes(figures))
+    return Lines(*parts)
+
+
+def _components(figures: Figures) -> Table:
+    table = _table(f"{figures.record.pipeline}: exported components")
+    for heading in ("params M", "ONNX MB", "vs PyTorch"):
+        table.add_column(heading, justify="right")
+    for artifact in figures.record.artifacts:
+        parameters, error = artifact.parameters, artifact.worst_relative_l2
+        table.add_row(
+            artifact.component,
+            "-" if parameters is None else f"{parameters / 1e6:.2f}",
+            f"{artifact.size_bytes / 1e6:.2f}",
+            "-" if error is None else f"{error:.1e}",
+        )
+    return table
+
+
+def _latencies(group: Group) -> Table:
+    mode = group.pipeline.measurement.mode
+    table = _table(f"{group.backend} {group.precision}, {group.case}, {mode}: latency in ms")
+    for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in group.rows:
+        if row.is_pipeline:
+            table.add_section()
+        table.add_row(*_cells(row), style="bold" if row.is_pipeline else "")
+    table.caption = f"n = {_counts(group)}; {sum_sentence(group)}"
+    return table
+
+
+def _counts(group: Group) -> str:
+    counts = sorted({row.latency.count for row in group.rows})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _cells(row: Row) -> list[str | Text]:
+    latency, measured = row.latency, row.measurement
+    p99 = milliseconds(latency.p99.value)
+    return [
+        measured.component,
+        milliseconds(measured.load_s),
+        milliseconds(measured.first_s),
+        milliseconds(latency.min_s),
+        milliseconds(latency.median.value),
+        milliseconds(latency.p90.value),
+        milliseconds(latency.p95.value),
+        p99 if latency.count >= _P99_SAMPLES else f"~{p99}",
+        milliseconds(latency.jitter_s),
+        _factor(row.real_time_factor),
+        _snr(row),
+    ]
+
+
+def _factor(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004
+
+
+def _ratios(figures: Figures) -> Table | None:
+    """Medians over PyTorch eager's, by component and case; None where PyTorch was not measured."""
+    groups = [g for g in figures.groups if g.pipeline.ratio_to_torch is not None]
+    if not groups:
+        return None
+    table = _table("median against PyTorch eager in the same run (below 1 is faster)")
+    for group in groups:
+        table.add_column(f"{group.backend} {group.case}", justify="right")
+    for rows in zip(*(group.rows for group in groups), strict=True):
+        if rows[0].is_pipeline:
+            table.add_section()
+        ratios = [f"{row.ratio_to_torch:.2f}" for row in rows]
+        table.add_row(rows[0].measurement.component, *ratios)
+    return table
+
+
+def _snr(row: Row) -> str | Text:
+    snr_db = row.measurement.snr_db
+    if snr_db is None:
+        return "-"
+    text = "exact" if snr_db == math.inf else f"{snr_db:.1f}"
+    return Text(f"{text} wrong", style="red") if row.misses_floor else text
+
+
+def _notes(figures: Figures) -> list[RenderableType]:
+    record = figures.record
+    notes: list[RenderableType] = []
+    if any(m.simulated for m in record.measurements):
+        notes.append(Text("SIMULATED: these times come from no real clock", style="bold magenta"))
+    if not record.is_complete:
+        notes.append(Text("INTERRUPTED: only what was complete is shown", style="yellow"))
+    notes.extend(_verdict(figure) for figure in figures.budgets)
+    if record.budget is not None:
+        notes.append(
+            _small(
+                f"Includes {record.budget.includes or 'every component'}; "
+                f"leaves out {record.budget.excludes or 'nothing'}."
+            )
+        )
+    notes.extend(Text(floor_sentence(row), style="red") for row in figures.missed_floors)
+    if any(row.latency.count < _P99_SAMPLES for group in figures.groups for row in group.rows):
+        notes.append(
+            _small(f"~ fewer than {_P99_SAMPLES} samples: that p99 has no finite interval.")
+        )
+    if figures.groups:
+        notes.append(_small(environment_sentence(figures)))
+    return notes
+
+
+def _verdict(figure: BudgetFigure) -> Text:
+    colour = _COLOURS[figure.verdict.verdict] if figure.verdict else "yellow"
+    return Text(f"Budget, {budget_sentence(figure)}", style=f"bold {colour}")
+
+
+def _small(text: str) -> RenderableType:
+    return Padding(Text(text, style="dim"), (0, 0, 0, 2))
+
+
+def _table(title: str) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        pad_edge=False,
+    )
+    table.add_column("component", no_wrap=True)
+    return table

@@ -1,0 +1,92 @@
+"""Verdicts and notes as sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.stats.budget import Verdict
+
+if TYPE_CHECKING:
+    from harness.report.figures import BudgetFigure, Figures, Group, Row
+
+
+def milliseconds(seconds: float) -> str:
+    """``seconds`` in ms with three significant digits or more."""
+    value = seconds * 1e3
+    if not math.isfinite(value):
+        return "-"
+    if value >= 100:  # noqa: PLR2004
+        return f"{value:.0f}"
+    return f"{value:.3g}" if value >= 1 else f"{value:.3f}".removeprefix("0")
+
+
+def budget_sentence(figure: BudgetFigure) -> str:
+    """The verdict on a budget in words, with the evidence."""
+    limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}"
+    subject = f"{figure.backend} {figure.precision}: {limit}"
+    if figure.verdict is None:
+        return f"{subject}: not measured in this run"
+    estimate = figure.verdict.estimate
+    counted = f"n = {estimate.count}"
+    if figure.verdict.verdict is Verdict.MISSED:
+        factor = estimate.lower / figure.limit_s
+        return (
+            f"{subject}: MISSED. p99 is at least {milliseconds(estimate.lower)} ms, "
+            f"{factor:.2g} times the budget (95 % confidence, {counted})"
+        )
+    if figure.verdict.verdict is Verdict.WITHIN:
+        headroom = 1.0 - estimate.upper / figure.limit_s
+        return (
+            f"{subject}: WITHIN. p99 is {milliseconds(estimate.value)} ms, at most "
+            f"{milliseconds(estimate.upper)} ms, headroom {headroom:.0%} "
+            f"(95 % confidence, {counted})"
+        )
+    return (
+        f"{subject}: INCONCLUSIVE ({counted}). p99 is about {milliseconds(estimate.value)} ms, "
+        f"95 % interval {milliseconds(estimate.lower)} to {milliseconds(estimate.upper)} ms; "
+        + (
+            f"{figure.verdict.samples_needed} samples or more can tell"
+            if estimate.count < figure.verdict.samples_needed
+            else "more samples can tell"
+        )
+    )
+
+
+def floor_sentence(row: Row) -> str:
+    """A missed accuracy floor in words."""
+    measured = row.measurement
+    return (
+        f"{measured.component} ({measured.backend} {measured.precision}) is wrong: "
+        f"{measured.snr_db:.1f} dB against PyTorch fp32, the floor is {measured.min_snr_db:g} dB"
+    )
+
+
+def sum_sentence(group: Group) -> str:
+    """How the components' medians add up to the pipeline's."""
+    whole = group.pipeline.latency.median.value
+    total = group.sum_of_medians_s
+    return (
+        f"components' medians add up to {milliseconds(total)} ms, "
+        f"{total / whole - 1:+.1%} against the pipeline's median"
+    )
+
+
+def environment_sentence(figures: Figures) -> str:
+    """Where the figures come from, and how far to trust them."""
+    environment = figures.record.environment
+    measured = figures.record.measurements
+    threads = ", ".join(sorted({str(m.threads) for m in measured}))
+    packages = environment["packages"]
+    backends = ", ".join(
+        f"{name} {packages[name]}" for name in sorted({m.backend for m in measured} & set(packages))
+    )
+    machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
+    return (
+        f"{environment['cpu']}{machine}, {threads} threads, load {_load(environment)}; {backends}, "
+        f"Python {environment['python']}; clock: {', '.join(sorted({m.clock for m in measured}))}"
+    )
+
+
+def _load(environment: dict[str, object]) -> str:
+    return f"{environment['load_average_1min']:.1f} at the end"

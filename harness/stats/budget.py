@@ -1,0 +1,54 @@
+"""Is a latency budget kept? Answered from an interval, not from a point."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.stats.quantiles import QuantileEstimate, estimate_quantile, samples_for_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Verdict(enum.Enum):
+    """The answer to a budget: inconclusive where the interval holds the limit."""
+
+    WITHIN = "within"
+    MISSED = "missed"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class BudgetVerdict:
+    """A verdict with its evidence: the limit and the quantile's estimate, in seconds."""
+
+    verdict: Verdict
+    limit_s: float
+    estimate: QuantileEstimate
+    samples_needed: int
+
+
+def judge_budget(
+    latency_s: Sequence[float], limit_s: float, *, quantile: float = 0.99, confidence: float = 0.95
+) -> BudgetVerdict:
+    """Hold the ``quantile`` of ``latency_s`` against ``limit_s`` (seconds).
+
+    ``within`` if the interval's upper bound is at most the limit, ``missed`` if its lower bound is
+    above it, else ``inconclusive``. A p99 needs 368 samples before it can be ``within``; far fewer
+    can show that it is ``missed``.
+    """
+    estimate = estimate_quantile(latency_s, quantile, confidence)
+    if estimate.upper <= limit_s:
+        verdict = Verdict.WITHIN
+    elif estimate.lower > limit_s:
+        verdict = Verdict.MISSED
+    else:
+        verdict = Verdict.INCONCLUSIVE
+    return BudgetVerdict(
+        verdict=verdict,
+        limit_s=limit_s,
+        estimate=estimate,
+        samples_needed=samples_for_interval(quantile, confidence),
+    )

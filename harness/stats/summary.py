@@ -1,0 +1,57 @@
+"""What a set of latency samples comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.stats.quantiles import QuantileEstimate, estimate_quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class LatencySummary:
+    """Order statistics of latencies, in seconds, with the interval of each quantile.
+
+    ``jitter_s`` is the mean absolute difference between successive latencies: the quantity that
+    RFC 3550, section 6.4.1 smooths, here over the whole sample.
+    """
+
+    count: int
+    min_s: float
+    max_s: float
+    median: QuantileEstimate
+    p90: QuantileEstimate
+    p95: QuantileEstimate
+    p99: QuantileEstimate
+    jitter_s: float
+
+
+def summarize(latency_s: Sequence[float]) -> LatencySummary:
+    """Summarize ``latency_s`` (seconds, in the order measured).
+
+    Raises:
+        ValueError: no samples, or one that is not finite.
+    """
+    values = np.asarray(latency_s, dtype=np.float64)
+    quantiles = {q: estimate_quantile(latency_s, q) for q in (0.5, 0.9, 0.95, 0.99)}
+    jitter_s = float(np.abs(np.diff(values)).mean()) if values.size > 1 else 0.0
+    return LatencySummary(
+        count=int(values.size),
+        min_s=float(values.min()),
+        max_s=float(values.max()),
+        median=quantiles[0.5],
+        p90=quantiles[0.9],
+        p95=quantiles[0.95],
+        p99=quantiles[0.99],
+        jitter_s=jitter_s,
+    )
+
+
+def real_time_factor(latency_s: float, duration_s: float) -> float:
+    """Processing time over the duration of what was processed: below 1 is faster than real time."""
+    return latency_s / duration_s

@@ -1,0 +1,169 @@
+"""Records as Parquet files: one file a run, one row a measurement, its raw samples in a list."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from harness.errors import RecordError, storage_errors
+from harness.pipeline.fingerprint import hash_json
+from harness.types import Artifact, Budget, Measurement, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA_VERSION: Final = 1
+_METADATA_KEY: Final = b"trt_harness"
+
+
+class Store(Protocol):
+    """Keeps records; the extension point for other places than a folder."""
+
+    def append(self, record: Record) -> object:
+        """Keep ``record``; nothing that is kept is ever changed."""
+
+    def query(self, *, pipeline: str | None = None) -> Iterator[Record]:
+        """The records kept, oldest first; those of one pipeline if it is named."""
+
+
+class ParquetStore:
+    """A folder of records; each is a file of its own, written once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def check(self) -> None:
+        """Make the folder and see that it can be written, before anything long is begun.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+
+    def append(self, record: Record) -> Path:
+        """Write ``record`` to a new file of the folder, whole or not at all; gives its path.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        path = self.folder / f"{record.pipeline}-{record.record_id}.parquet"
+        with storage_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_record(record, path)
+        return path
+
+    def query(self, *, pipeline: str | None = None) -> Iterator[Record]:
+        """The folder's records, oldest first.
+
+        Raises:
+            RecordError: a file is damaged or of another schema.
+        """
+        records = (read_record(path) for path in self.folder.glob("*.parquet"))
+        for record in sorted(records, key=lambda r: (r.created_utc, r.record_id)):
+            if pipeline in {None, record.pipeline}:
+                yield record
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write ``record`` to ``path`` atomically.
+
+    Raises:
+        StorageError: it cannot be written, or ``path`` exists: records are never overwritten.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    header = asdict(record)
+    rows = header.pop("measurements")
+    header = {"schema_version": SCHEMA_VERSION, **header, "content_hash": _hash(header, rows)}
+    columns = {f.name: [row[f.name] for row in rows] for f in fields(Measurement)}
+    arrays = {name: pa.array(values, type=_column_type(name)) for name, values in columns.items()}
+    metadata = {_METADATA_KEY: json.dumps(header).encode()}
+    table = pa.table(arrays).replace_schema_metadata(metadata)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with storage_errors(path):
+        try:
+            pq.write_table(table, scratch)
+            _publish(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def _publish(scratch: Path, path: Path) -> None:
+    """Give ``scratch`` the name ``path``, unless that is taken."""
+    try:
+        # A link, unlike a rename, fails where the name is taken.
+        os.link(scratch, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no links.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "there is such a record already") from None
+        scratch.rename(path)
+
+
+def _hash(header: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """What the file says, whatever the encoding: a damaged file must not pass for another run."""
+    return hash_json({"header": header, "rows": rows})
+
+
+def _column_type(name: str) -> Any:  # noqa: ANN401
+    import pyarrow as pa  # noqa: PLC0415
+
+    if name == "latency_s":
+        return pa.list_(pa.float64())
+    if name in {"batch", "threads"}:
+        return pa.int64()
+    if name == "simulated":
+        return pa.bool_()
+    if name.endswith(("_s", "_db", "_l2")):
+        return pa.float64()
+    return pa.string()
+
+
+def read_record(path: Path) -> Record:
+    """Read the record at ``path``.
+
+    Raises:
+        RecordError: it is no record, is damaged, or is of another schema version.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        table = pq.read_table(path)
+        header = dict(json.loads((table.schema.metadata or {})[_METADATA_KEY]))
+        rows = table.to_pylist()
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        fix = "remove it, or fetch it again"
+        raise RecordError("is no record, or is damaged", where=str(path), fix=fix) from error
+    version = header.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
+        raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
+    if header.pop("content_hash", None) != _hash(header, rows):
+        what, fix = "is damaged: its hash is not that of its content", "fetch it again"
+        raise RecordError(what, where=str(path), fix=fix)
+    try:
+        return _rebuild(header, rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"is damaged: {error}", where=str(path), fix="fetch it again") from error
+
+
+def _rebuild(header: dict[str, Any], rows: list[dict[str, Any]]) -> Record:
+    header["command"] = tuple(header["command"])
+    header["budget"] = None if header["budget"] is None else Budget(**header["budget"])
+    header["artifacts"] = tuple(Artifact(**artifact) for artifact in header["artifacts"])
+    measurements = tuple(
+        Measurement(**{**row, "latency_s": tuple(row["latency_s"])}) for row in rows
+    )
+    return Record(**header, measurements=measurements)

@@ -1,0 +1,196 @@
+"""Exports of the toy: checked, kept, and done again only when something changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from harness.artifacts.cache import Cache
+from harness.artifacts.export import export_pipeline, find_export
+from harness.artifacts.worker import WorkerPool
+from harness.errors import ModelError, OptionError, VerificationError
+from harness.pipeline.loader import load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import ToyFactory
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    """For exports that fail, which close the pool."""
+    with WorkerPool() as own:
+        yield own
+
+
+def test_an_export_has_the_declared_interface_and_runs_at_every_size(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    pipeline = load_pipeline(toy())
+
+    models = export_pipeline(pipeline, shared_cache, shared_pool)
+
+    assert list(models) == ["encoder", "decoder"]
+    assert models["encoder"].parameters == 30
+    for model in models.values():
+        assert model.path.name == f"{model.component}.onnx"
+        assert model.worst_relative_l2 is not None
+        assert model.worst_relative_l2 <= 1e-4
+    session = onnxruntime.InferenceSession(models["decoder"].path)
+    for batch, frames in [(1, 2), (1, 8), (2, 16)]:
+        feeds = {
+            "features": np.ones((batch, frames, 6), np.float32),
+            "voiced": np.ones((batch, frames), bool),
+        }
+        (level,) = session.run(["level"], feeds)
+        assert level.shape == (batch, frames)
+        assert np.all(level == 6.0)
+
+
+def test_a_second_export_does_nothing(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    pipeline = load_pipeline(toy())
+    first = export_pipeline(pipeline, shared_cache, shared_pool)
+
+    second = export_pipeline(pipeline, shared_cache, shared_pool)
+
+    assert all(model.was_cached for model in second.values())
+    assert [m.content_hash for m in second.values()] == [m.content_hash for m in first.values()]
+
+
+def test_a_change_of_the_code_makes_a_new_entry(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    pipeline = load_pipeline(toy())
+    export_pipeline(pipeline, shared_cache, shared_pool)
+    assert find_export(pipeline, "encoder", shared_cache, 20) is not None
+
+    toy(("torch.manual_seed(0)", "torch.manual_seed(1)"), file="models.py")
+
+    assert find_export(pipeline, "encoder", shared_cache, 20) is None
+
+
+def test_a_change_of_the_declaration_makes_a_new_entry(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    export_pipeline(load_pipeline(toy()), shared_cache, shared_pool)
+
+    changed = load_pipeline(toy(("max = 16", "max = 32")))
+
+    assert find_export(changed, "encoder", shared_cache, 20) is None
+    assert find_export(changed, "encoder", shared_cache, 19) is None
+
+
+def test_a_change_of_words_makes_none(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    export_pipeline(load_pipeline(toy()), shared_cache, shared_pool)
+
+    changed = load_pipeline(
+        toy(("[components.encoder]", '[components.encoder]\ndescription = "first"'))
+    )
+
+    assert find_export(changed, "encoder", shared_cache, 20) is not None
+
+
+def test_a_change_of_code_outside_the_folder_is_seen(
+    toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool
+) -> None:
+    outside = tmp_path / "elsewhere" / "gains.py"
+    outside.parent.mkdir()
+    outside.write_text("GAIN = 1.0\n")
+    root = toy()
+    models = root / "models.py"
+    models.write_text(
+        models.read_text()
+        .replace("* gain", "* gain * gains.GAIN")
+        .replace(
+            "import torch\n",
+            "import sys\n\nimport torch\n\n"
+            f"sys.path.insert(0, {str(outside.parent)!r})\nimport gains\n",
+        )
+    )
+    pipeline = load_pipeline(root)
+    cache = Cache(tmp_path / "cache")
+    export_pipeline(pipeline, cache, shared_pool)
+    assert find_export(pipeline, "encoder", cache, 20) is not None
+
+    outside.write_text("GAIN = 2.0\n")
+
+    assert find_export(pipeline, "encoder", cache, 20) is None
+
+
+def test_opset_17_is_exported_on_request(
+    toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool
+) -> None:
+    models = export_pipeline(load_pipeline(toy()), Cache(tmp_path), shared_pool, opset=17)
+
+    opsets = onnx.load(models["encoder"].path).opset_import
+    assert [entry.version for entry in opsets if entry.domain == ""] == [17]
+
+
+def test_an_unknown_opset_is_refused_with_the_range(
+    toy: ToyFactory, tmp_path: Path, pool: WorkerPool
+) -> None:
+    with pytest.raises(OptionError, match="17, 18, 19, 20"):
+        export_pipeline(load_pipeline(toy()), Cache(tmp_path / "cache"), pool, opset=23)
+
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_fails_leaves_nothing_and_what_works_is_kept(
+    toy: ToyFactory, tmp_path: Path, pool: WorkerPool
+) -> None:
+    toy()
+    root = toy(("return Encoder(width)", "raise ValueError('broken')"), file="models.py")
+    cache = Cache(tmp_path / "cache")
+
+    with pytest.raises(ModelError, match="ValueError: broken"):
+        export_pipeline(load_pipeline(root), cache, pool, workers=1)
+
+    assert {entry.label for entry in cache.entries()} <= {"toy/decoder"}
+    assert list((cache.root / "tmp").iterdir()) == []
+
+
+def test_a_frozen_time_axis_is_refused(toy: ToyFactory, tmp_path: Path, pool: WorkerPool) -> None:
+    toy()
+    root = toy(
+        ("features.sum(2)", "features.sum(2).view(-1, int(voiced.shape[1]))"), file="models.py"
+    )
+    frozen = root / "models.py"
+    frozen.write_text(frozen.read_text().replace("torch.zeros(())", "torch.zeros(8)"))
+
+    with pytest.raises(ModelError, match=r"frames|forward"):
+        export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)
+
+
+def test_a_graph_that_computes_something_else_is_refused(
+    toy: ToyFactory, tmp_path: Path, pool: WorkerPool
+) -> None:
+    toy()
+    root = toy(
+        ("features.sum(2)", "features.sum(2) * (2.0 if torch.compiler.is_exporting() else 1.0)"),
+        file="models.py",
+    )
+
+    with pytest.raises(VerificationError, match=r"differs from PyTorch by 1\.00e\+00"):
+        export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)
+
+
+def test_random_numbers_in_forward_are_refused(
+    toy: ToyFactory, tmp_path: Path, pool: WorkerPool
+) -> None:
+    toy()
+    root = toy(
+        ("features.sum(2)", "features.sum(2) + torch.rand_like(features[..., 0])"), file="models.py"
+    )
+
+    with pytest.raises(VerificationError, match="random numbers"):
+        export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)

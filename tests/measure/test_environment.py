@@ -1,0 +1,157 @@
+"""What a record says of the machine and of the commits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.measure import environment
+from harness.measure.environment import available_cores, describe_environment, git_state
+
+
+@pytest.fixture(autouse=True)
+def own_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Git as on a bare machine: no configuration, and no repository around the folder."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.invalid")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    (folder / "inside").mkdir(parents=True)
+    (folder / "outside.txt").write_text("1")
+    (folder / "inside" / "file.txt").write_text("1")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "first")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_clean_checkout_is_at_its_commit(repository: Path) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    assert git_state(repository) == {"commit": head, "is_dirty": False}
+    assert git_state(repository / "inside") == {"commit": head, "is_dirty": False}
+
+
+@pytest.mark.parametrize("name", ["file.txt", "new.txt"])
+def test_changed_or_new_file_makes_the_checkout_dirty(repository: Path, name: str) -> None:
+    (repository / "inside" / name).write_text("2")
+    head = git(repository, "rev-parse", "HEAD")
+    assert git_state(repository / "inside") == {"commit": head, "is_dirty": True}
+
+
+def test_removed_file_makes_the_checkout_dirty(repository: Path) -> None:
+    (repository / "inside" / "file.txt").unlink()
+    state = git_state(repository)
+    assert state is not None
+    assert state["is_dirty"] is True
+
+
+def test_change_outside_the_folder_does_not_count(repository: Path) -> None:
+    (repository / "outside.txt").write_text("2")
+    inside, whole = git_state(repository / "inside"), git_state(repository)
+    assert inside is not None
+    assert whole is not None
+    assert inside["is_dirty"] is False
+    assert whole["is_dirty"] is True
+
+
+def test_commit_moves_with_the_head(repository: Path) -> None:
+    before = git_state(repository)
+    (repository / "outside.txt").write_text("2")
+    git(repository, "commit", "--quiet", "--all", "--message", "second")
+    after = git_state(repository)
+    assert before is not None
+    assert after is not None
+    assert after["commit"] != before["commit"]
+    assert after["is_dirty"] is False
+
+
+def test_folder_outside_git_has_no_commit(tmp_path: Path) -> None:
+    assert git_state(tmp_path) is None
+
+
+def test_missing_folder_has_no_commit(tmp_path: Path) -> None:
+    assert git_state(tmp_path / "missing") is None
+
+
+def test_machine_without_git_has_no_commit(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(repository))
+    assert git_state(repository) is None
+
+
+def test_environment_names_machine_packages_and_commits(repository: Path) -> None:
+    described = describe_environment(repository)
+    assert {
+        "cpu",
+        "cores_available",
+        "cores_physical",
+        "memory_bytes",
+        "load_average_1min",
+        "governor",
+        "is_virtual_machine",
+        "kernel",
+        "python",
+        "packages",
+        "harness_commit",
+        "pipeline_commit",
+    } <= described.keys()
+    assert described["pipeline_commit"] == git_state(repository)
+    assert described["memory_bytes"] > 0
+    assert "numpy" in described["packages"]
+
+
+def test_environment_is_plain_json(repository: Path) -> None:
+    described = describe_environment(repository)
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_package_that_is_not_installed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package-of-ours"))
+    assert list(describe_environment(tmp_path)["packages"]) == ["numpy"]
+
+
+def test_what_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Path.read_text
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> str:
+        if path.parts[1:2] in {("proc",), ("sys",)}:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr("platform.processor", lambda: "")
+    described = describe_environment(tmp_path)
+    assert described["governor"] is None
+    assert described["cpu"] is None
+
+
+def test_available_cores_are_those_of_the_affinity() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert available_cores() == len(allowed)

@@ -1,0 +1,104 @@
+"""Verdicts on latency budgets."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.stats.budget import Verdict, judge_budget
+from harness.stats.quantiles import estimate_quantile
+
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=200)
+RANKING = [Verdict.MISSED, Verdict.INCONCLUSIVE, Verdict.WITHIN]
+
+latencies = st.lists(st.floats(1e-6, 10.0), min_size=1, max_size=60)
+
+
+def lognormal(count: int) -> list[float]:
+    return [float(s) for s in np.random.default_rng(11).lognormal(sigma=0.1, size=count)]
+
+
+def test_p99_is_within_from_368_samples_on_and_not_before() -> None:
+    samples = lognormal(368)
+    limit_s = 2.0 * max(samples)
+    assert judge_budget(samples, limit_s).verdict is Verdict.WITHIN
+    assert judge_budget(samples[:367], limit_s).verdict is Verdict.INCONCLUSIVE
+    assert judge_budget(samples[:367], limit_s).samples_needed == 368
+
+
+def test_few_samples_can_show_that_the_budget_is_missed() -> None:
+    samples = lognormal(20)
+    judged = judge_budget(samples, 0.5 * min(samples))
+    assert judged.verdict is Verdict.MISSED
+    assert judged.estimate.lower > judged.limit_s
+
+
+def test_limit_inside_the_interval_is_inconclusive_on_either_side_of_the_value() -> None:
+    samples = lognormal(600)
+    estimate = estimate_quantile(samples, 0.99)
+    for limit_s in (
+        (estimate.lower + estimate.value) / 2.0,
+        (estimate.value + estimate.upper) / 2.0,
+    ):
+        assert estimate.lower <= limit_s < estimate.upper
+        assert judge_budget(samples, limit_s).verdict is Verdict.INCONCLUSIVE
+
+
+def test_upper_bound_at_the_limit_is_within() -> None:
+    samples = lognormal(600)
+    upper = estimate_quantile(samples, 0.99).upper
+    assert judge_budget(samples, upper).verdict is Verdict.WITHIN
+    assert judge_budget(samples, math.nextafter(upper, 0.0)).verdict is not Verdict.WITHIN
+
+
+def test_lower_bound_at_the_limit_is_not_missed() -> None:
+    samples = lognormal(600)
+    lower = estimate_quantile(samples, 0.99).lower
+    assert judge_budget(samples, lower).verdict is Verdict.INCONCLUSIVE
+    assert judge_budget(samples, math.nextafter(lower, 0.0)).verdict is Verdict.MISSED
+
+
+def test_another_quantile_and_confidence_are_judged_by_their_own_interval() -> None:
+    samples = lognormal(40)
+    limit_s = 2.0 * max(samples)
+    assert judge_budget(samples, limit_s, quantile=0.9).verdict is Verdict.WITHIN
+    strict = judge_budget(samples, limit_s, quantile=0.9, confidence=0.99)
+    assert strict.verdict is Verdict.INCONCLUSIVE
+    assert strict.samples_needed == 51
+    assert strict.estimate == estimate_quantile(samples, 0.9, 0.99)
+
+
+@pytest.mark.parametrize("samples", [[], [math.nan]])
+def test_budget_is_not_judged_without_usable_samples(samples: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        judge_budget(samples, 1.0)
+
+
+@SETTINGS
+@given(
+    latencies,
+    st.lists(st.floats(1e-7, 20.0), min_size=2, max_size=5),
+    st.sampled_from([0.5, 0.9, 0.99]),
+)
+def test_looser_limit_never_makes_the_verdict_worse(
+    samples: list[float], limits_s: list[float], quantile: float
+) -> None:
+    verdicts = [
+        RANKING.index(judge_budget(samples, limit_s, quantile=quantile).verdict)
+        for limit_s in sorted(limits_s)
+    ]
+    assert verdicts == sorted(verdicts)
+
+
+@SETTINGS
+@given(latencies, st.floats(1e-7, 20.0), st.floats(1.0, 3.0))
+def test_slower_samples_never_make_the_verdict_better(
+    samples: list[float], limit_s: float, factor: float
+) -> None:
+    fast = judge_budget(samples, limit_s, quantile=0.5).verdict
+    slow = judge_budget([factor * sample for sample in samples], limit_s, quantile=0.5).verdict
+    assert RANKING.index(slow) <= RANKING.index(fast)

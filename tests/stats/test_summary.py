@@ -1,0 +1,76 @@
+"""What a set of latencies comes to."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.stats.quantiles import estimate_quantile
+from harness.stats.summary import real_time_factor, summarize
+
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=100)
+
+latencies = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=60)
+
+
+@SETTINGS
+@given(latencies)
+def test_each_quantile_is_the_estimate_of_its_own_probability(samples: list[float]) -> None:
+    summary = summarize(samples)
+    assert summary.median == estimate_quantile(samples, 0.5)
+    assert summary.p90 == estimate_quantile(samples, 0.9)
+    assert summary.p95 == estimate_quantile(samples, 0.95)
+    assert summary.p99 == estimate_quantile(samples, 0.99)
+
+
+@SETTINGS
+@given(latencies)
+def test_quantiles_are_ordered_between_the_extremes(samples: list[float]) -> None:
+    summary = summarize(samples)
+    points = [summary.median.value, summary.p90.value, summary.p95.value, summary.p99.value]
+    assert (summary.min_s, summary.max_s) == (min(samples), max(samples))
+    rounding = 1e-12 * max(samples)
+    ordered = [summary.min_s, *points, summary.max_s]
+    assert all(low <= high + rounding for low, high in pairwise(ordered))
+    assert summary.count == len(samples)
+
+
+def test_jitter_is_the_mean_step_between_successive_latencies() -> None:
+    assert summarize([1.0, 3.0, 2.0, 2.0]).jitter_s == pytest.approx(1.0)
+
+
+def test_jitter_depends_on_the_order_and_the_quantiles_do_not() -> None:
+    alternating = summarize([1.0, 2.0] * 50)
+    ascending = summarize([1.0] * 50 + [2.0] * 50)
+    assert alternating.jitter_s == pytest.approx(1.0)
+    assert ascending.jitter_s == pytest.approx(1.0 / 99.0)
+    assert alternating.median == ascending.median
+    assert alternating.p99 == ascending.p99
+
+
+def test_single_latency_has_no_jitter_and_no_interval() -> None:
+    summary = summarize([0.25])
+    assert summary.jitter_s == 0.0
+    assert (summary.min_s, summary.median.value, summary.max_s) == (0.25, 0.25, 0.25)
+    assert not summary.median.is_finite
+
+
+def test_array_is_summarized_like_a_list() -> None:
+    samples = np.random.default_rng(3).lognormal(size=50)
+    assert summarize(samples) == summarize(samples.tolist())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("samples", [[], [math.nan], [1.0, math.inf]])
+def test_nothing_and_what_is_not_finite_are_refused(samples: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        summarize(samples)
+
+
+def test_real_time_factor_is_below_one_where_faster_than_real_time() -> None:
+    assert real_time_factor(0.5, 2.0) == 0.25
+    assert real_time_factor(4.0, 2.0) == 2.0
