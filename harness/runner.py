@@ -145,8 +145,13 @@ class Run:
             )
 
     def _feeds(self) -> dict[Case, dict[str, NDArray[Any]]]:
+        self._observer.phase("Making the inputs", len(self._options.cases))
+        feeds = {}
         with self._timed("inputs"):
-            return {case: self._feed(case) for case in self._options.cases}
+            for case in self._options.cases:
+                feeds[case] = self._feed(case)
+                self._observer.step(str(case))
+        return feeds
 
     def _feed(self, case: Case) -> dict[str, NDArray[Any]]:
         sizes = self._sizes(case)
@@ -217,8 +222,7 @@ class Run:
                 )
         finally:
             # Also after an interruption: the blocks that are complete are kept.
-            if all(samples.get(key) for key in series):
-                self._keep(case, series, samples)
+            self._keep(case, series, {key: taken for key, taken in samples.items() if taken})
         self._observer.step("")
 
     def _keep_audio(self, session: Session) -> None:

@@ -61,8 +61,8 @@ def sample_in_turn(
     finds its data in the caches and its threads awake, and looks up to twice as fast as it is.
 
     Every target gets a sample (seconds), however short the time. Whatever ends the loop, an
-    interruption too, the blocks that were complete are in ``samples``. ``on_round`` is told how
-    much of the plan is done, from 0 to 1.
+    interruption too, the blocks that were complete are in ``samples``; what it held before stays.
+    ``on_round`` is told how much of the plan is done, from 0 to 1.
     """
     pass_s = [_warm_up(list(group.values()), clock, plan.warmup_s) for group in groups]
     for group in groups:
@@ -77,6 +77,11 @@ def sample_in_turn(
             passes = max(1, min(missing, fitting, _MAX_PASSES))
             for group in groups:
                 latency_s = clock.time_block([*group.values()] * passes)
+                if len(latency_s) != passes * len(group):
+                    message = (
+                        f"{clock.name} timed {len(latency_s)} launches of {passes * len(group)}"
+                    )
+                    raise ValueError(message)
                 for index, key in enumerate(group):
                     samples[key].extend(latency_s[index :: len(group)])
             taken += passes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DeclarationError, ModelError, missing_dependency
@@ -136,10 +137,18 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     return nested
 
 
+@dataclass(frozen=True)
+class ModuleRun:
+    """What a module took and gave, in the declared order."""
+
+    arguments: tuple[torch.Tensor, ...]
+    outputs: tuple[torch.Tensor, ...]
+
+
 def check_module(
     pipeline: Pipeline, name: str, module: torch.nn.Module, sizes: dict[str, int]
-) -> tuple[torch.Tensor, ...]:
-    """Run ``module`` on inputs of ``sizes``, check its outputs, and return the inputs it took.
+) -> ModuleRun:
+    """Run ``module`` on example inputs of ``sizes`` and check its outputs.
 
     Raises:
         ModelError: forward() raises, or an output's count, dtype or shape is not as declared.
@@ -170,7 +179,7 @@ def check_module(
                 f"declared is {tensor.dtype} {list(expected)} at {sizes}"
             )
             raise ModelError(what, where=f"{where}.outputs.{output}", fix="make the two the same")
-    return arguments
+    return ModuleRun(arguments, outputs)
 
 
 def example_inputs(
