@@ -14,11 +14,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import bdtr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_CONFIDENCE = 0.95
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,29 +52,11 @@ def interval_ranks(count: int, quantile: float, confidence: float) -> tuple[int,
     serve as that bound.
     """
     tail = (1.0 - confidence) / 2.0
-    lower_rank = 0
-    upper_rank = count + 1
-    cumulative = 0.0
-    for successes in range(count + 1):
-        # At this point `cumulative` is P(B <= successes - 1).
-        if cumulative <= tail + 1e-12:
-            lower_rank = successes
-        if 1.0 - cumulative <= tail + 1e-12:
-            upper_rank = successes
-            break
-        cumulative += _binomial_probability(successes, count, quantile)
+    # P(B <= k) for k from 0 to count - 1; a tie up to rounding counts as met.
+    cumulative = bdtr(np.arange(count), count, quantile)
+    lower_rank = int(np.searchsorted(cumulative, tail + _ROUNDING, side="right"))
+    upper_rank = int(np.searchsorted(cumulative, 1.0 - tail - _ROUNDING, side="left")) + 1
     return lower_rank, upper_rank
-
-
-def _binomial_probability(successes: int, count: int, probability: float) -> float:
-    log_choose = (
-        math.lgamma(count + 1) - math.lgamma(successes + 1) - math.lgamma(count - successes + 1)
-    )
-    return math.exp(
-        log_choose
-        + successes * math.log(probability)
-        + (count - successes) * math.log1p(-probability)
-    )
 
 
 def estimate_quantile(
