@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import InputDataError, OptionError, storage_errors
+from harness.errors import InputDataError, OptionError
+from harness.files import written_whole
 from harness.pipeline.fingerprint import hash_file
 
 if TYPE_CHECKING:
@@ -92,13 +93,8 @@ def write_wav(path: Path, samples: NDArray[Any], sample_rate_hz: int) -> None:
     """
     import soundfile  # noqa: PLC0415
 
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with storage_errors(path):
+    with written_whole(path) as scratch, scratch.open("wb") as file:
         try:
-            with scratch.open("wb") as file:
-                soundfile.write(file, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
-            scratch.replace(path)
+            soundfile.write(file, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
         except soundfile.SoundFileError as error:
-            raise OSError(str(error)) from error
-        finally:
-            scratch.unlink(missing_ok=True)
+            raise OSError(errno.EIO, str(error), str(path)) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.export import export_pipeline
 from harness.artifacts.worker import WorkerPool
 from harness.cli.progress import ProgressObserver
-from harness.errors import EXIT_PASS, storage_errors
+from harness.errors import EXIT_PASS
+from harness.files import check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ def build_command(*, pipeline: str, out: Path | None, cache: Path | None, opset:
 
 
 def _copy(source: Path, target: Path) -> Path:
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(source, scratch)
-            scratch.replace(target)
-        finally:
-            scratch.unlink(missing_ok=True)
+    check_writable(target)
+    with written_whole(target) as scratch:
+        shutil.copyfile(source, scratch)
     return target

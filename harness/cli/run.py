@@ -18,8 +18,8 @@ from harness.errors import (
     EXIT_MISSED,
     EXIT_PASS,
     OptionError,
-    storage_errors,
 )
+from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.loader import load_pipeline
@@ -81,7 +81,7 @@ def run_command(
     store = ParquetStore(out)
     store.check()
     for file in filter(None, (json_file, converted)):
-        _check_writable(file)
+        check_writable(file)
     with ProgressObserver() as observer:
         result = Run(loaded, chosen, artifacts, options, HostClock(), observer).execute()
     return _report(result, store, json_file, converted, options, enforce=enforce)
@@ -114,16 +114,6 @@ def _cases(
     if recording is not None:
         return (Case(recording.duration_s, 1),)
     return choose_cases(pipeline, durations_s, batches)
-
-
-def _check_writable(file: Path) -> None:
-    with storage_errors(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_dir():
-            raise IsADirectoryError(21, "it is a folder", str(file))
-        probe = file.with_name(f".{file.name}.probe")
-        probe.write_bytes(b"")
-        probe.unlink()
 
 
 def _report(

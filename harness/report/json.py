@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import storage_errors
+from harness.files import written_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,13 +49,8 @@ def write_json(figures: Figures, path: Path) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with storage_errors(path):
-        try:
-            scratch.write_text(to_json(figures) + "\n", encoding="utf-8")
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+    with written_whole(path) as scratch:
+        scratch.write_text(to_json(figures) + "\n", encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from harness.errors import RecordError, storage_errors
+from harness.errors import RecordError
+from harness.files import check_writable, written_whole
 from harness.pipeline.fingerprint import hash_json
 from harness.types import Artifact, Budget, Measurement, Record
 
@@ -42,11 +41,7 @@ class ParquetStore:
         Raises:
             StorageError: it cannot.
         """
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".probe-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
+        check_writable(self.folder / "record.parquet")
 
     def append(self, record: Record) -> Path:
         """Write ``record`` to a new file of the folder, whole or not at all; gives its path.
@@ -55,8 +50,7 @@ class ParquetStore:
             StorageError: the folder cannot be written.
         """
         path = self.folder / f"{record.pipeline}-{record.record_id}.parquet"
-        with storage_errors(path):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        check_writable(path)
         write_record(record, path)
         return path
 
@@ -88,27 +82,8 @@ def write_record(record: Record, path: Path) -> None:
     arrays = {name: pa.array(values, type=_column_type(name)) for name, values in columns.items()}
     metadata = {_METADATA_KEY: json.dumps(header).encode()}
     table = pa.table(arrays).replace_schema_metadata(metadata)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with storage_errors(path):
-        try:
-            pq.write_table(table, scratch)
-            _publish(scratch, path)
-        finally:
-            scratch.unlink(missing_ok=True)
-
-
-def _publish(scratch: Path, path: Path) -> None:
-    """Give ``scratch`` the name ``path``, unless that is taken."""
-    try:
-        # A link, unlike a rename, fails where the name is taken.
-        os.link(scratch, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # Some file systems have no links.
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, "there is such a record already") from None
-        scratch.rename(path)
+    with written_whole(path, overwrite=False) as scratch:
+        pq.write_table(table, scratch)
 
 
 def _hash(header: dict[str, Any], rows: list[dict[str, Any]]) -> str:
