@@ -50,16 +50,26 @@ def _publish(scratch: Path, path: Path) -> None:
         scratch.rename(path)
 
 
+def check_folder(folder: Path) -> None:
+    """Make ``folder`` and see that files can be written to it, before anything long is begun.
+
+    Raises:
+        StorageError: they cannot.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{secrets.token_hex(4)}"
+        probe.write_bytes(b"")
+        probe.unlink()
+
+
 def check_writable(path: Path) -> None:
     """See that the file ``path`` can be written, before anything long is begun; makes its folder.
 
     Raises:
         StorageError: it cannot, or it is a folder.
     """
+    check_folder(path.parent)
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-        probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        probe.write_bytes(b"")
-        probe.unlink()

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from harness.errors import RecordError
-from harness.files import check_writable, written_whole
+from harness.files import check_folder, written_whole
 from harness.pipeline.fingerprint import hash_json
 from harness.types import Artifact, Budget, Measurement, Record
 
@@ -41,7 +41,7 @@ class ParquetStore:
         Raises:
             StorageError: it cannot.
         """
-        check_writable(self.folder / "record.parquet")
+        check_folder(self.folder)
 
     def append(self, record: Record) -> Path:
         """Write ``record`` to a new file of the folder, whole or not at all; gives its path.
@@ -50,7 +50,7 @@ class ParquetStore:
             StorageError: the folder cannot be written.
         """
         path = self.folder / f"{record.pipeline}-{record.record_id}.parquet"
-        check_writable(path)
+        check_folder(self.folder)
         write_record(record, path)
         return path
 
