@@ -121,7 +121,10 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         sampling=SamplingPlan(max_samples=max_samples, max_time_s=max_time_s),
         seed=seed,
     )
-    chosen = [make_backend(name, threads=threads) for name in backends]
+    chosen = [make_backend(name, threads=threads) for name in dict.fromkeys(backends)]
+    if not chosen:
+        fix = f"name one of: {', '.join(BACKENDS)}"
+        raise OptionError("no backend is named", where="backends", fix=fix)
     return Run(loaded, chosen, _cache(cache), options, HostClock()).execute().record
 
 
@@ -134,9 +137,11 @@ def choose_cases(
         OptionError: one lies outside the profile; the message names the range.
     """
     declared = default_cases(pipeline)
-    chosen_durations = durations_s or dict.fromkeys(case.duration_s for case in declared)
-    chosen_batches = batches or dict.fromkeys(case.batch for case in declared)
-    cases = tuple(Case(d, b) for b in chosen_batches for d in chosen_durations)
+    chosen_durations: Sequence[float | None]
+    chosen_durations = durations_s or [case.duration_s for case in declared]
+    chosen_batches = batches or [case.batch for case in declared]
+    # One asked for twice is measured once.
+    cases = tuple(dict.fromkeys(Case(d, b) for b in chosen_batches for d in chosen_durations))
     for case in cases:
         pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
     return cases

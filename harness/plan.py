@@ -27,7 +27,8 @@ def plan_run(
 ) -> Iterator[str]:
     """The lines of the plan; nothing is built and nothing is written."""
     total_s = 0.0
-    known_s = {(entry.kind, entry.label): entry.build_s for entry in cache.entries()}
+    entries = sorted(cache.entries(), key=lambda entry: entry.created_unix_s)
+    known_s = {(entry.kind, entry.label): entry.build_s for entry in entries}
     if any(backend.needs_export for backend in backends):
         pending_s = 0.0
         for name in pipeline.components:
@@ -49,11 +50,12 @@ def plan_run(
         at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
         names = " and ".join(backend.name for backend in backends)
         yield (
-            f"measure {series} series at {case} by {names}: about {at_most_s:.0f} s, "
+            f"measure {series} series at {case} by {names}: at most about {at_most_s:.0f} s, "
             f"or {sampling.max_samples} samples each"
         )
         total_s += at_most_s
-    yield f"in all about {total_s:.0f} s"
+    cores = available_cores()
+    yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
 
 
 def _about(seconds: float | None) -> str:

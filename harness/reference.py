@@ -20,7 +20,7 @@ from harness.artifacts.sources import (
     source_hashes,
 )
 from harness.backends.torch import TorchBackend
-from harness.errors import storage_errors
+from harness.errors import ModelError, storage_errors
 from harness.pipeline.fingerprint import hash_arrays, hash_json
 from harness.pipeline.loader import load_pipeline
 
@@ -30,27 +30,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.artifacts.cache import Cache
+    from harness.artifacts.export import OnnxModel
     from harness.artifacts.worker import WorkerPool
     from harness.pipeline.pipeline import Pipeline
 
 KIND: Final = "reference"
+# Raised whenever what an entry holds changes.
+_VERSION: Final = 2
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Every tensor of the pipeline: free inputs by name, outputs by ``component.output``."""
+    """Every tensor of the pipeline: free inputs by name, outputs by ``component.output``.
+
+    ``weights`` holds the hash of each component's weights, to be held against the export's.
+    """
 
     tensors: dict[str, NDArray[Any]]
+    weights: dict[str, str]
 
 
 def reference_key(pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]]) -> str:
     """The cache key: the pipeline's code and declaration, PyTorch's version, the inputs."""
     return hash_json(
         {
-            "components": [
-                component.model_dump(mode="json", by_alias=True, exclude={"min_snr_db"})
-                for component in pipeline.components.values()
-            ],
+            "version": _VERSION,
+            "components": {
+                name: component.model_dump(mode="json", by_alias=True, exclude={"min_snr_db"})
+                for name, component in pipeline.components.items()
+            },
             "files": {name: source_hashes(pipeline, name) for name in pipeline.components},
             "torch": importlib.metadata.version("torch"),
             "inputs": hash_arrays(inputs),
@@ -96,9 +104,11 @@ def find_or_make_reference(
         f"{pipeline.name}/reference",
         build,
         is_current=is_current,
+        is_cancelled=lambda: pool.is_closed,
     )
     with np.load(entry.file("outputs.npz")) as outputs:
-        return Reference({**inputs, **{name: outputs[name] for name in outputs.files}})
+        tensors = {**inputs, **{name: outputs[name] for name in outputs.files}}
+    return Reference(tensors, weights=dict(entry.info["weights"]))
 
 
 def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:
@@ -117,4 +127,17 @@ def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:
     }
     with storage_errors(folder):
         np.savez(folder / "outputs.npz", **outputs)  # type: ignore[arg-type]
-    return {OUTSIDE_SOURCES: outside_sources(pipeline)}
+    return {OUTSIDE_SOURCES: outside_sources(pipeline), "weights": session.weights()}
+
+
+def check_same_weights(reference: Reference, models: Mapping[str, OnnxModel], where: str) -> None:
+    """Check that each graph was exported from the very weights that made the reference.
+
+    Raises:
+        ModelError: a factory makes other weights each time, so no comparison means anything.
+    """
+    for name, model in models.items():
+        if model.weights_hash is not None and model.weights_hash != reference.weights[name]:
+            what = "the factory makes different weights each time"
+            fix = "seed it, or give the component weights"
+            raise ModelError(what, where=f"{where}: components.{name}.factory", fix=fix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import secrets
 import time
 from contextlib import contextmanager
@@ -18,7 +19,12 @@ from harness.measure.sampler import SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
 from harness.pipeline.feeds import recording_inputs, synthetic_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.reference import Reference, find_or_make_reference, why_no_reference
+from harness.reference import (
+    Reference,
+    check_same_weights,
+    find_or_make_reference,
+    why_no_reference,
+)
 from harness.types import Artifact, Budget, Case, Measurement, Record
 from harness.version import __version__
 
@@ -90,6 +96,7 @@ class Run:
         self._models: dict[str, OnnxModel] = {}
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
+        self._load_average_1min = os.getloadavg()[0]
         self._audio: NDArray[np.float32] | None = None
         self._no_reference = why_no_reference(pipeline)
 
@@ -180,6 +187,7 @@ class Run:
                     pool,
                     threads=available_cores(),
                 )
+                check_same_weights(references[case], self._models, str(self._pipeline.manifest))
                 self._observer.step(str(case))
         return references
 
@@ -270,7 +278,10 @@ class Run:
             command=self._options.command,
             inputs=self._describe_inputs(),
             budget=_budget(self._pipeline),
-            environment=describe_environment(self._pipeline.root),
+            environment={
+                **describe_environment(self._pipeline.root),
+                "load_average_1min": self._load_average_1min,
+            },
             artifacts=tuple(
                 Artifact(
                     component=model.component,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import time
@@ -18,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from harness.errors import storage_errors
+from harness.errors import WorkerError, storage_errors
 from harness.pipeline.fingerprint import hash_file
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ logger = logging.getLogger("harness.cache")
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
+KINDS: Final = ("onnx", "reference")
+_KEY: Final = re.compile(r"[0-9a-f]{40}")
+_POLL_S: Final = 0.2
 
 
 def default_cache_root() -> Path:
@@ -85,19 +89,26 @@ class Cache:
         build: Callable[[Path], Mapping[str, Any]],
         *,
         is_current: Callable[[Entry], bool] = lambda _: True,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> tuple[Entry, bool]:
         """The entry and whether it was already there; ``build(folder)`` fills it where it was not.
 
         An entry that ``is_current`` rejects is built again. Another process that asks for the same
-        entry waits; if ``build`` raises, nothing is kept.
+        entry waits, until ``is_cancelled`` says no more; if ``build`` raises, nothing is kept.
 
         Raises:
             StorageError: the cache cannot be written.
+            WorkerError: it was cancelled while it waited.
         """
+        # Before anything is written: a cache that holds it all may be read-only.
+        if (self._path(kind, key) / _MANIFEST).is_file() and not _damage(self._path(kind, key)):
+            found = _read(self._path(kind, key))
+            if is_current(found):
+                return found, True
         with storage_errors(self.root):
             for folder in (self.root / "locks", self.root / "tmp", self.root / kind):
                 folder.mkdir(parents=True, exist_ok=True)
-        with self._locked(kind, key):
+        with self._locked(kind, key, is_cancelled):
             found = self.find(kind, key)
             if found is not None and is_current(found):
                 return found, True
@@ -138,10 +149,17 @@ class Cache:
         return _read(final)
 
     @contextmanager
-    def _locked(self, kind: str, key: str) -> Iterator[None]:
+    def _locked(
+        self, kind: str, key: str, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
         lock = FileLock(self.root / "locks" / f"{kind}-{key}.lock")
-        with storage_errors(self.root / "locks"):
-            lock.acquire()
+        is_told = False
+        while not _try_lock(lock):
+            if is_cancelled():
+                raise WorkerError("cancelled while waiting for another run", where=str(self.root))
+            if not is_told:
+                logger.warning("waiting for another run that builds %s/%s", kind, key[:12])
+                is_told = True
         try:
             yield
         finally:
@@ -157,15 +175,16 @@ class Cache:
                 yield entry
 
     def _folders(self) -> Iterator[Path]:
+        # Only what has the form of an entry: the folder may turn out to be no cache at all.
         for path in sorted(self.root.glob("*/*")):
-            if path.parent.name not in {"tmp", "locks"} and path.is_dir():
+            if path.parent.name in KINDS and _KEY.fullmatch(path.name) and path.is_dir():
                 yield path
 
     def prune(self, *, older_than_s: float = 0.0) -> tuple[int, int]:
         """Remove entries that are older than ``older_than_s``, and those that cannot be read.
 
         An entry that another process is building is waited for; what an interrupted build left
-        behind is removed as well, once it is a day old.
+        behind is removed as well, once it is a day old. Nothing else in the folder is touched.
 
         Returns:
             The number of entries removed, and their bytes.
@@ -179,7 +198,7 @@ class Cache:
                 _remove(path)
             count += 1
             freed_bytes += entry.size_bytes if entry is not None else 0
-        for scratch in (self.root / "tmp").glob("*"):
+        for scratch in (path for kind in KINDS for path in (self.root / "tmp").glob(f"{kind}-*")):
             with suppress(FileNotFoundError):
                 if time.time() - scratch.stat().st_mtime > _ABANDONED_S:
                     _remove(scratch)
@@ -190,6 +209,16 @@ class Cache:
 
 
 _ABANDONED_S: Final = 86_400.0
+
+
+def _try_lock(lock: FileLock) -> bool:
+    with storage_errors(Path(lock.lock_file)):
+        try:
+            lock.acquire(timeout=_POLL_S)
+        except Timeout:
+            # An OSError, but none of storage.
+            return False
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -44,9 +44,22 @@ def read_graph(path: Path) -> tuple[tuple[GraphTensor, ...], tuple[GraphTensor, 
     return inputs, tuple(_tensor(value) for value in model.graph.output)
 
 
+def graph_files(path: Path) -> tuple[Path, ...]:
+    """The graph's file and the files of external data that it names, in a fixed order."""
+    import onnx  # noqa: PLC0415
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data  # noqa: PLC0415
+
+    initializers = onnx.load(path, load_external_data=False).graph.initializer
+    names = {ExternalDataInfo(i).location for i in initializers if uses_external_data(i)}
+    return (path, *(path.parent / name for name in sorted(names)))
+
+
 def _tensor(value: Any) -> GraphTensor:  # noqa: ANN401
     import onnx  # noqa: PLC0415
 
+    if not value.type.HasField("tensor_type"):
+        what = "is a sequence, map or optional"
+        raise ContractError(what, where=value.name, fix="give the graph tensors only")
     tensor_type = value.type.tensor_type
     return GraphTensor(
         name=value.name,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.artifacts.contract import check_contract
+from harness.artifacts.contract import check_contract, graph_files
 from harness.artifacts.sources import is_current, source_hashes
 from harness.errors import OptionError
 from harness.pipeline.fingerprint import hash_file, hash_json
@@ -26,7 +26,7 @@ KIND: Final = "onnx"
 DEFAULT_OPSET: Final = 20
 OPSETS: Final = (17, 18, 19, 20)
 # Raised whenever the exporter's own code changes what it writes.
-EXPORTER_VERSION: Final = 2
+EXPORTER_VERSION: Final = 3
 _KEY_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -41,6 +41,7 @@ class OnnxModel:
     component: str
     path: Path
     content_hash: str
+    weights_hash: str | None
     size_bytes: int
     parameters: int | None
     worst_relative_l2: float | None
@@ -55,6 +56,7 @@ def export_key(pipeline: Pipeline, name: str, opset: int) -> str:
     return hash_json(
         {
             "exporter": EXPORTER_VERSION,
+            "name": name,
             "opset": opset,
             "component": component.model_dump(
                 mode="json", by_alias=True, exclude={"description", "min_snr_db"}
@@ -150,13 +152,19 @@ def _export_component(
 
     key = export_key(pipeline, name, opset)
     entry, was_cached = cache.get_or_build(
-        KIND, key, f"{pipeline.name}/{name}", build, is_current=is_current
+        KIND,
+        key,
+        f"{pipeline.name}/{name}",
+        build,
+        is_current=is_current,
+        is_cancelled=lambda: pool.is_closed,
     )
     path = entry.file(f"{name}.onnx")
     return OnnxModel(
         component=name,
         path=path,
         content_hash=entry.info["content_hash"],
+        weights_hash=entry.info["weights_hash"],
         size_bytes=entry.size_bytes,
         parameters=entry.info["parameters"],
         worst_relative_l2=entry.info["worst_relative_l2"],
@@ -167,11 +175,13 @@ def _export_component(
 
 def _given_model(pipeline: Pipeline, name: str, path: Path) -> OnnxModel:
     check_contract(pipeline, name, path)
+    files = graph_files(path)
     return OnnxModel(
         component=name,
         path=path,
-        content_hash=hash_file(path),
-        size_bytes=path.stat().st_size,
+        content_hash=hash_json([hash_file(file) for file in files]),
+        weights_hash=None,
+        size_bytes=sum(file.stat().st_size for file in files),
         parameters=None,
         worst_relative_l2=None,
         was_cached=True,

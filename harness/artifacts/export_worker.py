@@ -15,7 +15,7 @@ from harness.pipeline import expressions
 from harness.pipeline.declaration import Dimension
 from harness.pipeline.fingerprint import hash_file
 from harness.pipeline.loader import load_pipeline
-from harness.pipeline.modules import build_module, check_module, import_torch
+from harness.pipeline.modules import build_module, check_module, hash_weights, import_torch
 from harness.pipeline.pipeline import PROFILE_POINTS
 from harness.stats.accuracy import relative_l2
 
@@ -46,6 +46,7 @@ def export_component(request: dict[str, Any]) -> Mapping[str, Any]:
     torch.set_num_threads(request["verify_threads"])
     return {
         "content_hash": hash_file(path),
+        "weights_hash": hash_weights(module),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "worst_relative_l2": _verify(pipeline, name, module, path, request["verify_threads"]),
         OUTSIDE_SOURCES: outside_sources(pipeline),

@@ -25,6 +25,8 @@ def source_hashes(pipeline: Pipeline, name: str) -> dict[str, str]:
     """
     component = pipeline.components[name]
     paths = {path for path in pipeline.root.rglob("*.py") if "__pycache__" not in path.parts}
+    # A name alone says little: editors leave dangling links that end in .py.
+    paths = {path for path in paths if path.is_file()}
     if component.weights is not None:
         paths.add(pipeline.root / component.weights)
     for pattern in component.sources:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SERVER: Final = "harness.artifacts.worker_server"
+_START: Final = f"import sys; sys.path.remove(''); from {_SERVER} import main; main()"
 _STDERR_LINES: Final = 3
 _CHUNK_BYTES: Final = 1 << 16
 
@@ -58,7 +59,11 @@ class WorkerPool:
         ours, theirs = socket.socketpair()
         with ours, tempfile.TemporaryFile() as log:
             with theirs:
-                socket.send_fds(self._connect(), [b"."], [theirs.fileno(), log.fileno()])
+                try:
+                    socket.send_fds(self._connect(), [b"."], [theirs.fileno(), log.fileno()])
+                except OSError as error:
+                    what = "the server of worker processes is gone"
+                    raise WorkerError(what, where=function, fix="is there memory?") from error
             job = {"function": function, "request": dict(request), "threads": threads}
             with suppress(OSError):
                 ours.sendall(json.dumps(job).encode())
@@ -73,7 +78,8 @@ class WorkerPool:
                 self._channel, theirs = socket.socketpair()
                 with theirs:
                     self._server = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                        [sys.executable, "-m", _SERVER],
+                        # Not "-m", which would let the working directory's modules shadow others.
+                        [sys.executable, "-c", _START],
                         stdin=theirs.fileno(),
                         stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
@@ -82,6 +88,11 @@ class WorkerPool:
                         start_new_session=True,
                     )
             return self._channel
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more jobs are taken."""
+        return self._is_closed
 
     def close(self) -> None:
         """End the server and whatever it still runs, and start no more."""

@@ -1,7 +1,7 @@
 """The process that forks a child for each job of a :class:`~harness.artifacts.worker.WorkerPool`.
 
 It runs nothing itself but imports: what it forks is a process with PyTorch loaded and unused. It
-ends when its channel, which is its standard input, is closed.
+ends, and its children with it, when its channel, which is its standard input, is closed.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ _PRELOAD: Final = (
 
 def main() -> None:
     """Serve jobs until the channel is closed."""
+    # No threads before the fork, and no module of the caller's working directory for one of ours.
     for module in _PRELOAD:
-        with suppress(ImportError):
+        with suppress(Exception):
             importlib.import_module(module)
     # The kernel reaps the children: nobody waits for them here.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -47,7 +48,8 @@ def main() -> None:
         while True:
             message, descriptors, _, _ = socket.recv_fds(channel, 1, 2)
             if not message:
-                return
+                # The parent is gone, killed perhaps: its jobs are of no use any more.
+                os.killpg(0, signal.SIGKILL)
             job, log = descriptors
             if os.fork() == 0:
                 channel.close()
@@ -60,17 +62,16 @@ def _child(job: int, log: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())
-    status = 1
-    try:
-        with socket.socket(fileno=job) as connection, connection.makefile("rb") as request:
-            connection.sendall(json.dumps(_work(json.loads(request.read()))).encode())
-        status = 0
-    except BaseException:  # noqa: BLE001  # whatever it was, the log tells it to the parent
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        # Not sys.exit(): what the parent process registered to run at exit is not ours.
-        os._exit(status)
+    with socket.socket(fileno=job) as connection:
+        try:
+            with connection.makefile("rb") as request:
+                connection.sendall(json.dumps(_work(json.loads(request.read()))).encode())
+        except BaseException:  # noqa: BLE001  # whatever it was, the log tells it to the parent
+            # Before the connection closes: then the parent reads the log.
+            traceback.print_exc()
+            sys.stderr.flush()
+    # Not sys.exit(): what the parent process registered to run at exit is not ours.
+    os._exit(0)
 
 
 def _work(job: dict[str, Any]) -> dict[str, Any]:

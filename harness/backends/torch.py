@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import ModelError
 from harness.pipeline.feeds import constant_inputs
-from harness.pipeline.modules import as_tuple, build_module, import_torch
+from harness.pipeline.modules import as_tuple, build_module, hash_weights, import_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,6 +113,10 @@ class TorchSession:
         declared = self._pipeline.components[component]
         results = self._run(component, [self._tensor(inputs[name]) for name in declared.inputs])
         return {name: value.numpy() for name, value in zip(declared.outputs, results, strict=True)}
+
+    def weights(self) -> dict[str, str]:
+        """The hash of each component's weights."""
+        return {name: hash_weights(module) for name, module in self._modules.items()}
 
     def close(self) -> None:
         """Free the modules and their tensors."""

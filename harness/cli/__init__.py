@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logger = logging.getLogger("harness")
     handler = _WarningLines(logging.WARNING)
     logger.addHandler(handler)
+    if threading.current_thread() is threading.main_thread():
+        # As Ctrl-C: what is complete is kept, and no worker is left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app.main(
             args=list(sys.argv[1:] if arguments is None else arguments),
@@ -40,11 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         hint = f"; see '{context.command_path} --help'" if context else ""
         return _fail(f"{error.format_message().rstrip('.')}{hint}", EXIT_BAD_INPUT)
+    except OSError as error:
+        if error.filename is not None or not _is_output_error(error):
+            raise
+        return _fail(f"standard output: {error.strerror}; nothing else is lost", EXIT_BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; what was already in the cache stays there", EXIT_INTERRUPTED)
     finally:
         logger.removeHandler(handler)
     return int(code or 0)
+
+
+def _is_output_error(error: OSError) -> bool:
+    return error.errno in {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF}
 
 
 def _fail(message: str, code: int) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.artifacts.cache import Cache, default_cache_root
-from harness.artifacts.export import export_pipeline
+from harness.artifacts.contract import graph_files
+from harness.artifacts.export import OnnxModel, export_pipeline
 from harness.artifacts.worker import WorkerPool
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
@@ -32,13 +33,17 @@ def build_command(*, pipeline: str, out: Path | None, cache: Path | None, opset:
             on_done=lambda model: observer.step(model.component),
         )
     for model in models.values():
-        path = model.path if out is None else _copy(model.path, out / f"{model.component}.onnx")
+        path = model.path if out is None else _copy(model, out)
         click.echo(f"{model.component}: {path}")
     return EXIT_PASS
 
 
-def _copy(source: Path, target: Path) -> Path:
-    check_writable(target)
-    with written_whole(target) as scratch:
-        shutil.copyfile(source, scratch)
+def _copy(model: OnnxModel, folder: Path) -> Path:
+    """Copy a graph as ``COMPONENT.onnx``, and external data under the names that it uses."""
+    target = folder / f"{model.component}.onnx"
+    for source in reversed(graph_files(model.path)):
+        copy = target if source == model.path else folder / source.relative_to(model.path.parent)
+        check_writable(copy)
+        with written_whole(copy) as scratch:
+            shutil.copyfile(source, scratch)
     return target

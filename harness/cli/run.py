@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
+import psutil
 from rich.console import Console
 
 from harness.api import DEFAULT_BACKEND, choose_cases, make_backend
@@ -82,6 +84,7 @@ def run_command(
     store.check()
     for file in filter(None, (json_file, converted)):
         check_writable(file)
+    _check_distinct({"--audio": audio, "--json": json_file, "--converted": converted})
     with ProgressObserver() as observer:
         result = Run(loaded, chosen, artifacts, options, HostClock(), observer).execute()
     return _report(result, store, json_file, converted, options, enforce=enforce)
@@ -116,6 +119,16 @@ def _cases(
     return choose_cases(pipeline, durations_s, batches)
 
 
+def _check_distinct(files: dict[str, Path | None]) -> None:
+    seen: dict[Path, str] = {}
+    for option, file in files.items():
+        if file is not None:
+            other = seen.setdefault(file.resolve(), option)
+            if other != option:
+                what = f"is the same file as that of {other}: {file}"
+                raise OptionError(what, where=option, fix="name another")
+
+
 def _report(
     result: RunResult,
     store: ParquetStore,
@@ -126,23 +139,24 @@ def _report(
     enforce: bool,
 ) -> int:
     figures = figures_of(result.record)
-    path = store.append(result.record)
-    console = Console()
-    console.print(render(figures))
-    if result.no_reference:
-        click.echo(f"  No accuracy: {result.no_reference}.")
-    spent = result.record.phases_s
-    outside_s = sum(seconds for phase, seconds in spent.items() if phase != "measure")
-    click.echo(f"  Measured for {spent.get('measure', 0.0):.1f} s, all else {outside_s:.1f} s.")
-    click.echo(f"  Record: {path}")
+    # All files first: standard output may be closed, or full.
+    written = [f"Record: {store.append(result.record)}"]
     if json_file is not None:
         write_json(figures, json_file)
-        click.echo(f"  JSON: {json_file}")
+        written.append(f"JSON: {json_file}")
     if result.audio is not None and options.recording is not None:
         recording = options.recording
         target = converted or store.folder / f"{recording.path.stem}-converted.wav"
         write_wav(target, result.audio[: recording.trimmed_count], recording.sample_rate_hz)
-        click.echo(f"  Converted audio: {target}")
+        written.append(f"Converted audio: {target}")
+    Console().print(render(figures))
+    if result.no_reference:
+        click.echo(f"  No accuracy: {result.no_reference}.")
+    measured_s = result.record.phases_s.get("measure", 0.0)
+    process_s = time.time() - psutil.Process().create_time()
+    click.echo(f"  Measured for {measured_s:.1f} s, all else {process_s - measured_s:.1f} s.")
+    for line in written:
+        click.echo(f"  {line}")
     return _exit_code(figures, enforce=enforce)
 
 

@@ -33,7 +33,9 @@ class Dimension(_Strict):
     min: Positive
     opt: Positive
     max: Positive
-    per_second: Annotated[float, Field(gt=0, strict=False)] | None = Field(
+    per_second: (
+        Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False, strict=False)] | None
+    ) = Field(
         default=None, description="how many of it make one second; marks the dimension of time"
     )
 
@@ -59,6 +61,17 @@ class Tensor(_Strict):
         return tuple(size if isinstance(size, int) else sizes[size] for size in self.shape)
 
 
+def _fits(value: float, dtype: str) -> bool:
+    if dtype == "bool" or isinstance(value, bool):
+        return dtype == "bool" and isinstance(value, bool)
+    if dtype.startswith("float"):
+        return abs(value) <= _LARGEST[dtype]
+    return isinstance(value, int) and -_LARGEST[dtype] <= value <= _LARGEST[dtype]
+
+
+_LARGEST = {"float16": 65504.0, "float32": 3.4e38, "int32": 2**31 - 1, "int64": 2**63 - 1}
+
+
 class InputTensor(Tensor):
     """A component's input: fed by another tensor (``from``) or by a constant (``value``)."""
 
@@ -76,6 +89,9 @@ class InputTensor(Tensor):
     def _fed_once(self) -> InputTensor:
         if (self.source is None) == (self.value is None):
             message = "needs either from = 'component.output' or value = a constant, not both"
+            raise ValueError(message)
+        if self.value is not None and not _fits(self.value, self.dtype):
+            message = f"value = {self.value!r} is no {self.dtype}; give one that it can hold"
             raise ValueError(message)
         return self
 

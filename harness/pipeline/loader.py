@@ -82,12 +82,25 @@ def _check_files(pipeline: Pipeline) -> None:
     if declaration.generators.recording:
         named["generators.recording"] = declaration.generators.recording
     for name, component in pipeline.components.items():
+        for pattern in component.sources:
+            if not pattern or Path(pattern).is_absolute():
+                what, fix = f"{pattern!r} is no pattern of files", "give one relative to the folder"
+                where = f"{pipeline.manifest}: components.{name}.sources"
+                raise DeclarationError(what, where=where, fix=fix)
         for key in ("factory", "onnx", "weights"):
             reference = getattr(component, key)
             if reference is not None:
                 named[f"components.{name}.{key}"] = reference
     for key, reference in named.items():
-        file = pipeline.root / reference.split(":")[0]
+        relative = Path(reference.split(":")[0])
+        is_code = ":" in reference
+        if is_code and (relative.is_absolute() or ".." in relative.parts):
+            what, fix = (
+                f"{relative} lies outside the pipeline's folder",
+                "import it from a file inside",
+            )
+            raise DeclarationError(what, where=f"{pipeline.manifest}: {key}", fix=fix)
+        file = pipeline.root / relative
         if not file.is_file():
             what = f"there is no file {file}"
             raise DeclarationError(
@@ -96,7 +109,9 @@ def _check_files(pipeline: Pipeline) -> None:
 
 
 def _explain(error: ValidationError, manifest: Path) -> DeclarationError:
-    problems = error.errors(include_url=False)
+    # A dimension is a table or an expression; what is no table is told for both.
+    problems = [p for p in error.errors(include_url=False) if p["loc"][-1] != "str"]
+    problems = problems or error.errors(include_url=False)
     # An unknown key is most often a misspelt one, and so the reason why another is missing.
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     location = [part for part in first["loc"] if not _is_union_tag(part)]
@@ -110,7 +125,7 @@ def _explain(error: ValidationError, manifest: Path) -> DeclarationError:
 def _is_union_tag(part: str | int) -> bool:
     # pydantic adds the member of a union that it tried, such as 'Dimension' or 'str'.
     return part in {"Dimension", "str", "int", "float", "bool"} or (
-        isinstance(part, str) and part.startswith("constrained-")
+        isinstance(part, str) and part.startswith(("constrained-", "function-after"))
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from harness.errors import DeclarationError, ModelError, missing_dependency
 from harness.pipeline.code import load_function
 from harness.pipeline.feeds import constant_inputs, synthetic_inputs
+from harness.pipeline.fingerprint import hash_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
     from harness.pipeline.declaration import Component
     from harness.pipeline.pipeline import Pipeline
+
+
+_SEED = 0
 
 
 def import_torch(purpose: str) -> Any:  # noqa: ANN401
@@ -49,7 +56,7 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
     factory = load_function(pipeline, component.factory, key=f"components.{name}.factory")
     _check_arguments(factory, component, f"{pipeline.manifest}: components.{name}.arguments")
     try:
-        module = factory(**component.arguments)
+        module = _call_seeded(factory, component)
     except Exception as error:
         what = f"{component.factory} raised {type(error).__name__}: {error}"
         raise ModelError(what, where=where, fix="mend the factory") from error
@@ -62,6 +69,30 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
         module = _select(module, component.submodule, where)
     module.eval()
     return module  # type: ignore[no-any-return]  # isinstance() has checked it
+
+
+def _call_seeded(factory: Any, component: Component) -> Any:  # noqa: ANN401
+    """Call ``factory`` with every generator at a fixed seed, and leave the caller's as they were.
+
+    A component is made in more than one process; without weights of its own it must come out the
+    same in each.
+    """
+    torch = import_torch("making a component")
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            random.seed(_SEED)
+            np.random.seed(_SEED)  # noqa: NPY002
+            return factory(**component.arguments)
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def hash_weights(module: torch.nn.Module) -> str:
+    """The hash of a module's parameters and buffers."""
+    return hash_arrays({k: v.detach().cpu().numpy() for k, v in module.state_dict().items()})
 
 
 def _check_arguments(factory: Any, component: Component, where: str) -> None:  # noqa: ANN401

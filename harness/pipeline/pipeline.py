@@ -233,11 +233,18 @@ def _check_references(pipeline: Pipeline) -> None:
     durations: list[float | None] = list(declaration.durations_s)
     if declaration.budget is not None and pipeline.time_dimension is not None:
         durations.append(declaration.budget.duration_s)
-    for batch in declaration.batches:
+    batches = list(declaration.batches)
+    if declaration.budget is not None:
+        batches.append(declaration.budget.batch)
+    for batch in batches:
         for duration_s in durations or [None]:
             try:
                 pipeline.sizes(duration_s=duration_s, batch=batch)
             except OptionError as error:
-                key = "batches" if error.where == "--batch" else "durations_s, budget.duration_s"
+                key = (
+                    "batches, budget.batch"
+                    if error.where == "--batch"
+                    else "durations_s, budget.duration_s"
+                )
                 where = f"{pipeline.manifest}: {key}"
                 raise DeclarationError(error.what, where=where, fix=error.fix) from error

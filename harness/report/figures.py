@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import RecordError
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.budget import BudgetVerdict, Verdict, judge_budget
 from harness.stats.summary import LatencySummary, real_time_factor, summarize
@@ -85,6 +86,16 @@ class Figures:
         return tuple(row for group in self.groups for row in group.rows if row.misses_floor)
 
     @property
+    def unchecked_floors(self) -> tuple[Row, ...]:
+        """The rows that have a floor and no accuracy to hold against it."""
+        rows = (row for group in self.groups for row in group.rows)
+        return tuple(
+            row
+            for row in rows
+            if row.measurement.min_snr_db is not None and row.measurement.snr_db is None
+        )
+
+    @property
     def is_missed(self) -> bool:
         """Whether a budget or a floor is missed, beyond doubt."""
         missed = any(b.verdict and b.verdict.verdict is Verdict.MISSED for b in self.budgets)
@@ -92,10 +103,14 @@ class Figures:
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether a budget is neither kept nor missed, for want of samples or of the case."""
-        return any(
+        """Whether a budget or a floor is neither kept nor missed.
+
+        For want of samples, of the budget's case, or of a reference.
+        """
+        is_open = any(
             b.verdict is None or b.verdict.verdict is Verdict.INCONCLUSIVE for b in self.budgets
         )
+        return is_open or bool(self.unchecked_floors)
 
 
 def figures_of(record: Record) -> Figures:
@@ -103,9 +118,11 @@ def figures_of(record: Record) -> Figures:
     series: dict[tuple[Case, str, str], list[Measurement]] = {}
     for measurement in record.measurements:
         case = Case(measurement.duration_s, measurement.batch)
-        series.setdefault((case, measurement.backend, measurement.precision), []).append(
-            measurement
-        )
+        rows = series.setdefault((case, measurement.backend, measurement.precision), [])
+        if any(row.component == measurement.component for row in rows):
+            what = f"{measurement.component} at {case} by {measurement.backend} is there twice"
+            raise RecordError(what, where=record.record_id, fix="measure it again")
+        rows.append(measurement)
     medians = {
         (Case(m.duration_s, m.batch), m.component): summarize(m.latency_s).median.value
         for m in record.measurements
@@ -130,7 +147,8 @@ def _row(measurement: Measurement, torch_median_s: float | None) -> Row:
     return Row(
         measurement=measurement,
         latency=latency,
-        real_time_factor=duration_s and real_time_factor(latency.median.value, duration_s),
+        real_time_factor=duration_s
+        and real_time_factor(latency.median.value, duration_s * measurement.batch),
         ratio_to_torch=latency.median.value / torch_median_s
         if is_peer and torch_median_s
         else None,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from harness.report.figures import BudgetFigure, Figures, Group, Row
+    from harness.stats.quantiles import QuantileEstimate
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
 # A p99 needs this many samples before it has an interval.
@@ -79,20 +80,22 @@ def _counts(group: Group) -> str:
 
 def _cells(row: Row) -> list[str | Text]:
     latency, measured = row.latency, row.measurement
-    p99 = milliseconds(latency.p99.value)
     return [
         measured.component,
         milliseconds(measured.load_s),
         milliseconds(measured.first_s),
         milliseconds(latency.min_s),
-        milliseconds(latency.median.value),
-        milliseconds(latency.p90.value),
-        milliseconds(latency.p95.value),
-        p99 if latency.count >= _P99_SAMPLES else f"~{p99}",
+        *(_quantile(q) for q in (latency.median, latency.p90, latency.p95, latency.p99)),
         milliseconds(latency.jitter_s),
         _factor(row.real_time_factor),
         _snr(row),
     ]
+
+
+def _quantile(estimate: QuantileEstimate) -> str:
+    """In ms; marked where there are too few samples for a finite interval."""
+    text = milliseconds(estimate.value)
+    return text if estimate.is_finite else f"~{text}"
 
 
 def _factor(value: float | None) -> str:
@@ -141,9 +144,11 @@ def _notes(figures: Figures) -> list[RenderableType]:
             )
         )
     notes.extend(Text(floor_sentence(row), style="red") for row in figures.missed_floors)
-    if any(row.latency.count < _P99_SAMPLES for group in figures.groups for row in group.rows):
+    if figures.unchecked_floors:
+        notes.append(Text("Accuracy floors are not checked: no reference", style="yellow"))
+    if any(not row.latency.p99.is_finite for group in figures.groups for row in group.rows):
         notes.append(
-            _small(f"~ fewer than {_P99_SAMPLES} samples: that p99 has no finite interval.")
+            _small(f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}.")
         )
     if figures.groups:
         notes.append(_small(environment_sentence(figures)))

@@ -89,4 +89,4 @@ def environment_sentence(figures: Figures) -> str:
 
 
 def _load(environment: dict[str, object]) -> str:
-    return f"{environment['load_average_1min']:.1f} at the end"
+    return f"{environment['load_average_1min']:.1f} at the start"

@@ -194,3 +194,42 @@ def test_random_numbers_in_forward_are_refused(
 
     with pytest.raises(VerificationError, match="random numbers"):
         export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)
+
+
+def test_a_renamed_component_is_another_entry(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    export_pipeline(load_pipeline(toy()), shared_cache, shared_pool)
+    root = toy(("[components.encoder]", "[components.front]"), ('"encoder.', '"front.'))
+
+    models = export_pipeline(load_pipeline(root), shared_cache, shared_pool)
+
+    assert models["front"].path.is_file()
+
+
+def test_an_onnx_file_is_hashed_with_its_external_data(
+    toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    exported = export_pipeline(load_pipeline(toy()), shared_cache, shared_pool)["encoder"].path
+    root = toy(
+        ('factory = "models.py:encoder"\narguments = { width = 6 }', 'onnx = "encoder.onnx"')
+    )
+    onnx.save(
+        onnx.load(exported),
+        root / "encoder.onnx",
+        save_as_external_data=True,
+        location="encoder.data",
+        size_threshold=0,
+    )
+    pipeline = load_pipeline(root)
+    before = export_pipeline(pipeline, shared_cache, shared_pool)["encoder"]
+
+    data = bytearray((root / "encoder.data").read_bytes())
+    data[0] ^= 0x01
+    (root / "encoder.data").write_bytes(bytes(data))
+    after = export_pipeline(pipeline, shared_cache, shared_pool)["encoder"]
+
+    assert before.size_bytes == sum(
+        (root / f"encoder.{e}").stat().st_size for e in ("onnx", "data")
+    )
+    assert before.content_hash != after.content_hash

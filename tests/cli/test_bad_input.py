@@ -219,3 +219,21 @@ def test_a_full_disk_while_recording(
     assert code == 2
     assert "the disk is full" in err
     assert list(out.iterdir()) == []
+
+
+def test_two_outputs_of_one_name(refused: Callable[..., str], toy: ToyFactory) -> None:
+    root = toy(AUDIO)
+
+    assert "same file" in refused(root, "--audio", root / "a.wav", "--json", root / "a.wav")
+
+
+def test_a_dangling_link_beside_the_models_is_no_matter(
+    harness: Callable[..., tuple[int, str, str]], toy: ToyFactory, tmp_path: Path
+) -> None:
+    root = toy()
+    (root / ".#models.py").symlink_to("nobody@nowhere")
+    (root / "folder.py").mkdir()
+
+    code, _, _ = harness("run", root, "--plan", "--cache", tmp_path / "cache")
+
+    assert code == 0

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -192,7 +197,7 @@ def test_a_plan_does_nothing(
 
     assert code == 0
     assert "export encoder: about" in out
-    assert "in all about" in out
+    assert "in all at most about" in out
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "out").exists()
 
@@ -231,3 +236,112 @@ def test_inputs_of_the_same_seed_are_the_same(toy: ToyFactory) -> None:
 
     np.testing.assert_array_equal(first["signal"], again["signal"])
     assert not np.array_equal(first["signal"], other["signal"])
+
+
+def test_a_case_asked_for_twice_is_measured_once(
+    run: Callable[..., tuple[int, str, str]], toy: ToyFactory, tmp_path: Path
+) -> None:
+    run(toy(), "--duration", 0.25, "--duration", 0.25, "--backend", "torch", "--backend", "torch")
+
+    (record,) = ParquetStore(tmp_path / "out").query()
+    assert len(record.measurements) == 3
+
+
+def test_a_floor_that_cannot_be_checked_is_no_pass(
+    run: Callable[..., tuple[int, str, str]], toy: ToyFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.runner.why_no_reference", lambda _: "there is none today")
+    root = toy(
+        ("[dimensions]", "[min_snr_db]\nfp32 = 60.0\n[dimensions]"), ("p99_s = 0.1", "p99_s = 9.0")
+    )
+
+    code, out, _ = run(root, "--enforce", "--samples", 368, "--max-time", 60)
+
+    assert code == 3
+    assert "floors are not checked" in out
+
+
+WITH_A_GAIN = """class Decoder(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.randn(6))
+
+"""
+UNSEEDED = ("            torch.manual_seed(0)\n", "            pass\n")
+
+
+def test_a_factory_that_seeds_nothing_is_the_same_in_every_process(
+    run: Callable[..., tuple[int, str, str]], toy: ToyFactory, tmp_path: Path
+) -> None:
+    toy()
+    # The second component draws its weights after the first one, where both are made together.
+    toy(UNSEEDED, file="models.py")
+    root = toy(
+        ("class Decoder(torch.nn.Module):\n", WITH_A_GAIN),
+        ("features.sum(2)", "(features * self.gain).sum(2)"),
+        file="models.py",
+    )
+
+    code, _, _ = run(root)
+
+    assert code == 0
+    (record,) = ParquetStore(tmp_path / "out").query()
+    assert all(m.snr_db is not None and m.snr_db > 80 for m in record.measurements)
+
+
+def test_a_factory_of_other_weights_each_time_is_refused(
+    run: Callable[..., tuple[int, str, str]], toy: ToyFactory
+) -> None:
+    toy()
+    root = toy(("torch.manual_seed(0)", "torch.seed()"), file="models.py")
+
+    code, _, err = run(root)
+
+    assert code == 2
+    assert "components.encoder.factory: the factory makes different weights each time" in err
+
+
+def test_a_closed_standard_output_loses_no_file(
+    toy: ToyFactory, shared_cache: Cache, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "harness", "run", str(toy()), "--samples", "2"]
+    folders = ["--cache", str(shared_cache.root), "--out", str(tmp_path / "out")]
+    read, write = os.pipe()
+    os.close(read)
+
+    done = subprocess.run(
+        [*command, *folders, "--json", str(tmp_path / "run.json")],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    os.close(write)
+    assert "Traceback" not in done.stderr
+    assert done.returncode != 1, "1 means that a budget is missed"
+    assert (tmp_path / "run.json").is_file()
+    assert len(list((tmp_path / "out").glob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_exporting_leaves_a_sound_cache(
+    toy: ToyFactory, tmp_path: Path, number: signal.Signals
+) -> None:
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-m", "harness", "run", str(toy()), "--cache", str(cache)]
+    with subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(600):
+            if list(cache.glob("tmp/*")):
+                break
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert list((cache / "tmp").iterdir()) == []
+    assert list((tmp_path / "out").iterdir()) == []

@@ -137,6 +137,31 @@ WRONG = {
         "schema_version",
         "1",
     ),
+    "a constant of another kind": (
+        ("shape = [], value = 0.5", "shape = [], value = true"),
+        "components.encoder.inputs.gain",
+        "no float32",
+    ),
+    "a budget for a batch outside the profile": (
+        ("p99_s = 0.1", "p99_s = 0.1\nbatch = 77"),
+        "budget.batch",
+        "choose 1 to 2",
+    ),
+    "a misspelt key of a dimension": (
+        ("per_second = 16", "persecond = 16"),
+        "toy/pipeline.toml: dimensions.frames.persecond",
+        "did you mean 'per_second'?",
+    ),
+    "code outside the folder": (
+        ("models.py:encoder", "../models.py:encoder"),
+        "components.encoder.factory",
+        "outside the pipeline's folder",
+    ),
+    "sources that are no pattern": (
+        ("[components.encoder]", '[components.encoder]\nsources = ["/etc/*.conf"]'),
+        "components.encoder.sources",
+        "relative to the folder",
+    ),
     "no TOML": (
         ("[budget]", "[budget"),
         "pipeline.toml",
