@@ -102,9 +102,9 @@ class Cache:
         """
         # Before anything is written: a cache that holds it all may be read-only.
         if (self._path(kind, key) / _MANIFEST).is_file() and not _damage(self._path(kind, key)):
-            found = _read(self._path(kind, key))
-            if is_current(found):
-                return found, True
+            entry = _read(self._path(kind, key))
+            if is_current(entry):
+                return entry, True
         with storage_errors(self.root):
             for folder in (self.root / "locks", self.root / "tmp", self.root / kind):
                 folder.mkdir(parents=True, exist_ok=True)

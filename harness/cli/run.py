@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ def run_command(
     opset: int,
 ) -> int:
     """Run, report, and give the exit code."""
+    _check_distinct({"--audio": audio, "--json": json_file, "--converted": converted})
     loaded = load_pipeline(pipeline)
     chosen = [
         make_backend(name, threads=threads)
@@ -84,7 +86,6 @@ def run_command(
     store.check()
     for file in filter(None, (json_file, converted)):
         check_writable(file)
-    _check_distinct({"--audio": audio, "--json": json_file, "--converted": converted})
     with ProgressObserver() as observer:
         result = Run(loaded, chosen, artifacts, options, HostClock(), observer).execute()
     return _report(result, store, json_file, converted, options, enforce=enforce)
@@ -149,15 +150,25 @@ def _report(
         target = converted or store.folder / f"{recording.path.stem}-converted.wav"
         write_wav(target, result.audio[: recording.trimmed_count], recording.sample_rate_hz)
         written.append(f"Converted audio: {target}")
-    Console().print(render(figures))
-    if result.no_reference:
-        click.echo(f"  No accuracy: {result.no_reference}.")
+    lines = [f"No accuracy: {result.no_reference}."] if result.no_reference else []
     measured_s = result.record.phases_s.get("measure", 0.0)
     process_s = time.time() - psutil.Process().create_time()
-    click.echo(f"  Measured for {measured_s:.1f} s, all else {process_s - measured_s:.1f} s.")
-    for line in written:
-        click.echo(f"  {line}")
+    lines.append(f"Measured for {measured_s:.1f} s, all else {process_s - measured_s:.1f} s.")
+    console = Console()
+    with console.capture() as table:
+        console.print(render(figures))
+    _print(table.get() + "".join(f"  {line}\n" for line in (*lines, *written)))
     return _exit_code(figures, enforce=enforce)
+
+
+def _print(text: str) -> None:
+    """Print to standard output; a reader that has left, such as ``head``, changes no exit code."""
+    try:
+        click.echo(text, nl=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(figures: Figures, *, enforce: bool) -> int:
