@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from harness import errors
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SERVER: Final = "harness.artifacts.worker_server"
 _START: Final = f"import sys; sys.path.remove(''); from {_SERVER} import main; main()"
+_ROOT: Final = Path(__file__).resolve().parents[2]
 _STDERR_LINES: Final = 3
 _CHUNK_BYTES: Final = 1 << 16
 
@@ -114,7 +116,8 @@ def _environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        # The harness itself may have been found in the working directory, which is left out.
+        "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(_ROOT)]),
     }
 
 
