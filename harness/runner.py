@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import secrets
 import time
 from contextlib import contextmanager
@@ -96,7 +95,8 @@ class Run:
         self._models: dict[str, OnnxModel] = {}
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
-        self._load_average_1min = os.getloadavg()[0]
+        # Before anything runs: the load is then that of others.
+        self._environment = describe_environment(pipeline.root)
         self._audio: NDArray[np.float32] | None = None
         self._no_reference = why_no_reference(pipeline)
 
@@ -278,10 +278,7 @@ class Run:
             command=self._options.command,
             inputs=self._describe_inputs(),
             budget=_budget(self._pipeline),
-            environment={
-                **describe_environment(self._pipeline.root),
-                "load_average_1min": self._load_average_1min,
-            },
+            environment=self._environment,
             artifacts=tuple(
                 Artifact(
                     component=model.component,
