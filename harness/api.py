@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.cache import Cache, default_cache_root
-from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, export_pipeline
+from harness.artifacts.calibration import CalibrationSet, save_set
+from harness.artifacts.export import DEFAULT_OPSET, OnnxModel
+from harness.artifacts.precision import FP32, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends.onnxruntime import OnnxRuntimeBackend
 from harness.backends.torch import TorchBackend
+from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
 from harness.errors import FeatureUnavailableError, OptionError
 from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_MAX_SAMPLES, DEFAULT_MAX_TIME_S, SamplingPlan
+from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
+from harness.prepare import BuildOptions, prepare_models
 from harness.runner import Run, RunOptions, default_cases
 from harness.types import Case
 from harness.version import __version__
@@ -40,7 +45,29 @@ BACKENDS: Final = (DEFAULT_BACKEND, "torch")
 _LATER: Final = ("tensorrt", "tensorrt-rtx")
 
 
-def make_backend(name: str, *, threads: int | None = None) -> Backend:
+def make_backends(
+    names: Sequence[str], precisions: Sequence[str], *, threads: int | None = None
+) -> list[Backend]:
+    """Every named backend at every named precision that it can run, each once.
+
+    PyTorch runs fp32 only; with others it is the peer that they are held against.
+
+    Raises:
+        FeatureUnavailableError: this version does not have it.
+        OptionError: there is no such backend or precision, or none that fit together.
+    """
+    check_precisions(precisions)
+    made: list[Backend] = []
+    for name in dict.fromkeys(names):
+        runnable = [p for p in dict.fromkeys(precisions) if p == FP32 or name != "torch"]
+        if not runnable:
+            what = f"{name} runs {FP32} only, and {', '.join(precisions)} is asked for"
+            raise OptionError(what, where="--precision", fix=f"add --precision {FP32}")
+        made.extend(make_backend(name, threads=threads, precision=p) for p in runnable)
+    return made
+
+
+def make_backend(name: str, *, threads: int | None = None, precision: str = FP32) -> Backend:
     """The backend called ``name``, using ``threads`` CPU threads (all available ones by default).
 
     Raises:
@@ -52,7 +79,7 @@ def make_backend(name: str, *, threads: int | None = None) -> Backend:
         what = f"{threads} threads, and {available_cores()} cores are available"
         raise OptionError(what, where="--threads", fix=f"choose 1 to {available_cores()}")
     if name == DEFAULT_BACKEND:
-        return OnnxRuntimeBackend(threads=threads)
+        return OnnxRuntimeBackend(threads=threads, precision=precision)
     if name == "torch":
         return TorchBackend(threads=threads)
     if name in _LATER:
@@ -65,6 +92,8 @@ def export_and_build_engines(
     pipeline: str | Path | Pipeline,
     *,
     backend: str = DEFAULT_BACKEND,
+    precision: str = FP32,
+    calibration: str | Path | None = None,
     cache: str | Path | None = None,
     opset: int = DEFAULT_OPSET,
 ) -> dict[str, OnnxModel]:
@@ -72,7 +101,9 @@ def export_and_build_engines(
 
     Args:
         pipeline: a loaded pipeline, the name of a shipped one, or a folder.
-        backend: what to build for. ONNX Runtime runs the exported graphs as they are.
+        backend: what to build for. ONNX Runtime runs the graphs as they are.
+        precision: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
+        calibration: a calibration set for INT8; a synthetic one is made by default.
         cache: the cache's folder; the user's cache by default.
         opset: the ONNX opset, 17 to 20.
 
@@ -82,15 +113,22 @@ def export_and_build_engines(
     Raises:
         HarnessError: see :mod:`harness.errors`.
     """
-    make_backend(backend)
+    make_backends([backend], [precision])
+    options = BuildOptions(
+        opset=opset, calibration_file=None if calibration is None else Path(calibration)
+    )
     with WorkerPool() as pool:
-        return export_pipeline(_pipeline(pipeline), _cache(cache), pool, opset=opset)
+        prepared = prepare_models(
+            _pipeline(pipeline), [precision], options, _cache(cache), pool, SilentObserver()
+        )
+    return prepared.models[precision]
 
 
 def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent choice
     pipeline: str | Path | Pipeline,
     *,
     backends: Sequence[str] = (DEFAULT_BACKEND,),
+    precisions: Sequence[str] = (FP32,),
     durations_s: Sequence[float] | None = None,
     batches: Sequence[int] | None = None,
     max_samples: int = DEFAULT_MAX_SAMPLES,
@@ -104,6 +142,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     Args:
         pipeline: a loaded pipeline, the name of a shipped one, or a folder.
         backends: what to measure, in turn in one run: ``onnxruntime``, ``torch``.
+        precisions: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
         durations_s: seconds of input; those that the pipeline declares by default.
         batches: batch sizes; those that the pipeline declares by default.
         max_samples: samples of each series after which to stop.
@@ -121,10 +160,10 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         sampling=SamplingPlan(max_samples=max_samples, max_time_s=max_time_s),
         seed=seed,
     )
-    chosen = [make_backend(name, threads=threads) for name in dict.fromkeys(backends)]
+    chosen = make_backends(backends, precisions, threads=threads)
     if not chosen:
         fix = f"name one of: {', '.join(BACKENDS)}"
-        raise OptionError("no backend is named", where="backends", fix=fix)
+        raise OptionError("no backend or precision is named", where="backends", fix=fix)
     return Run(loaded, chosen, _cache(cache), options, HostClock()).execute().record
 
 
@@ -147,13 +186,39 @@ def choose_cases(
     return cases
 
 
-def create_int8_calibration_dataset(*_args: object, **_options: object) -> NoReturn:
-    """Make a synthetic INT8 calibration set; not in this version.
+def create_int8_calibration_dataset(
+    pipeline: str | Path | Pipeline,
+    path: str | Path | None = None,
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
+    audio: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> CalibrationSet:
+    """Make an INT8 calibration set, and write it to ``path`` (.npz) if that is given.
+
+    It holds what every component is fed, in windows of the profile's opt: diverse synthetic inputs
+    and what the fp32 pipeline makes of them. Bool stays bool.
+
+    Args:
+        pipeline: a loaded pipeline, the name of a shipped one, or a folder.
+        path: where to write it.
+        samples: how many windows; 4 or more.
+        seed: the same seed gives the same set, bit for bit.
+        audio: a folder of recordings to take windows of instead.
+        cache: the cache's folder; the user's cache by default.
 
     Raises:
-        FeatureUnavailableError: always.
+        HarnessError: see :mod:`harness.errors`.
     """
-    raise _not_yet("create_int8_calibration_dataset()")
+    options = CalibrationOptions(
+        samples=samples, seed=seed, audio=None if audio is None else Path(audio)
+    )
+    with WorkerPool() as pool:
+        made = make_calibration_set(_pipeline(pipeline), options, _cache(cache), pool)
+    if path is not None:
+        save_set(made, Path(path))
+    return made
 
 
 class TensorRTConverter:

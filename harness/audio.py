@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.pipeline.declaration import Audio, Dimension
     from harness.pipeline.pipeline import Pipeline
 
 
@@ -44,23 +45,9 @@ def read_recording(pipeline: Pipeline, path: Path) -> Recording:
         InputDataError: the pipeline takes no audio, or the file cannot be read or used.
         OptionError: the recording is outside the profile; the message names the range.
     """
-    import soundfile  # noqa: PLC0415
-    import soxr  # noqa: PLC0415
-
-    audio = pipeline.declaration.audio
-    if audio is None or pipeline.time_dimension is None:
-        what, fix = f"{pipeline.name} takes no audio", "give it an [audio] table"
-        raise InputDataError(what, where=str(pipeline.manifest), fix=fix)
-    try:
-        source, source_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
-        what = "there is no such file" if not path.exists() else f"cannot be read: {error}"
-        fix = "give a sound file such as WAV or FLAC"
-        raise InputDataError(what, where=str(path), fix=fix) from error
-    if not np.isfinite(source).all():
-        raise InputDataError("holds NaN or infinity", where=str(path), fix="record it again")
-    samples = soxr.resample(source.mean(axis=1), source_rate_hz, audio.sample_rate_hz)
-    name, dimension = pipeline.time_dimension
+    samples, source_rate_hz = read_samples(pipeline, path)
+    audio, time = _audio_of(pipeline)
+    name, dimension = time
     frame_s = 1.0 / (dimension.per_second or 1.0)
     hop = audio.sample_rate_hz * frame_s
     count = max(1, int(np.ceil(len(samples) / hop)))
@@ -79,10 +66,50 @@ def read_recording(pipeline: Pipeline, path: Path) -> Recording:
         content_hash=hash_file(path),
         samples=padded,
         sample_rate_hz=audio.sample_rate_hz,
-        source_rate_hz=int(source_rate_hz),
+        source_rate_hz=source_rate_hz,
         trimmed_count=min(len(samples), len(padded)),
         duration_s=duration_s,
     )
+
+
+def read_samples(pipeline: Pipeline, path: Path) -> tuple[NDArray[np.float32], int]:
+    """The samples of ``path``, float32 [n], mono and at the pipeline's rate, and the file's rate.
+
+    Raises:
+        InputDataError: the pipeline takes no audio, or the file cannot be read or used.
+    """
+    import soundfile  # noqa: PLC0415
+    import soxr  # noqa: PLC0415
+
+    audio, _ = _audio_of(pipeline)
+    try:
+        source, source_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        what = "there is no such file" if not path.exists() else f"cannot be read: {error}"
+        fix = "give a sound file such as WAV or FLAC"
+        raise InputDataError(what, where=str(path), fix=fix) from error
+    if not np.isfinite(source).all():
+        raise InputDataError("holds NaN or infinity", where=str(path), fix="record it again")
+    samples = soxr.resample(source.mean(axis=1), source_rate_hz, audio.sample_rate_hz)
+    return samples, int(source_rate_hz)
+
+
+def window_samples(pipeline: Pipeline) -> int:
+    """The number of samples of one window at the profile's opt.
+
+    Raises:
+        InputDataError: the pipeline takes no audio.
+    """
+    audio, (_, dimension) = _audio_of(pipeline)
+    return round(dimension.opt * audio.sample_rate_hz / (dimension.per_second or 1.0))
+
+
+def _audio_of(pipeline: Pipeline) -> tuple[Audio, tuple[str, Dimension]]:
+    audio, time = pipeline.declaration.audio, pipeline.time_dimension
+    if audio is None or time is None:
+        what, fix = f"{pipeline.name} takes no audio", "give it an [audio] table"
+        raise InputDataError(what, where=str(pipeline.manifest), fix=fix)
+    return audio, time
 
 
 def write_wav(path: Path, samples: NDArray[Any], sample_rate_hz: int) -> None:

@@ -4,87 +4,122 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from harness.pipeline.feeds import constant_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.stats.accuracy import Accuracy, compare_arrays
+from harness.stats.accuracy import Accuracy, compare_stacks, log_spectral_distance_db
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from harness.backends.protocol import Session
     from harness.pipeline.pipeline import Pipeline
-    from harness.reference import Reference
+    from harness.reference import Feed, Reference
+
+Stacks = dict[str, "NDArray[Any]"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """What is known of a series before its samples; no accuracy where there is no reference."""
+    """What is known of a series before its samples; no accuracy where there is no reference.
+
+    ``log_spectral_distance_db`` is given for what puts out the pipeline's audio.
+    """
 
     load_s: float
     first_s: float
-    accuracy: Accuracy | None
+    accuracy: Accuracy | None = None
+    log_spectral_distance_db: float | None = None
 
 
 def check_components(
     pipeline: Pipeline,
     sizes: Mapping[str, int],
     session: Session,
+    feeds: Sequence[Feed],
     reference: Reference | None,
 ) -> dict[str, Check]:
-    """Launch each component of a bound ``session`` for the first time, and check its output.
+    """Launch each component for the first time, and check its outputs over all of ``feeds``.
 
     A component's accuracy is that on the reference's own inputs, so that it inherits no error; the
     whole pipeline's is that of its final outputs, with the errors of every stage. Where there are
-    several outputs it is the worst of them.
+    several outputs it is the worst of them. The session is left bound to the first feed.
 
     Returns:
         A check of each component by name, and of the whole as :data:`WHOLE_PIPELINE`.
     """
-    checks: dict[str, Check] = {}
-    for name in pipeline.order:
-        started = time.perf_counter()
-        session.launch(name)
-        first_s = time.perf_counter() - started
-        accuracy = None
-        if reference is not None:
-            accuracy = _component_accuracy(pipeline, sizes, session, name, reference)
-        checks[name] = Check(session.load_s[name], first_s, accuracy)
-    whole = None if reference is None else _pipeline_accuracy(pipeline, session, reference)
-    checks[WHOLE_PIPELINE] = Check(
-        load_s=sum(check.load_s for check in checks.values()),
-        first_s=sum(check.first_s for check in checks.values()),
-        accuracy=whole,
-    )
-    return checks
+    session.bind(sizes, feeds[0])
+    first_s = {name: _first_launch(session, name) for name in pipeline.order}
+    first_s[WHOLE_PIPELINE] = sum(first_s.values())
+    load_s = {**session.load_s, WHOLE_PIPELINE: sum(session.load_s.values())}
+    if reference is None:
+        return {name: Check(load_s[name], seconds) for name, seconds in first_s.items()}
+    outputs = {
+        name: _component_outputs(pipeline, sizes, session, name, reference)
+        for name in pipeline.order
+    }
+    outputs[WHOLE_PIPELINE] = _final_outputs(pipeline, sizes, session, feeds)
+    return {
+        name: Check(
+            load_s[name],
+            seconds,
+            _worst(outputs[name], reference),
+            _audio_distance(pipeline, outputs[name], reference),
+        )
+        for name, seconds in first_s.items()
+    }
 
 
-def _component_accuracy(
+def _first_launch(session: Session, name: str) -> float:
+    started = time.perf_counter()
+    session.launch(name)
+    return time.perf_counter() - started
+
+
+def _component_outputs(
     pipeline: Pipeline,
     sizes: Mapping[str, int],
     session: Session,
     name: str,
     reference: Reference,
-) -> Accuracy:
+) -> Stacks:
     component = pipeline.components[name]
-    inputs = constant_inputs(component, sizes)
-    for input_name, tensor in component.inputs.items():
-        if tensor.source is not None:
-            inputs[input_name] = reference.tensors[tensor.source]
-    outputs = session.infer(name, inputs)
-    return _worst(
-        compare_arrays(reference.tensors[f"{name}.{output}"], value)
-        for output, value in outputs.items()
-    )
+    rows = []
+    for index in range(len(reference)):
+        inputs = constant_inputs(component, sizes)
+        for input_name, tensor in component.inputs.items():
+            if tensor.source is not None:
+                inputs[input_name] = reference.tensors[tensor.source][index]
+        rows.append(session.infer(name, inputs))
+    return {f"{name}.{output}": np.stack([row[output] for row in rows]) for output in rows[0]}
 
 
-def _pipeline_accuracy(pipeline: Pipeline, session: Session, reference: Reference) -> Accuracy:
-    return _worst(
-        compare_arrays(reference.tensors[f"{name}.{output}"], session.read(name, output))
-        for name, output in pipeline.final_outputs
-    )
+def _final_outputs(
+    pipeline: Pipeline, sizes: Mapping[str, int], session: Session, feeds: Sequence[Feed]
+) -> Stacks:
+    rows = []
+    # The first one comes last, and stays bound.
+    for feed in reversed(feeds):
+        session.bind(sizes, feed)
+        session.launch_pipeline()
+        rows.append({f"{n}.{o}": session.read(n, o) for n, o in pipeline.final_outputs})
+    rows.reverse()
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def _worst(accuracies: Iterable[Accuracy]) -> Accuracy:
+def _worst(outputs: Stacks, reference: Reference) -> Accuracy:
+    accuracies = [compare_stacks(reference.tensors[name], made) for name, made in outputs.items()]
     return min(accuracies, key=lambda accuracy: accuracy.snr_db)
+
+
+def _audio_distance(pipeline: Pipeline, outputs: Stacks, reference: Reference) -> float | None:
+    audio = pipeline.declaration.audio
+    if audio is None or audio.output not in outputs:
+        return None
+    expected = reference.tensors[audio.output]
+    return log_spectral_distance_db(expected, outputs[audio.output], audio.sample_rate_hz)

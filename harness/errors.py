@@ -6,6 +6,7 @@ HarnessError                     exit 2
 ├── ContractError                an ONNX graph is not what the declaration says
 ├── VerificationError            an ONNX graph does not compute what PyTorch computes
 ├── InputDataError               generated inputs or a recording cannot be used
+├── CalibrationError             a calibration set does not fit, or cannot be made
 ├── OptionError                  a command-line option or argument is out of range
 ├── MissingDependencyError       an optional package is not installed
 ├── FeatureUnavailableError      the harness cannot do this here, or not yet
@@ -77,6 +78,10 @@ class VerificationError(HarnessError):
 
 class InputDataError(HarnessError):
     """Generated inputs or a recording cannot be fed to the pipeline."""
+
+
+class CalibrationError(HarnessError):
+    """A calibration set is damaged, does not fit the pipeline, or cannot be made."""
 
 
 class OptionError(HarnessError):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.export import KIND as ONNX_KIND
 from harness.artifacts.export import find_export
+from harness.artifacts.precision import FP32, needs_calibration
+from harness.artifacts.precision import KIND as PRECISION_KIND
 from harness.measure.environment import available_cores
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import why_no_reference
@@ -32,7 +34,9 @@ def plan_run(
     if any(backend.needs_export for backend in backends):
         pending_s = 0.0
         for name in pipeline.components:
-            if pipeline.components[name].onnx or find_export(pipeline, name, cache, options.opset):
+            if pipeline.components[name].onnx or find_export(
+                pipeline, name, cache, options.build.opset
+            ):
                 yield f"export {name}: in the cache"
                 continue
             step_s = known_s.get((ONNX_KIND, f"{pipeline.name}/{name}"))
@@ -44,11 +48,19 @@ def plan_run(
         for case in options.cases:
             yield f"reference at {case}: {_about(step_s)}, unless it is in the cache"
             total_s += step_s or _UNKNOWN_S
+    graphs = dict.fromkeys(b.precision for b in backends if b.needs_export)
+    for precision in (precision for precision in graphs if precision != FP32):
+        if needs_calibration(precision) and options.build.calibration_file is None:
+            yield f"calibrate {precision}: with a set of seed {options.build.calibration.seed}"
+        for name in pipeline.components:
+            step_s = known_s.get((PRECISION_KIND, f"{pipeline.name}/{name} {precision}"))
+            yield f"convert {name} to {precision}: {_about(step_s)}, unless it is in the cache"
+            total_s += (step_s or _UNKNOWN_S) / available_cores()
     series = len(backends) * (len(pipeline.components) + 1)
     for case in options.cases:
         sampling = options.sampling
         at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
-        names = " and ".join(backend.name for backend in backends)
+        names = " and ".join(f"{backend.name} {backend.precision}" for backend in backends)
         yield (
             f"measure {series} series at {case} by {names}: at most about {at_most_s:.0f} s, "
             f"or {sampling.max_samples} samples each"

@@ -13,55 +13,58 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.artifacts.sources import (
-    OUTSIDE_SOURCES,
-    is_current,
-    outside_sources,
-    source_hashes,
-)
+from harness.artifacts.sources import OUTSIDE_SOURCES, is_current, outside_sources, pipeline_hash
 from harness.backends.torch import TorchBackend
 from harness.errors import ModelError, storage_errors
 from harness.pipeline.fingerprint import hash_arrays, hash_json
 from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
     from harness.artifacts.worker import WorkerPool
+    from harness.backends.protocol import Session
     from harness.pipeline.pipeline import Pipeline
 
 KIND: Final = "reference"
 # Raised whenever what an entry holds changes.
-_VERSION: Final = 2
+_VERSION: Final = 3
+
+Feed = dict[str, "NDArray[Any]"]
 
 
 @dataclass(frozen=True)
 class Reference:
     """Every tensor of the pipeline: free inputs by name, outputs by ``component.output``.
 
-    ``weights`` holds the hash of each component's weights, to be held against the export's.
+    Each is a stack, [inputs, ...]. ``weights`` holds the hash of each component's weights, to be
+    held against the export's.
     """
 
     tensors: dict[str, NDArray[Any]]
     weights: dict[str, str]
 
+    def __len__(self) -> int:
+        """The number of inputs."""
+        return len(next(iter(self.tensors.values())))
 
-def reference_key(pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]]) -> str:
-    """The cache key: the pipeline's code and declaration, PyTorch's version, the inputs."""
+
+def reference_key(pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]], threads: int) -> str:
+    """The cache key: the pipeline's code and declaration, PyTorch's version, the inputs.
+
+    The threads are part of it because sums that are split otherwise are rounded otherwise.
+    """
     return hash_json(
         {
             "version": _VERSION,
-            "components": {
-                name: component.model_dump(mode="json", by_alias=True, exclude={"min_snr_db"})
-                for name, component in pipeline.components.items()
-            },
-            "files": {name: source_hashes(pipeline, name) for name in pipeline.components},
+            "pipeline": pipeline_hash(pipeline),
             "torch": importlib.metadata.version("torch"),
             "inputs": hash_arrays(inputs),
+            "threads": threads,
         }
     )
 
@@ -79,13 +82,14 @@ def why_no_reference(pipeline: Pipeline) -> str:
 def find_or_make_reference(
     pipeline: Pipeline,
     sizes: Mapping[str, int],
-    inputs: Mapping[str, NDArray[Any]],
+    feeds: Sequence[Feed],
     cache: Cache,
     pool: WorkerPool,
     *,
     threads: int,
 ) -> Reference:
-    """The reference for ``inputs``, from the cache or from a PyTorch process of ``pool``."""
+    """The reference for each of ``feeds``, from the cache or from a PyTorch process of ``pool``."""
+    inputs = {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
 
     def build(folder: Path) -> Mapping[str, Any]:
         with storage_errors(folder):
@@ -100,7 +104,7 @@ def find_or_make_reference(
 
     entry, _ = cache.get_or_build(
         KIND,
-        reference_key(pipeline, inputs),
+        reference_key(pipeline, inputs, threads),
         f"{pipeline.name}/reference",
         build,
         is_current=is_current,
@@ -118,16 +122,27 @@ def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:
     with np.load(folder / "inputs.npz") as file:
         inputs = {name: file[name] for name in file.files}
     session = TorchBackend(threads=request["threads"]).open(pipeline, {})
-    session.bind(request["sizes"], inputs)
-    session.launch_pipeline()
-    outputs = {
-        f"{name}.{output}": session.read(name, output)
-        for name, component in pipeline.components.items()
-        for output in component.outputs
-    }
+    outputs = run_stack(pipeline, session, request["sizes"], inputs)
     with storage_errors(folder):
         np.savez(folder / "outputs.npz", **outputs)  # type: ignore[arg-type]
     return {OUTSIDE_SOURCES: outside_sources(pipeline), "weights": session.weights()}
+
+
+def run_stack(
+    pipeline: Pipeline,
+    session: Session,
+    sizes: Mapping[str, int],
+    inputs: Mapping[str, NDArray[Any]],
+) -> dict[str, NDArray[Any]]:
+    """Every output of ``session``'s components for a stack of free inputs, stacked as they are."""
+    rows: dict[str, list[NDArray[Any]]] = {}
+    for index in range(len(next(iter(inputs.values())))):
+        session.bind(sizes, {name: stack[index] for name, stack in inputs.items()})
+        session.launch_pipeline()
+        for name, component in pipeline.components.items():
+            for output in component.outputs:
+                rows.setdefault(f"{name}.{output}", []).append(session.read(name, output))
+    return {name: np.stack(row) for name, row in rows.items()}
 
 
 def check_same_weights(reference: Reference, models: Mapping[str, OnnxModel], where: str) -> None:

@@ -7,28 +7,38 @@ import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, export_pipeline
 from harness.artifacts.worker import WorkerPool
 from harness.checks import Check, check_components
+from harness.describe import (
+    describe_accuracy,
+    describe_artifact,
+    describe_budget,
+    describe_calibration,
+    describe_inputs,
+    find_floor,
+)
 from harness.errors import OptionError
 from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
-from harness.pipeline.feeds import recording_inputs, synthetic_inputs
+from harness.pipeline.feeds import accuracy_inputs, recording_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.prepare import BuildOptions, Prepared, prepare_models
 from harness.reference import (
+    Feed,
     Reference,
     check_same_weights,
     find_or_make_reference,
     why_no_reference,
 )
-from harness.types import Artifact, Budget, Case, Measurement, Record
+from harness.types import Case, Engine, Measurement, Record
 from harness.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -40,6 +50,10 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
 
 HOT = "hot"
+# Accuracy is taken on as many inputs as make this much of audio, within the two bounds: a constant
+# is no constant over one input.
+_ACCURACY_SECONDS = 4.0
+_MIN_ACCURACY_INPUTS, _MAX_ACCURACY_INPUTS = 2, 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,7 @@ class RunOptions:
     cases: tuple[Case, ...]
     sampling: SamplingPlan = field(default_factory=SamplingPlan)
     seed: int = 0
-    opset: int = DEFAULT_OPSET
+    build: BuildOptions = field(default_factory=BuildOptions)
     recording: Recording | None = None
     command: tuple[str, ...] = ()
 
@@ -69,8 +83,19 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class _Key:
+class _Variant:
+    """A backend at a precision: what is measured in turn with the others."""
+
     backend: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+
+@dataclass(frozen=True)
+class _Key:
+    variant: _Variant
     component: str
 
 
@@ -87,12 +112,13 @@ class Run:
         observer: Observer | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._backends = {backend.name: backend for backend in backends}
+        self._backends = {_Variant(b.name, b.precision): b for b in backends}
         self._cache = cache
         self._options = options
         self._clock = clock
         self._observer = observer or SilentObserver()
-        self._models: dict[str, OnnxModel] = {}
+        self._prepared = Prepared({}, None)
+        self._engines: list[Engine] = []
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
@@ -108,11 +134,12 @@ class Run:
             KeyboardInterrupt: before anything was measured.
         """
         # The inputs come first: where they are wrong, no export is waited for.
-        feeds = self._feeds()
+        feeds = self._all_feeds()
         with WorkerPool() as pool:
             if any(backend.needs_export for backend in self._backends.values()):
-                self._export(pool)
+                self._prepare(pool)
             references = self._references(feeds, pool)
+        self._inspect(feeds)
         sessions = self._open()
         is_complete = True
         try:
@@ -137,85 +164,115 @@ class Run:
             spent = time.perf_counter() - started
             self._phases_s[phase] = self._phases_s.get(phase, 0.0) + spent
 
-    def _export(self, pool: WorkerPool) -> None:
-        self._observer.phase("Exporting to ONNX", len(self._pipeline.components))
-        with self._timed("export"):
-            self._models = export_pipeline(
+    def _prepare(self, pool: WorkerPool) -> None:
+        precisions = [v.precision for v, b in self._backends.items() if b.needs_export]
+        with self._timed("build"):
+            self._prepared = prepare_models(
                 self._pipeline,
+                list(dict.fromkeys(precisions)),
+                self._options.build,
                 self._cache,
                 pool,
-                opset=self._options.opset,
-                on_done=lambda model: self._observer.step(
-                    f"{model.component}: "
-                    + ("cached" if model.was_cached else f"{model.export_s:.1f} s")
-                ),
+                self._observer,
             )
 
-    def _feeds(self) -> dict[Case, dict[str, NDArray[Any]]]:
+    def _all_feeds(self) -> dict[Case, list[Feed]]:
         self._observer.phase("Making the inputs", len(self._options.cases))
         feeds = {}
         with self._timed("inputs"):
             for case in self._options.cases:
-                feeds[case] = self._feed(case)
+                feeds[case] = self._feeds(case)
                 self._observer.step(str(case))
         return feeds
 
-    def _feed(self, case: Case) -> dict[str, NDArray[Any]]:
+    def _feeds(self, case: Case) -> list[Feed]:
+        """The input that is timed, and after it those on which accuracy is taken as well."""
         sizes = self._sizes(case)
         recording = self._options.recording
         if recording is not None:
-            return recording_inputs(self._pipeline, recording.samples, sizes)
-        return synthetic_inputs(self._pipeline, sizes, seed=self._options.seed)
+            return [recording_inputs(self._pipeline, recording.samples, sizes)]
+        count = 1 if self._no_reference else _accuracy_count(case)
+        return accuracy_inputs(self._pipeline, sizes, seed=self._options.seed, count=count)
 
     def _sizes(self, case: Case) -> dict[str, int]:
         return self._pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
 
     def _references(
-        self, feeds: Mapping[Case, dict[str, NDArray[Any]]], pool: WorkerPool
+        self, feeds: Mapping[Case, list[Feed]], pool: WorkerPool
     ) -> dict[Case, Reference]:
         if self._no_reference:
             return {}
         self._observer.phase("Reference (PyTorch fp32)", len(feeds))
         references = {}
         with self._timed("reference"):
-            for case, inputs in feeds.items():
+            for case, several in feeds.items():
                 references[case] = find_or_make_reference(
                     self._pipeline,
                     self._sizes(case),
-                    inputs,
+                    several,
                     self._cache,
                     pool,
                     threads=available_cores(),
                 )
-                check_same_weights(references[case], self._models, str(self._pipeline.manifest))
+                for models in self._prepared.models.values():
+                    check_same_weights(references[case], models, str(self._pipeline.manifest))
                 self._observer.step(str(case))
         return references
 
-    def _open(self) -> dict[str, Session]:
+    def _paths(self, variant: _Variant) -> dict[str, Path]:
+        models = self._prepared.models.get(variant.precision, {})
+        return {name: model.path for name, model in models.items()}
+
+    def _inspect(self, feeds: Mapping[Case, list[Feed]]) -> None:
+        """Look into each variant at the largest case."""
+        case = max(self._options.cases, key=lambda case: (case.duration_s or 1.0) * case.batch)
+        self._observer.phase("Looking into the graphs", len(self._backends))
+        with self._timed("inspect"):
+            for variant, backend in self._backends.items():
+                found = backend.inspect(
+                    self._pipeline, self._paths(variant), self._sizes(case), feeds[case][0]
+                )
+                self._engines.extend(
+                    Engine(
+                        component=name,
+                        backend=variant.backend,
+                        precision=variant.precision,
+                        memory_bytes=inspection.memory_bytes,
+                        nodes=inspection.nodes,
+                        duration_s=case.duration_s,
+                        batch=case.batch,
+                    )
+                    for name, inspection in found.items()
+                )
+                self._observer.step(str(variant))
+
+    def _open(self) -> dict[_Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
-        paths = {name: model.path for name, model in self._models.items()}
         sessions = {}
         with self._timed("load"):
-            for name, backend in self._backends.items():
-                sessions[name] = backend.open(self._pipeline, paths)
-                self._observer.step(name)
+            for variant, backend in self._backends.items():
+                sessions[variant] = backend.open(self._pipeline, self._paths(variant))
+                self._observer.step(str(variant))
         return sessions
 
     def _run_case(
         self,
         case: Case,
-        inputs: dict[str, NDArray[Any]],
+        feeds: Sequence[Feed],
         reference: Reference | None,
-        sessions: Mapping[str, Session],
+        sessions: Mapping[_Variant, Session],
     ) -> None:
         series: dict[_Key, Check] = {}
         groups: list[dict[_Key, Callable[[], None]]] = []
+        self._observer.phase(f"Checking {case}", len(sessions))
         with self._timed("check"):
-            for name, session in sessions.items():
-                session.bind(self._sizes(case), inputs)
-                checks = check_components(self._pipeline, self._sizes(case), session, reference)
-                series |= {_Key(name, component): check for component, check in checks.items()}
-                groups.append(_targets(name, session, self._pipeline))
+            for variant, session in sessions.items():
+                checks = check_components(
+                    self._pipeline, self._sizes(case), session, feeds, reference
+                )
+                series |= {_Key(variant, name): check for name, check in checks.items()}
+                groups.append(_targets(variant, session, self._pipeline))
+                self._observer.step(str(variant))
             self._keep_audio(next(iter(sessions.values())))
         samples: dict[_Key, list[float]] = {}
         self._observer.phase(f"Measuring {case}", 1)
@@ -247,23 +304,22 @@ class Run:
         samples: Mapping[_Key, Sequence[float]],
     ) -> None:
         for key, latency_s in samples.items():
-            backend, known = self._backends[key.backend], series[key]
+            variant, known = key.variant, series[key]
             self._measurements.append(
                 Measurement(
                     component=key.component,
-                    backend=backend.name,
-                    precision=backend.precision,
+                    backend=variant.backend,
+                    precision=variant.precision,
                     mode=HOT,
                     clock=self._clock.name,
                     duration_s=case.duration_s,
                     batch=case.batch,
-                    threads=backend.threads,
+                    threads=self._backends[variant].threads,
                     load_s=known.load_s,
                     first_s=known.first_s,
                     latency_s=tuple(latency_s),
-                    snr_db=known.accuracy.snr_db if known.accuracy else None,
-                    relative_l2=known.accuracy.relative_l2 if known.accuracy else None,
-                    min_snr_db=_floor(self._pipeline, key.component, backend.precision),
+                    **describe_accuracy(known),
+                    min_snr_db=find_floor(self._pipeline, key.component, variant.precision),
                     simulated=self._clock.is_simulated,
                 )
             )
@@ -276,66 +332,37 @@ class Run:
             harness_version=__version__,
             pipeline=self._pipeline.name,
             command=self._options.command,
-            inputs=self._describe_inputs(),
-            budget=_budget(self._pipeline),
+            inputs=describe_inputs(self._options.recording, self._options.seed),
+            budget=describe_budget(self._pipeline),
             environment=self._environment,
             artifacts=tuple(
-                Artifact(
-                    component=model.component,
-                    content_hash=model.content_hash,
-                    size_bytes=model.size_bytes,
-                    parameters=model.parameters,
-                    worst_relative_l2=model.worst_relative_l2,
-                )
-                for model in self._models.values()
+                describe_artifact(model)
+                for models in self._prepared.models.values()
+                for model in models.values()
             ),
+            engines=tuple(self._engines),
+            calibration=describe_calibration(self._prepared, self._options.build.rule),
             measurements=tuple(self._measurements),
             is_complete=is_complete,
             phases_s=dict(self._phases_s),
         )
 
-    def _describe_inputs(self) -> dict[str, Any]:
-        recording = self._options.recording
-        if recording is None:
-            return {"kind": "synthetic", "seed": self._options.seed}
-        return {
-            "kind": "recording",
-            "file": recording.path.name,
-            "content_hash": recording.content_hash,
-            "source_rate_hz": recording.source_rate_hz,
-        }
 
-
-def _targets(backend: str, session: Session, pipeline: Pipeline) -> dict[_Key, Callable[[], None]]:
+def _targets(
+    variant: _Variant, session: Session, pipeline: Pipeline
+) -> dict[_Key, Callable[[], None]]:
     def launcher(component: str) -> Callable[[], None]:
         return lambda: session.launch(component)
 
-    targets = {_Key(backend, name): launcher(name) for name in pipeline.order}
-    targets[_Key(backend, WHOLE_PIPELINE)] = session.launch_pipeline
+    targets = {_Key(variant, name): launcher(name) for name in pipeline.order}
+    targets[_Key(variant, WHOLE_PIPELINE)] = session.launch_pipeline
     return targets
 
 
-def _floor(pipeline: Pipeline, component: str, precision: str) -> float | None:
-    declared = pipeline.components.get(component)
-    floors = [declared.min_snr_db] if declared else []
-    for group in (*floors, pipeline.declaration.min_snr_db):
-        for name, floor_db in group.items():
-            if name == precision:
-                return floor_db
-    return None
-
-
-def _budget(pipeline: Pipeline) -> Budget | None:
-    declared = pipeline.declaration.budget
-    if declared is None:
-        return None
-    return Budget(
-        p99_s=declared.p99_s,
-        duration_s=declared.duration_s if pipeline.time_dimension else None,
-        batch=declared.batch,
-        includes=declared.includes,
-        excludes=declared.excludes,
-    )
+def _accuracy_count(case: Case) -> int:
+    """How many inputs to compare on: few where each takes long."""
+    fitting = int(_ACCURACY_SECONDS / (case.duration_s or 1.0))
+    return max(_MIN_ACCURACY_INPUTS, min(_MAX_ACCURACY_INPUTS, fitting))
 
 
 def default_cases(pipeline: Pipeline) -> tuple[Case, ...]:

@@ -20,12 +20,34 @@ class Case:
 
 
 @dataclass(frozen=True)
+class NodeCounts:
+    """How many convolutions and matrix products compute in each precision."""
+
+    int8: int = 0
+    fp16: int = 0
+    fp32: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.int8 + self.fp16 + self.fp32
+
+    def __add__(self, other: NodeCounts) -> NodeCounts:
+        """Those of two graphs together."""
+        return NodeCounts(self.int8 + other.int8, self.fp16 + other.fp16, self.fp32 + other.fp32)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """The latencies of one component, or of the whole pipeline, with everything that labels them.
 
     ``latency_s`` holds the raw samples in the order measured. ``load_s`` is the time to open the
-    component from its built file, ``first_s`` its first inference at this case. ``snr_db`` and
-    ``relative_l2`` compare its output with PyTorch fp32; None where there is no reference.
+    component from its built file, ``first_s`` its first inference at this case.
+
+    What follows compares its output with PyTorch fp32 over ``accuracy_inputs`` inputs, which no
+    calibration has seen; None where there is no reference. ``constant_snr_db`` is the score of the
+    best constant output and ``dependent_snr_db`` that of the part of the output that depends on
+    the input, both None for one input alone; ``log_spectral_distance_db`` is given for audio.
     ``clock`` names what timed it and ``simulated`` is true where that was no real clock.
     """
 
@@ -40,21 +62,70 @@ class Measurement:
     load_s: float
     first_s: float
     latency_s: tuple[float, ...]
+    accuracy_inputs: int = 0
     snr_db: float | None = None
+    constant_snr_db: float | None = None
+    dependent_snr_db: float | None = None
     relative_l2: float | None = None
+    log_spectral_distance_db: float | None = None
     min_snr_db: float | None = None
     simulated: bool = False
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported graph that was measured; hashes are BLAKE2b-160."""
+    """A graph that was measured; hashes are BLAKE2b-160.
+
+    ``nodes`` counts what the graph asks for, and ``worst_relative_l2`` is the difference that the
+    export was checked with; each is None where it was not looked into. ``recipe`` tells how a graph
+    of another precision than fp32 was made.
+    """
 
     component: str
+    precision: str
     content_hash: str
     size_bytes: int
     parameters: int | None
     worst_relative_l2: float | None
+    nodes: NodeCounts | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a backend made of a graph: its memory, and the precision its nodes really ran in.
+
+    ``memory_bytes`` is what opening it and the first inference, at this duration and batch, took;
+    None where it cannot be told.
+    """
+
+    component: str
+    backend: str
+    precision: str
+    memory_bytes: int | None
+    nodes: NodeCounts | None
+    duration_s: float | None
+    batch: int
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """How accurate a precision is with one way of finding INT8's ranges, by component.
+
+    ``snr_db`` is against PyTorch fp32, and ``constant_snr_db`` what the best constant output would
+    score; the whole pipeline is the last.
+    """
+
+    precision: str
+    rule: str
+    snr_db: dict[str, float]
+    constant_snr_db: dict[str, float]
+
+    @property
+    def least_margin_db(self) -> float:
+        """By how much the worst component is above a constant output."""
+        components = list(self.snr_db)[:-1]
+        return min(self.snr_db[name] - self.constant_snr_db[name] for name in components)
 
 
 @dataclass(frozen=True)
@@ -73,7 +144,8 @@ class Record:
     """One run, immutable: its samples, what they are of, and the environment they come from.
 
     ``is_complete`` is false for a run that was interrupted. ``inputs`` tells what was fed: the
-    seed of synthetic inputs, or the recording's name and hash.
+    seed of synthetic inputs, or the recording's name and hash; ``calibration`` does so for the set
+    that INT8 was made with.
     """
 
     record_id: str
@@ -85,6 +157,8 @@ class Record:
     budget: Budget | None
     environment: dict[str, Any]
     artifacts: tuple[Artifact, ...]
+    engines: tuple[Engine, ...]
+    calibration: dict[str, Any] | None
     measurements: tuple[Measurement, ...]
     is_complete: bool = True
     phases_s: dict[str, float] = field(default_factory=dict)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.worker import WorkerPool
 from harness.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 TOY = Path(__file__).parent / "toy"
 REPOSITORY = Path(__file__).parent.parent
@@ -37,6 +40,72 @@ def toy(tmp_path: Path) -> ToyFactory:
             assert old in text, f"{old!r} is not in {file}"
             text = text.replace(old, new, 1)
         path.write_text(text, encoding="utf-8")
+        return root
+
+    return make
+
+
+def save_graph(
+    path: Path,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: dict[str, tuple[int, list[Any]]],
+    outputs: dict[str, tuple[int, list[Any]]],
+    **weights: Any,
+) -> None:
+    """Save a graph of ``nodes``; inputs and outputs are types and shapes by name."""
+    values = [
+        [helper.make_tensor_value_info(name, *facts) for name, facts in group.items()]
+        for group in (inputs, outputs)
+    ]
+    held = [onnx.numpy_helper.from_array(np.asarray(w), name) for name, w in weights.items()]
+    graph = helper.make_graph(nodes, path.stem, *values, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, path)
+
+
+@pytest.fixture
+def onnx_toy(toy: ToyFactory) -> Callable[..., Path]:
+    """The toy with graphs made by hand, and so without PyTorch: two products, a sum, a choice.
+
+    ``hidden`` is the width between the two products, and ``columns`` what the rows are cut into;
+    only 4 fits the weights.
+    """
+
+    def make(*edits: tuple[str, str], hidden: int = 8, columns: int = 4) -> Path:
+        root = toy(
+            ('factory = "models.py:encoder"\narguments = { width = 6 }', 'onnx = "encoder.onnx"'),
+            ('factory = "models.py:decoder"', 'onnx = "decoder.onnx"'),
+            *edits,
+        )
+        rng = np.random.default_rng(0)
+        save_graph(
+            root / "encoder.onnx",
+            [
+                helper.make_node("Reshape", ["signal", "shape"], ["rows"]),
+                helper.make_node("MatMul", ["rows", "widen"], ["hidden"]),
+                helper.make_node("MatMul", ["hidden", "narrow"], ["narrowed"]),
+                helper.make_node("Mul", ["narrowed", "gain"], ["features"]),
+            ],
+            {"signal": (TensorProto.FLOAT, ["b", "s"]), "gain": (TensorProto.FLOAT, [])},
+            {"features": (TensorProto.FLOAT, ["b", "f", 6])},
+            shape=np.array([0, -1, columns]),
+            widen=rng.standard_normal((4, hidden), dtype=np.float32),
+            narrow=rng.standard_normal((hidden, 6), dtype=np.float32),
+        )
+        save_graph(
+            root / "decoder.onnx",
+            [
+                helper.make_node("ReduceSum", ["features", "axes"], ["sum"], keepdims=0),
+                helper.make_node("Where", ["voiced", "sum", "zero"], ["level"]),
+            ],
+            {
+                "features": (TensorProto.FLOAT, ["b", "f", 6]),
+                "voiced": (TensorProto.BOOL, ["b", "f"]),
+            },
+            {"level": (TensorProto.FLOAT, ["b", "f"])},
+            axes=np.array([2]),
+            zero=np.float32(0),
+        )
         return root
 
     return make

@@ -48,7 +48,6 @@ def test_the_public_names_are_all_there() -> None:
     [
         lambda: harness.TensorRTConverter("model.onnx"),
         lambda: harness.TensorRTEngine("vocoder.engine"),
-        lambda: harness.create_int8_calibration_dataset("voice_conversion"),
     ],
 )
 def test_names_of_later_versions_say_what_to_use(call: object) -> None:

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.contract import check_contract, graph_files
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.artifacts.cache import Cache, Entry
     from harness.artifacts.worker import WorkerPool
     from harness.pipeline.pipeline import Pipeline
+    from harness.types import NodeCounts
 
 KIND: Final = "onnx"
 DEFAULT_OPSET: Final = 20
@@ -35,7 +36,8 @@ class OnnxModel:
     """An ONNX graph that has been checked against its component's declaration.
 
     ``worst_relative_l2`` is its largest difference from PyTorch at the profile's min, opt and max;
-    None for a graph that the user gave as ONNX.
+    None for a graph that the user gave as ONNX, and for one in another precision. ``nodes`` and
+    ``recipe`` tell how such a one was made.
     """
 
     component: str
@@ -47,6 +49,9 @@ class OnnxModel:
     worst_relative_l2: float | None
     was_cached: bool
     export_s: float
+    precision: str = "fp32"
+    nodes: NodeCounts | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 def export_key(pipeline: Pipeline, name: str, opset: int) -> str:

@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.pipeline.fingerprint import hash_file
+from harness.pipeline.fingerprint import hash_file, hash_json
 
 if TYPE_CHECKING:
     from harness.artifacts.cache import Entry
@@ -21,17 +21,37 @@ _HARNESS = Path(__file__).resolve().parent.parent
 def source_hashes(pipeline: Pipeline, name: str) -> dict[str, str]:
     """The hash of every file that the component is made from, as far as the declaration tells.
 
-    They are the folder's Python files, the component's weights, and what its ``sources`` match.
+    They are the folder's Python files, its weights or graph, and what its ``sources`` match.
     """
     component = pipeline.components[name]
     paths = {path for path in pipeline.root.rglob("*.py") if "__pycache__" not in path.parts}
     # A name alone says little: editors leave dangling links that end in .py.
     paths = {path for path in paths if path.is_file()}
-    if component.weights is not None:
-        paths.add(pipeline.root / component.weights)
+    for file in (component.weights, component.onnx):
+        if file is not None:
+            paths.add(pipeline.root / file)
     for pattern in component.sources:
         paths.update(path for path in pipeline.root.glob(pattern) if path.is_file())
     return {os.path.relpath(path, pipeline.root): hash_file(path) for path in sorted(paths)}
+
+
+def pipeline_hash(pipeline: Pipeline) -> str:
+    """The hash of all that decides what the pipeline computes: declaration, code and weights.
+
+    Accuracy floors and words do not belong to it, nor do the versions of what runs it.
+    """
+    return hash_json(
+        {
+            "dimensions": pipeline.declaration.model_dump(mode="json")["dimensions"],
+            "components": {
+                name: component.model_dump(
+                    mode="json", by_alias=True, exclude={"min_snr_db", "description"}
+                )
+                for name, component in pipeline.components.items()
+            },
+            "files": {name: source_hashes(pipeline, name) for name in pipeline.components},
+        }
+    )
 
 
 def outside_sources(pipeline: Pipeline) -> dict[str, str]:

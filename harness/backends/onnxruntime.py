@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import ContractError, ModelError
+from harness.backends.onnxruntime_inspection import inspect_graphs
+from harness.backends.onnxruntime_session import open_graph
+from harness.errors import ModelError
 from harness.pipeline.feeds import constant_inputs
 
 if TYPE_CHECKING:
@@ -16,21 +18,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.backends.protocol import Arrays
+    from harness.backends.protocol import Arrays, Inspection
     from harness.pipeline.pipeline import Pipeline
-
-_PROVIDERS = ["CPUExecutionProvider"]
 
 
 class OnnxRuntimeBackend:
-    """Runs exported graphs with ONNX Runtime's CPU provider, in fp32, on ``threads`` threads."""
+    """Runs graphs of one precision with ONNX Runtime's CPU provider, on ``threads`` threads."""
 
     name = "onnxruntime"
-    precision = "fp32"
     needs_export = True
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, precision: str = "fp32") -> None:
         self.threads = threads
+        self.precision = precision
 
     def open(self, pipeline: Pipeline, models: Mapping[str, Path]) -> OnnxRuntimeSession:
         """Open every component of ``pipeline``.
@@ -39,6 +39,20 @@ class OnnxRuntimeBackend:
             ContractError: ONNX Runtime cannot load a graph.
         """
         return OnnxRuntimeSession(pipeline, models, threads=self.threads)
+
+    def inspect(
+        self,
+        pipeline: Pipeline,
+        models: Mapping[str, Path],
+        sizes: Mapping[str, int],
+        inputs: Mapping[str, NDArray[Any]],
+    ) -> dict[str, Inspection]:
+        """Open and run each component once in a process of its own, and see what it did.
+
+        Raises:
+            HarnessError: that process failed.
+        """
+        return inspect_graphs(pipeline, models, sizes, inputs, threads=self.threads)
 
 
 class OnnxRuntimeSession:
@@ -55,23 +69,8 @@ class OnnxRuntimeSession:
         self._load_s: dict[str, float] = {}
         for name in pipeline.components:
             started = time.perf_counter()
-            self._sessions[name] = self._open(models[name], threads)
+            self._sessions[name] = open_graph(models[name], threads=threads)
             self._load_s[name] = time.perf_counter() - started
-
-    def _open(self, path: Path, threads: int) -> Any:  # noqa: ANN401
-        options = self._runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = self._runtime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        # Each session has a pool of its own: one that spins on after its work would take the cores
-        # from the next component, and from a backend that is measured in turn with this one.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            return self._runtime.InferenceSession(path, options, providers=_PROVIDERS)
-        except Exception as error:
-            what = f"ONNX Runtime cannot load it: {error}"
-            raise ContractError(what, where=str(path), fix="export it again") from error
 
     @property
     def load_s(self) -> Mapping[str, float]:

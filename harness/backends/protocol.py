@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.pipeline.pipeline import Pipeline
+    from harness.types import NodeCounts
 
 Arrays = dict[str, "NDArray[Any]"]
 
@@ -44,6 +46,18 @@ class Session(Protocol):
         """Free what the session holds; it cannot be used afterwards."""
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What a backend made of one component; each is None where the backend cannot tell.
+
+    ``memory_bytes`` is what opening it and its first inference took, and ``nodes`` the precision
+    in which its convolutions and matrix products really ran.
+    """
+
+    memory_bytes: int | None
+    nodes: NodeCounts | None
+
+
 class Backend(Protocol):
     """Makes engines of exported graphs, and opens them.
 
@@ -72,4 +86,17 @@ class Backend(Protocol):
 
         Raises:
             HarnessError: a component cannot be opened.
+        """
+
+    def inspect(
+        self,
+        pipeline: Pipeline,
+        models: Mapping[str, Path],
+        sizes: Mapping[str, int],
+        inputs: Mapping[str, NDArray[Any]],
+    ) -> Mapping[str, Inspection]:
+        """Look into what ``open()`` makes of each component, apart from any session.
+
+        Raises:
+            HarnessError: a component cannot be opened or run.
         """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.backends.protocol import Arrays
+    from harness.backends.protocol import Arrays, Inspection
     from harness.pipeline.pipeline import Pipeline
 
 
@@ -44,6 +44,10 @@ class TorchBackend:
             ModelError: a component cannot be made, or is given as ONNX only.
         """
         return TorchSession(pipeline, threads=self.threads)
+
+    def inspect(self, *_: object) -> dict[str, Inspection]:
+        """Nothing: PyTorch's memory is that of the whole process, and its modules are fp32."""
+        return {}
 
 
 class TorchSession:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +20,30 @@ cache_option = click.option(
 opset_option = click.option(
     "--opset", type=int, default=20, show_default=True, help="ONNX opset to export, 17 to 20."
 )
+
+
+calibration_rule_options = (
+    click.option(
+        "--calibration-method",
+        default="percentile",
+        show_default=True,
+        help="How INT8 ranges are found: percentile, entropy or minmax.",
+    ),
+    click.option(
+        "--percentile",
+        type=float,
+        default=99.99,
+        show_default=True,
+        help="Of absolute values, what the method percentile does not clip.",
+    ),
+)
+
+
+def rule_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of how INT8 is calibrated."""
+    for option in reversed(calibration_rule_options):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,6 +65,12 @@ def app() -> None:
     "backends",
     multiple=True,
     help="onnxruntime (default) or torch; repeat to measure several in turn.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    help="fp32 (default), fp16, int8, int8-ort or int8+fp16; repeat for several.",
 )
 @click.option(
     "--duration",
@@ -87,6 +118,13 @@ def app() -> None:
 @click.option(
     "--enforce", is_flag=True, help="Exit 1 if a budget or floor is missed, 3 if that is open."
 )
+@click.option(
+    "--calibration",
+    "calibration_file",
+    type=_FILE,
+    help="A calibration set for INT8.  [default: one is made, of seed 0]",
+)
+@rule_options
 @click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
 @cache_option
 @opset_option
@@ -99,14 +137,55 @@ def run(**options: object) -> int:
 
 @app.command()
 @click.argument("pipeline")
-@click.option("--out", type=_FOLDER, help="Copy the exported graphs into this folder.")
+@click.option("--out", type=_FOLDER, help="Copy the graphs into this folder.")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    help="fp32 (default), fp16, int8, int8-ort or int8+fp16; repeat for several.",
+)
+@click.option(
+    "--calibration",
+    "calibration_file",
+    type=_FILE,
+    help="A calibration set for INT8.  [default: one is made, of seed 0]",
+)
+@rule_options
 @cache_option
 @opset_option
 def build(**options: object) -> int:
-    """Export a pipeline's components to ONNX and check them, without measuring."""
+    """Export a pipeline's components to ONNX, in each precision, without measuring."""
     from harness.cli.build import build_command  # noqa: PLC0415
 
     return build_command(**options)  # type: ignore[arg-type]
+
+
+@app.command()
+@click.argument("pipeline")
+@click.option(
+    "--out", type=_FILE, help="Where the set goes.  [default: reports/NAME-calibration.npz]"
+)
+@click.option(
+    "--samples", type=int, default=16, show_default=True, help="Windows that the set holds."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the synthetic samples.")
+@click.option("--audio", type=_FOLDER, help="Take windows of the recordings in this folder.")
+@click.option(
+    "--sweep", is_flag=True, help="Print how accurate INT8 is with each method and percentile."
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    help="With --sweep: which INT8; repeat for several.  [default: int8]",
+)
+@cache_option
+@opset_option
+def calibrate(**options: object) -> int:
+    """Make an INT8 calibration set, and tell what it is good for."""
+    from harness.cli.calibrate import calibrate_command  # noqa: PLC0415
+
+    return calibrate_command(**options)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -24,7 +24,7 @@ def list_command(*, cache: Path | None) -> int:
     for entry in entries:
         created = dt.datetime.fromtimestamp(entry.created_unix_s).astimezone()
         click.echo(
-            f"{created:%Y-%m-%d %H:%M}  {entry.kind:9}  {entry.size_bytes / 1e6:9.2f} MB  "
+            f"{created:%Y-%m-%d %H:%M}  {entry.kind:10}  {entry.size_bytes / 1e6:9.2f} MB  "
             f"{entry.build_s:6.1f} s  {entry.key[:12]}  {entry.label}"
         )
         total_bytes += entry.size_bytes

@@ -11,8 +11,9 @@ import click
 import psutil
 from rich.console import Console
 
-from harness.api import DEFAULT_BACKEND, choose_cases, make_backend
+from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
+from harness.artifacts.precision import FP32, ClippingRule
 from harness.audio import read_recording, write_wav
 from harness.cli.progress import ProgressObserver
 from harness.errors import (
@@ -27,6 +28,7 @@ from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.loader import load_pipeline
 from harness.plan import plan_run
+from harness.prepare import BuildOptions
 from harness.report.figures import figures_of
 from harness.report.json import write_json
 from harness.report.terminal import render
@@ -46,6 +48,7 @@ def run_command(
     *,
     pipeline: str,
     backends: tuple[str, ...],
+    precisions: tuple[str, ...],
     durations_s: tuple[float, ...],
     batches: tuple[int, ...],
     samples: int,
@@ -57,23 +60,34 @@ def run_command(
     out: Path,
     json_file: Path | None,
     enforce: bool,
+    calibration_file: Path | None,
+    calibration_method: str,
+    percentile: float,
     plan: bool,
     cache: Path | None,
     opset: int,
 ) -> int:
     """Run, report, and give the exit code."""
-    _check_distinct({"--audio": audio, "--json": json_file, "--converted": converted})
+    _check_distinct(
+        {
+            "--audio": audio,
+            "--json": json_file,
+            "--converted": converted,
+            "--calibration": calibration_file,
+        }
+    )
     loaded = load_pipeline(pipeline)
-    chosen = [
-        make_backend(name, threads=threads)
-        for name in dict.fromkeys(backends or (DEFAULT_BACKEND,))
-    ]
+    chosen = make_backends(backends or (DEFAULT_BACKEND,), precisions or (FP32,), threads=threads)
     recording = _recording(loaded, audio, converted, durations_s, batches)
     options = RunOptions(
         cases=_cases(loaded, recording, durations_s, batches),
         sampling=SamplingPlan(max_samples=samples, max_time_s=max_time_s),
         seed=seed,
-        opset=opset,
+        build=BuildOptions(
+            opset=opset,
+            rule=ClippingRule(calibration_method, percentile),
+            calibration_file=calibration_file,
+        ),
         recording=recording,
         command=("harness", *sys.argv[1:]),
     )

@@ -128,10 +128,13 @@ class Component(_Strict):
 
 
 class Generators(_Strict):
-    """Functions that make the free inputs: synthetic ones, and those of a recording."""
+    """Functions that make the free inputs: synthetic ones, those of a recording, diverse ones."""
 
     synthetic: CodeReference
     recording: CodeReference | None = None
+    calibration: CodeReference | None = Field(
+        default=None, description="for INT8 calibration; the synthetic ones are taken without it"
+    )
 
 
 class Audio(_Strict):

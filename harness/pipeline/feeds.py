@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 # Optional packages that generators import, and the extra that brings each.
 _EXTRAS = {"librosa": "f0", "torch": "export"}
+# No run may be fed what calibrated it. They end the seeds: numpy takes no notice of zeros there,
+# so that (1, 0, 0) would be the seed 1.
+_CALIBRATION_STREAM = 1
+_ACCURACY_STREAM = 2
 
 
 def synthetic_inputs(
-    pipeline: Pipeline, sizes: Mapping[str, int], *, seed: int
+    pipeline: Pipeline, sizes: Mapping[str, int], *, seed: int | tuple[int, ...]
 ) -> dict[str, NDArray[Any]]:
     """The free inputs that the pipeline's generator makes at ``sizes``, the same for one seed.
 
@@ -34,6 +38,38 @@ def synthetic_inputs(
     return _generate(
         pipeline, reference, sizes, generator, (dict(sizes), np.random.default_rng(seed))
     )
+
+
+def accuracy_inputs(
+    pipeline: Pipeline, sizes: Mapping[str, int], *, seed: int, count: int
+) -> list[dict[str, NDArray[Any]]]:
+    """``count`` synthetic inputs to compare outputs on; the first is the one of ``seed`` itself.
+
+    Raises:
+        InputDataError: as :func:`synthetic_inputs`.
+    """
+    first = synthetic_inputs(pipeline, sizes, seed=seed)
+    others = [(seed, index, _ACCURACY_STREAM) for index in range(1, count)]
+    return [first, *(synthetic_inputs(pipeline, sizes, seed=other) for other in others)]
+
+
+def calibration_inputs(
+    pipeline: Pipeline, sizes: Mapping[str, int], *, seed: int, index: int
+) -> dict[str, NDArray[Any]]:
+    """The free inputs of sample ``index`` of a calibration set: diverse, and unlike any run's.
+
+    They come from the pipeline's generator for calibration, or from its synthetic one.
+
+    Raises:
+        InputDataError: the generator raises, or what it gives is not as declared.
+    """
+    own_seed = (seed, index, _CALIBRATION_STREAM)
+    reference = pipeline.declaration.generators.calibration
+    if reference is None:
+        return synthetic_inputs(pipeline, sizes, seed=own_seed)
+    generator = load_function(pipeline, reference, key="generators.calibration")
+    arguments = (dict(sizes), np.random.default_rng(own_seed), index)
+    return _generate(pipeline, reference, sizes, generator, arguments)
 
 
 def recording_inputs(

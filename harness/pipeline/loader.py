@@ -78,9 +78,8 @@ def _find(name_or_path: str | Path) -> Path:
 
 def _check_files(pipeline: Pipeline) -> None:
     declaration = pipeline.declaration
-    named: dict[str, str] = {"generators.synthetic": declaration.generators.synthetic}
-    if declaration.generators.recording:
-        named["generators.recording"] = declaration.generators.recording
+    generators = declaration.generators.model_dump(exclude_none=True)
+    named: dict[str, str] = {f"generators.{name}": code for name, code in generators.items()}
     for name, component in pipeline.components.items():
         for pattern in component.sources:
             if not pattern or Path(pattern).is_absolute():
@@ -148,6 +147,7 @@ def _forms(location: list[Any]) -> str:
         "factory": "write 'file.py:function'",
         "synthetic": "write 'file.py:function'",
         "recording": "write 'file.py:function'",
+        "calibration": "write 'file.py:function'",
         "from": "write 'component.output' or the name of an input",
         "output": "write 'component.output'",
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import functools
+import operator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import RecordError
 from harness.pipeline.pipeline import WHOLE_PIPELINE
@@ -12,8 +14,11 @@ from harness.stats.summary import LatencySummary, real_time_factor, summarize
 from harness.types import Case
 
 if TYPE_CHECKING:
-    from harness.types import Measurement, Record
+    from collections.abc import Mapping, Sequence
 
+    from harness.types import Artifact, Measurement, NodeCounts, Record
+
+_Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
 
 
@@ -21,13 +26,31 @@ REFERENCE_BACKEND = "torch"
 class Row:
     """One measured series: a component or the whole pipeline, by one backend.
 
-    ``ratio_to_torch`` is its median over PyTorch eager's in the same run; below 1 is faster.
+    ``ratio_to_torch`` is its median over PyTorch eager's in the same run, and ``ratio_to_fp32``
+    that over the same backend's in fp32; below 1 is faster. ``memory_bytes`` is that at
+    ``memory_case``, whatever the row's own case is. Sizes and nodes of the whole pipeline are the
+    sums of its components'.
     """
 
     measurement: Measurement
     latency: LatencySummary
     real_time_factor: float | None
     ratio_to_torch: float | None
+    ratio_to_fp32: float | None
+    size_bytes: int | None
+    memory_bytes: int | None
+    memory_case: Case | None
+    graph_nodes: NodeCounts | None
+    engine_nodes: NodeCounts | None
+
+    @property
+    def mostly(self) -> str:
+        """The precision that most of it is in, where that is not the one asked for; else empty.
+
+        As the backend told of what ran, or else as the graph asks for.
+        """
+        nodes = self.engine_nodes or self.graph_nodes
+        return "" if nodes is None else mostly_other(self.measurement.precision, nodes)
 
     @property
     def is_pipeline(self) -> bool:
@@ -39,6 +62,20 @@ class Row:
         """Whether the accuracy is known and under the pipeline's floor."""
         measured, floor = self.measurement.snr_db, self.measurement.min_snr_db
         return measured is not None and floor is not None and not measured >= floor
+
+
+def named_precision(precision: str) -> str:
+    """What ``precision`` promises of convolutions and matrix products: int8 for ``int8+fp16``."""
+    return precision.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0]
+
+
+def mostly_other(precision: str, nodes: NodeCounts) -> str:
+    """The precision of most of ``nodes``, if under half of them are in what ``precision`` names."""
+    named = named_precision(precision)
+    held = asdict(nodes)
+    if 2 * held.pop(named) >= nodes.total:
+        return ""
+    return max(held, key=lambda other: held[other])
 
 
 @dataclass(frozen=True)
@@ -79,6 +116,19 @@ class Figures:
     record: Record
     groups: tuple[Group, ...]
     budgets: tuple[BudgetFigure, ...]
+
+    @property
+    def exports(self) -> tuple[Artifact, ...]:
+        """The graphs as they were exported, before any conversion."""
+        return tuple(a for a in self.record.artifacts if a.precision == "fp32")
+
+    @property
+    def by_backend(self) -> tuple[tuple[Group, ...], ...]:
+        """The groups that are read side by side: those of one backend at one case."""
+        found: dict[tuple[Case, str], list[Group]] = {}
+        for group in self.groups:
+            found.setdefault((group.case, group.backend), []).append(group)
+        return tuple(tuple(groups) for groups in found.values())
 
     @property
     def missed_floors(self) -> tuple[Row, ...]:
@@ -123,36 +173,83 @@ def figures_of(record: Record) -> Figures:
             what = f"{measurement.component} at {case} by {measurement.backend} is there twice"
             raise RecordError(what, where=record.record_id, fix="measure it again")
         rows.append(measurement)
-    medians = {
-        (Case(m.duration_s, m.batch), m.component): summarize(m.latency_s).median.value
-        for m in record.measurements
-        if m.backend == REFERENCE_BACKEND
-    }
+    context = _Context(record)
     groups = tuple(
         Group(
             case=case,
             backend=backend,
             precision=precision,
-            rows=tuple(_row(m, medians.get((case, m.component))) for m in measurements),
+            rows=tuple(context.row(measurement) for measurement in measurements),
         )
         for (case, backend, precision), measurements in series.items()
     )
     return Figures(record=record, groups=groups, budgets=_budgets(record, groups))
 
 
-def _row(measurement: Measurement, torch_median_s: float | None) -> Row:
-    latency = summarize(measurement.latency_s)
-    duration_s = measurement.duration_s
-    is_peer = torch_median_s is not None and measurement.backend != REFERENCE_BACKEND
-    return Row(
-        measurement=measurement,
-        latency=latency,
-        real_time_factor=duration_s
-        and real_time_factor(latency.median.value, duration_s * measurement.batch),
-        ratio_to_torch=latency.median.value / torch_median_s
-        if is_peer and torch_median_s
-        else None,
-    )
+class _Context:
+    """What a row needs to know of the rest of its record."""
+
+    def __init__(self, record: Record) -> None:
+        self._medians_s = {
+            (m.backend, m.precision, Case(m.duration_s, m.batch), m.component): summarize(
+                m.latency_s
+            ).median.value
+            for m in record.measurements
+        }
+        self._artifacts = {
+            (a.precision, a.component): (a.size_bytes, a.nodes) for a in record.artifacts
+        }
+        self._engines = {
+            (e.backend, e.precision, e.component): (e, Case(e.duration_s, e.batch))
+            for e in record.engines
+        }
+
+    def row(self, measurement: Measurement) -> Row:
+        backend, precision = measurement.backend, measurement.precision
+        latency = summarize(measurement.latency_s)
+        duration_s = measurement.duration_s
+        is_peer = backend == REFERENCE_BACKEND
+        # PyTorch runs no graph.
+        artifacts = [] if is_peer else _of(self._artifacts, (precision,), measurement.component)
+        engines = _of(self._engines, (backend, precision), measurement.component)
+        return Row(
+            measurement=measurement,
+            latency=latency,
+            real_time_factor=duration_s
+            and real_time_factor(latency.median.value, duration_s * measurement.batch),
+            ratio_to_torch=None
+            if is_peer
+            else self._ratio(measurement, latency, REFERENCE_BACKEND),
+            ratio_to_fp32=self._ratio(measurement, latency, backend),
+            size_bytes=_total([size for size, _ in artifacts]),
+            memory_bytes=_total([engine.memory_bytes for engine, _ in engines]),
+            memory_case=engines[0][1] if engines else None,
+            graph_nodes=_total([nodes for _, nodes in artifacts]),
+            engine_nodes=_total([engine.nodes for engine, _ in engines]),
+        )
+
+    def _ratio(
+        self, measurement: Measurement, latency: LatencySummary, backend: str
+    ) -> float | None:
+        case = Case(measurement.duration_s, measurement.batch)
+        peer_s = self._medians_s.get((backend, "fp32", case, measurement.component))
+        return latency.median.value / peer_s if peer_s else None
+
+
+def _of(table: Mapping[Any, _Facts], kind: tuple[str, ...], component: str) -> list[_Facts]:
+    """The entries of one component, or of all of them for the whole pipeline."""
+    return [
+        facts
+        for (*its_kind, name), facts in table.items()
+        if tuple(its_kind) == kind and component in {name, WHOLE_PIPELINE}
+    ]
+
+
+def _total(parts: Sequence[Any]) -> Any:  # noqa: ANN401  # numbers or counts
+    """The sum; None where there is nothing to add, or a part is not known."""
+    if not parts or any(part is None for part in parts):
+        return None
+    return functools.reduce(operator.add, parts)
 
 
 def _budgets(record: Record, groups: tuple[Group, ...]) -> tuple[BudgetFigure, ...]:

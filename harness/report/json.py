@@ -25,6 +25,12 @@ def to_json(figures: Figures) -> str:
             "summary": asdict(row.latency),
             "real_time_factor": row.real_time_factor,
             "ratio_to_torch": row.ratio_to_torch,
+            "ratio_to_fp32": row.ratio_to_fp32,
+            "size_bytes": row.size_bytes,
+            "memory_bytes": row.memory_bytes,
+            "graph_nodes": row.graph_nodes and asdict(row.graph_nodes),
+            "engine_nodes": row.engine_nodes and asdict(row.engine_nodes),
+            "mostly": row.mostly or None,
             "misses_floor": row.misses_floor,
         }
         for row in rows

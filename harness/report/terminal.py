@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group as Lines
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from harness.report.precisions import render_precisions
+from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
     budget_sentence,
     environment_sentence,
@@ -23,9 +22,9 @@ from harness.stats.quantiles import samples_for_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from harness.report.figures import BudgetFigure, Figures, Group, Row
-    from harness.stats.quantiles import QuantileEstimate
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
 # A p99 needs this many samples before it has an interval.
@@ -35,9 +34,13 @@ _P99_SAMPLES = samples_for_interval(0.99)
 def render(figures: Figures) -> RenderableType:
     """The whole report: a table of components, one of latencies, and the verdict in words."""
     parts: list[RenderableType] = []
-    if figures.record.artifacts:
+    if figures.exports:
         parts.append(_components(figures))
-    parts.extend(_latencies(group) for group in figures.groups)
+    for groups in figures.by_backend:
+        if any(group.precision != "fp32" for group in groups):
+            parts.extend(render_precisions(groups))
+        else:
+            parts.extend(_latencies(group) for group in groups)
     ratios = _ratios(figures)
     if ratios is not None:
         parts.append(ratios)
@@ -46,10 +49,10 @@ def render(figures: Figures) -> RenderableType:
 
 
 def _components(figures: Figures) -> Table:
-    table = _table(f"{figures.record.pipeline}: exported components")
+    table = table_of(f"{figures.record.pipeline}: exported components")
     for heading in ("params M", "ONNX MB", "vs PyTorch"):
         table.add_column(heading, justify="right")
-    for artifact in figures.record.artifacts:
+    for artifact in figures.exports:
         parameters, error = artifact.parameters, artifact.worst_relative_l2
         table.add_row(
             artifact.component,
@@ -62,7 +65,7 @@ def _components(figures: Figures) -> Table:
 
 def _latencies(group: Group) -> Table:
     mode = group.pipeline.measurement.mode
-    table = _table(f"{group.backend} {group.precision}, {group.case}, {mode}: latency in ms")
+    table = table_of(f"{group.backend} {group.precision}, {group.case}, {mode}: latency in ms")
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in group.rows:
@@ -85,17 +88,11 @@ def _cells(row: Row) -> list[str | Text]:
         milliseconds(measured.load_s),
         milliseconds(measured.first_s),
         milliseconds(latency.min_s),
-        *(_quantile(q) for q in (latency.median, latency.p90, latency.p95, latency.p99)),
+        *(milliseconds_of(q) for q in (latency.median, latency.p90, latency.p95, latency.p99)),
         milliseconds(latency.jitter_s),
         _factor(row.real_time_factor),
-        _snr(row),
+        snr_of(row),
     ]
-
-
-def _quantile(estimate: QuantileEstimate) -> str:
-    """In ms; marked where there are too few samples for a finite interval."""
-    text = milliseconds(estimate.value)
-    return text if estimate.is_finite else f"~{text}"
 
 
 def _factor(value: float | None) -> str:
@@ -109,23 +106,15 @@ def _ratios(figures: Figures) -> Table | None:
     groups = [g for g in figures.groups if g.pipeline.ratio_to_torch is not None]
     if not groups:
         return None
-    table = _table("median against PyTorch eager in the same run (below 1 is faster)")
+    table = table_of("median against PyTorch eager in the same run (below 1 is faster)")
     for group in groups:
-        table.add_column(f"{group.backend} {group.case}", justify="right")
+        table.add_column(f"{group.backend}\n{group.precision}\n{group.case}", justify="right")
     for rows in zip(*(group.rows for group in groups), strict=True):
         if rows[0].is_pipeline:
             table.add_section()
         ratios = [f"{row.ratio_to_torch:.2f}" for row in rows]
         table.add_row(rows[0].measurement.component, *ratios)
     return table
-
-
-def _snr(row: Row) -> str | Text:
-    snr_db = row.measurement.snr_db
-    if snr_db is None:
-        return "-"
-    text = "exact" if snr_db == math.inf else f"{snr_db:.1f}"
-    return Text(f"{text} wrong", style="red") if row.misses_floor else text
 
 
 def _notes(figures: Figures) -> list[RenderableType]:
@@ -162,16 +151,3 @@ def _verdict(figure: BudgetFigure) -> Text:
 
 def _small(text: str) -> RenderableType:
     return Padding(Text(text, style="dim"), (0, 0, 0, 2))
-
-
-def _table(title: str) -> Table:
-    table = Table(
-        title=title,
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 0),
-        pad_edge=False,
-    )
-    table.add_column("component", no_wrap=True)
-    return table

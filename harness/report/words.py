@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from harness.report.figures import mostly_other, named_precision
 from harness.stats.budget import Verdict
 
 if TYPE_CHECKING:
     from harness.report.figures import BudgetFigure, Figures, Group, Row
+    from harness.types import NodeCounts
 
 
 def milliseconds(seconds: float) -> str:
@@ -51,6 +53,21 @@ def budget_sentence(figure: BudgetFigure) -> str:
             else "more samples can tell"
         )
     )
+
+
+def held_sentence(precision: str, nodes: NodeCounts) -> str:
+    """What a graph of ``precision`` holds: ``25 of 33 convolutions and products in INT8``."""
+    if not nodes.total:
+        return "no convolutions or matrix products"
+    mostly, named = mostly_other(precision, nodes), named_precision(precision)
+    held = f"{getattr(nodes, named)} of {nodes.total} convolutions and products in {named}"
+    return f"{held}, mostly {mostly}" if mostly else held
+
+
+def precision_label(row: Row) -> str:
+    """The precision, and in brackets what most of it really is: ``int8 (mostly fp32)``."""
+    precision = row.measurement.precision
+    return f"{precision} (mostly {row.mostly})" if row.mostly else precision
 
 
 def floor_sentence(row: Row) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from harness.errors import RecordError
 from harness.files import check_folder, written_whole
 from harness.pipeline.fingerprint import hash_json
-from harness.types import Artifact, Budget, Measurement, Record
+from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _METADATA_KEY: Final = b"trt_harness"
 
 
@@ -96,7 +96,7 @@ def _column_type(name: str) -> Any:  # noqa: ANN401
 
     if name == "latency_s":
         return pa.list_(pa.float64())
-    if name in {"batch", "threads"}:
+    if name in {"accuracy_inputs", "batch", "threads"}:
         return pa.int64()
     if name == "simulated":
         return pa.bool_()
@@ -125,7 +125,12 @@ def read_record(path: Path) -> Record:
     if version != SCHEMA_VERSION:
         what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
         raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
-    if header.pop("content_hash", None) != _hash(header, rows):
+    try:
+        is_sound = header.pop("content_hash", None) == _hash(header, rows)
+    except (TypeError, ValueError):
+        # A damaged type turns the numbers into something that no record holds.
+        is_sound = False
+    if not is_sound:
         what, fix = "is damaged: its hash is not that of its content", "fetch it again"
         raise RecordError(what, where=str(path), fix=fix)
     try:
@@ -137,8 +142,13 @@ def read_record(path: Path) -> Record:
 def _rebuild(header: dict[str, Any], rows: list[dict[str, Any]]) -> Record:
     header["command"] = tuple(header["command"])
     header["budget"] = None if header["budget"] is None else Budget(**header["budget"])
-    header["artifacts"] = tuple(Artifact(**artifact) for artifact in header["artifacts"])
+    header["artifacts"] = tuple(Artifact(**_with_counts(a)) for a in header["artifacts"])
+    header["engines"] = tuple(Engine(**_with_counts(engine)) for engine in header["engines"])
     measurements = tuple(
         Measurement(**{**row, "latency_s": tuple(row["latency_s"])}) for row in rows
     )
     return Record(**header, measurements=measurements)
+
+
+def _with_counts(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "nodes": None if row["nodes"] is None else NodeCounts(**row["nodes"])}

@@ -17,7 +17,7 @@ import pytest
 
 from harness.errors import RecordError, StorageError
 from harness.store.parquet import SCHEMA_VERSION, ParquetStore, read_record, write_record
-from harness.types import Artifact, Budget, Measurement, Record
+from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,15 @@ MEASUREMENT = Measurement(
     load_s=0.25,
     first_s=0.125,
     latency_s=(0.1, 1e-9, 0.30000000000000004),
+    accuracy_inputs=4,
     snr_db=math.inf,
+    constant_snr_db=1.25,
+    dependent_snr_db=-math.inf,
     relative_l2=0.0,
+    log_spectral_distance_db=0.5,
     min_snr_db=40.0,
 )
+RECIPE = {"clipping": {"method": "percentile", "percentile": 99.99}, "kept_fp32": ["Log_1"]}
 RECORD = Record(
     record_id="20260101T000000-abcd",
     created_utc="2026-01-01T00:00:00+00:00",
@@ -49,9 +54,14 @@ RECORD = Record(
     budget=Budget(p99_s=0.05, duration_s=1.0, batch=1, includes="alles", excludes="“nichts”"),
     environment={"cpu": None, "packages": {"numpy": "2.0"}, "harness_commit": None},
     artifacts=(
-        Artifact("encoder", "00" * 20, 1 << 40, 1_000, 1e-7),
-        Artifact("decoder", "ff" * 20, 0, None, None),
+        Artifact("encoder", "fp32", "00" * 20, 1 << 40, 1_000, 1e-7),
+        Artifact("decoder", "int8+fp16", "ff" * 20, 0, None, None, NodeCounts(3, 2, 1), RECIPE),
     ),
+    engines=(
+        Engine("encoder", "onnxruntime", "fp32", 1 << 40, NodeCounts(fp32=7), 1.0, 2),
+        Engine("decoder", "onnxruntime", "int8+fp16", None, None, None, 1),
+    ),
+    calibration={"kind": "recordings", "files": [{"file": "é.wav"}], "clipping": "minmax"},
     measurements=(
         MEASUREMENT,
         replace(
@@ -59,8 +69,12 @@ RECORD = Record(
             component="pipeline",
             duration_s=None,
             latency_s=(),
+            accuracy_inputs=0,
             snr_db=None,
+            constant_snr_db=None,
+            dependent_snr_db=None,
             relative_l2=None,
+            log_spectral_distance_db=None,
             min_snr_db=None,
             simulated=True,
         ),
@@ -77,6 +91,8 @@ BARE = Record(
     budget=None,
     environment={},
     artifacts=(),
+    engines=(),
+    calibration=None,
     measurements=(),
     is_complete=False,
 )
@@ -102,10 +118,11 @@ def rewrite_header(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         BARE,
         replace(RECORD, budget=None),
         replace(RECORD, artifacts=()),
+        replace(RECORD, engines=(), calibration=None),
         replace(RECORD, budget=Budget(0.05, None, 1, "", "")),
         replace(RECORD, measurements=(replace(MEASUREMENT, snr_db=-math.inf),)),
     ],
-    ids=["full", "bare", "no budget", "no artifacts", "no duration", "minus infinity"],
+    ids=["full", "bare", "no budget", "no artifacts", "no INT8", "no duration", "minus infinity"],
 )
 def test_record_comes_back_as_it_was(tmp_path: Path, record: Record) -> None:
     path = ParquetStore(tmp_path).append(record)
@@ -117,8 +134,10 @@ def test_every_field_of_a_measurement_is_a_column_of_its_type(tmp_path: Path) ->
     path = ParquetStore(tmp_path).append(RECORD)
     types = {field.name: field.type for field in pq.read_schema(path)}
     assert types["latency_s"] == pa.list_(pa.float64())
-    assert {types[name] for name in ("batch", "threads")} == {pa.int64()}
-    numbers = ("duration_s", "load_s", "first_s", "snr_db", "relative_l2", "min_snr_db")
+    assert {types[name] for name in ("accuracy_inputs", "batch", "threads")} == {pa.int64()}
+    times = ("duration_s", "load_s", "first_s")
+    ratios = ("snr_db", "constant_snr_db", "dependent_snr_db", "relative_l2", "min_snr_db")
+    numbers = (*times, *ratios, "log_spectral_distance_db")
     assert {types[name] for name in numbers} == {pa.float64()}
     assert types["simulated"] == pa.bool_()
     words = ("component", "backend", "precision", "mode", "clock")
@@ -188,7 +207,7 @@ from harness.types import Measurement, Record
 
 latency_s = tuple(1.0 / number for number in range(1, 20_001))
 row = Measurement("a", "b", "c", "d", "e", None, 1, 1, 0.0, 0.0, latency_s)
-record = Record("id", "now", "0", "tiny", (), {}, None, {}, (), (row,))
+record = Record("id", "now", "0", "tiny", (), {}, None, {}, (), (), None, (row,))
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
     ParquetStore(Path(sys.argv[1])).append(record)
@@ -234,7 +253,29 @@ def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "missing.parquet")
 
 
-@pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", None])
+def test_counts_of_nodes_come_back_as_such(tmp_path: Path) -> None:
+    """They can be added up again, as no dictionary can."""
+    record = read_record(ParquetStore(tmp_path).append(RECORD))
+
+    (encoder, _), (_, decoder) = record.engines, record.artifacts
+    assert encoder.nodes is not None
+    assert decoder.nodes is not None
+    assert encoder.nodes + decoder.nodes == NodeCounts(int8=3, fp16=2, fp32=8)
+    assert decoder.recipe["clipping"]["percentile"] == 99.99
+
+
+def test_a_record_of_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
+    path = ParquetStore(tmp_path).append(RECORD)
+    rewrite_header(path, lambda header: {**header, "schema_version": 1})
+
+    with pytest.raises(RecordError, match="has schema version 1") as caught:
+        read_record(path)
+
+    assert caught.value.where == str(path)
+    assert SCHEMA_VERSION == 2
+
+
+@pytest.mark.parametrize("version", [0, 1, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
 def test_record_of_another_schema_version_is_refused_by_name(
     tmp_path: Path, version: object
 ) -> None:
@@ -252,9 +293,21 @@ def test_record_of_another_schema_version_is_refused_by_name(
         lambda header: {name: header[name] for name in header if name != "pipeline"},
         lambda header: {**header, "surplus": 1},
         lambda header: {**header, "artifacts": 3},
+        lambda header: {name: header[name] for name in header if name != "engines"},
+        lambda header: {**header, "engines": [{"component": "a"}]},
+        lambda header: {**header, "engines": [{**header["engines"][0], "nodes": {"int4": 1}}]},
         lambda header: {**header, "budget": {"p99_s": 1.0}},
     ],
-    ids=["no command", "no pipeline", "surplus key", "bad artifacts", "half a budget"],
+    ids=[
+        "no command",
+        "no pipeline",
+        "surplus key",
+        "bad artifacts",
+        "no engines",
+        "half an engine",
+        "other counts",
+        "half a budget",
+    ],
 )
 def test_damaged_header_is_refused_by_name(
     tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]

@@ -1,0 +1,269 @@
+"""Rewrite an ONNX graph in another precision, and say what the result holds.
+
+Inputs and outputs stay as declared, in fp32: a graph of any precision fits the same pipeline.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import ContractError
+from harness.types import NodeCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# What INT8 and fp16 are for; also the types of node that are counted.
+MATRIX_OPS: Final = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+# From this opset on, Q/DQ nodes take scales in fp16.
+_FP16_SCALES_OPSET: Final = 19
+# From this one on, they take a scale for each channel.
+_CHANNEL_SCALES_OPSET: Final = 13
+_FLOATS: Final = frozenset({1, 10, 11, 16})  # TensorProto: FLOAT, FLOAT16, DOUBLE, BFLOAT16
+_INTEGERS: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
+_FLOAT, _FLOAT16 = 1, 10
+
+
+def name_nodes(model: Any) -> None:  # noqa: ANN401
+    """Give every node a name of its own; what is excluded is excluded by name."""
+    taken = Counter(node.name for node in model.graph.node)
+    for index, node in enumerate(model.graph.node):
+        if not node.name or taken[node.name] > 1:
+            node.name = f"{node.op_type}_{index}"
+
+
+def index_chain(model: Any) -> list[str]:  # noqa: ANN401
+    """The names of the nodes that compute an integer from real numbers, such as a table's index.
+
+    Rounding in such a chain is no small error: it makes another integer. The chain is followed up
+    from the cast (or argmax) to the inputs, or to the matrix products that feed it.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    types = _element_types(model)
+    pending = [node for node in model.graph.node if _makes_integers(node, types)]
+    chain: dict[str, None] = {}
+    while pending:
+        node = pending.pop()
+        if node.name in chain or node.op_type in MATRIX_OPS:
+            continue
+        chain[node.name] = None
+        pending.extend(producers[name] for name in node.input if name in producers)
+    return list(chain)
+
+
+def _makes_integers(node: Any, types: Mapping[str, int]) -> bool:  # noqa: ANN401
+    if node.op_type in {"ArgMax", "ArgMin"}:
+        return True
+    if node.op_type != "Cast":
+        return False
+    target = next(a.i for a in node.attribute if a.name == "to")
+    # A source of unknown type may be real: too much in fp32 is slow, too little is wrong.
+    return target in _INTEGERS and types.get(node.input[0], _FLOAT) in _FLOATS
+
+
+def _element_types(model: Any) -> dict[str, int]:  # noqa: ANN401
+    graph = model.graph
+    values = (*graph.value_info, *graph.input, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    return types | {initializer.name: initializer.data_type for initializer in graph.initializer}
+
+
+def to_fp16(model: Any, keep_fp32: Iterable[str]) -> Any:  # noqa: ANN401
+    """``model`` with everything in fp16 but the nodes named in ``keep_fp32``, inputs and outputs.
+
+    Numbers beyond fp16's range are clipped where they are constants; where they are computed they
+    overflow, which the accuracy shows.
+    """
+    import onnx  # noqa: PLC0415
+    from onnxruntime.quantization.onnx_model import ONNXModel  # noqa: PLC0415
+    from onnxruntime.transformers.float16 import (  # noqa: PLC0415
+        DEFAULT_OP_BLOCK_LIST,
+        convert_float_to_float16,
+    )
+
+    blocked = list(DEFAULT_OP_BLOCK_LIST)
+    if opset_of(model) < _FP16_SCALES_OPSET:
+        blocked += ["QuantizeLinear", "DequantizeLinear"]
+    converted = convert_float_to_float16(
+        model, keep_io_types=True, op_block_list=blocked, node_block_list=list(keep_fp32)
+    )
+    # The converter sends every input through fp16 (also what a node in fp32 takes), and puts its
+    # own nodes at the end, where no checker accepts them.
+    _bypass_round_trips(converted)
+    _drop_unused(converted)
+    ONNXModel(converted).topological_sort()
+    # The types of what lies between are stale now, and some are wrong.
+    del converted.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(converted, strict_mode=True)
+
+
+def opset_of(model: Any) -> int:  # noqa: ANN401
+    """The version of the standard operators that the graph uses."""
+    return int(max(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}))
+
+
+def _bypass_round_trips(model: Any) -> None:  # noqa: ANN401
+    """Where fp32 is cast to fp16 and back to fp32, take the number before the first cast."""
+    graph = model.graph
+    narrowed = {n.output[0]: n.input[0] for n in graph.node if _casts_to(n, _FLOAT16)}
+    restored = {
+        node.output[0]: narrowed[node.input[0]]
+        for node in graph.node
+        if _casts_to(node, _FLOAT) and node.input[0] in narrowed
+    }
+    # fp32 alone: a cast from an integer loses nothing that this would bring back.
+    types = _element_types(model)
+    restored = {new: old for new, old in restored.items() if types.get(old) == _FLOAT}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            if name in restored:
+                node.input[position] = restored[name]
+
+
+def _casts_to(node: Any, element_type: int) -> bool:  # noqa: ANN401
+    return node.op_type == "Cast" and any(
+        a.name == "to" and a.i == element_type for a in node.attribute
+    )
+
+
+def _drop_unused(model: Any) -> None:  # noqa: ANN401
+    graph = model.graph
+    while True:
+        used = {name for node in graph.node for name in node.input}
+        used |= {value.name for value in graph.output} | _subgraph_inputs(graph)
+        unused = [n for n in graph.node if not any(name in used for name in n.output)]
+        if not unused:
+            break
+        for node in unused:
+            graph.node.remove(node)
+
+
+def _subgraph_inputs(graph: Any) -> set[str]:  # noqa: ANN401
+    """What the branches and loops of ``graph`` take from it."""
+    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    names = {name for g in inner for node in g.node for name in node.input}
+    names |= {value.name for g in inner for value in g.output}
+    return names.union(*(_subgraph_inputs(g) for g in inner))
+
+
+def check_takes_int8(model: Any) -> None:  # noqa: ANN401
+    """Check that the graph's opset has scales for each channel.
+
+    Raises:
+        ContractError: it has not.
+    """
+    opset = opset_of(model)
+    if opset < _CHANNEL_SCALES_OPSET:
+        what = f"opset {opset} has no INT8 by channel"
+        fix = f"export it at opset {_CHANNEL_SCALES_OPSET} or later, or use onnx.version_converter"
+        raise ContractError(what, where=model.graph.name or "the graph", fix=fix)
+
+
+def dynamic_products(model: Any) -> list[str]:  # noqa: ANN401
+    """The names of the matrix products without a constant factor, such as attention's."""
+    constants = {initializer.name for initializer in model.graph.initializer}
+    constants |= {n.output[0] for n in model.graph.node if n.op_type == "Constant"}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type in {"MatMul", "Gemm"} and node.input[1] not in constants
+    ]
+
+
+def to_int8(
+    model: Any,  # noqa: ANN401
+    ranges: Mapping[str, tuple[float, float]],
+    keep_fp32: Iterable[str],
+    *,
+    with_outputs: bool,
+) -> Any:  # noqa: ANN401
+    """``model`` with explicit Q/DQ nodes, as TensorRT takes them.
+
+    Weights are quantized per output channel and symmetrically to signed numbers. Without
+    ``with_outputs`` only the inputs of matrix operations are quantized, symmetrically, and biases
+    stay real: TensorRT refuses any other. With it everything that ONNX Runtime has an INT8 kernel
+    for is, asymmetrically: the form that is fast on a CPU.
+
+    Args:
+        model: in fp32, every node with a name of its own.
+        ranges: smallest and largest value of each tensor that may be quantized.
+        keep_fp32: names of nodes to leave alone.
+        with_outputs: quantize for ONNX Runtime's CPU rather than for TensorRT.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantType  # noqa: PLC0415
+    from onnxruntime.quantization.calibrate import TensorsData  # noqa: PLC0415
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # noqa: PLC0415
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry  # noqa: PLC0415
+
+    excluded = list(keep_fp32)
+    options: dict[str, Any] = {}
+    if with_outputs:
+        op_types = sorted({*QDQRegistry, *QLinearOpsRegistry})
+    else:
+        op_types = list(MATRIX_OPS)
+        excluded += dynamic_products(model)
+        options = {
+            "ActivationSymmetric": True,
+            "QuantizeBias": False,
+            "OpTypesToExcludeOutputQuantization": op_types,
+        }
+    with _quiet():
+        quantizer = QDQQuantizer(
+            model,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8 if with_outputs else QuantType.QInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, _as_float32(ranges)),
+            nodes_to_quantize=[],
+            nodes_to_exclude=excluded,
+            op_types_to_quantize=op_types,
+            extra_options=options,
+        )
+        quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    return quantizer.model.model
+
+
+def _as_float32(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[Any, Any]]:
+    import numpy as np  # noqa: PLC0415
+
+    return {
+        name: (np.array(low, dtype=np.float32), np.array(high, dtype=np.float32))
+        for name, (low, high) in ranges.items()
+    }
+
+
+class _quiet:  # noqa: N801  # used as a block, like contextlib.suppress
+    """Keep the quantizer's advice, given through the root logger, out of our output."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.level
+        logging.root.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        logging.root.setLevel(self._level)
+
+
+def count_nodes(model: Any) -> NodeCounts:  # noqa: ANN401
+    """How many convolutions and matrix products compute in each precision.
+
+    One counts as INT8 if all of its factors come out of DequantizeLinear nodes, which is what lets
+    TensorRT and ONNX Runtime run it so.
+    """
+    producers = {output: node.op_type for node in model.graph.node for output in node.output}
+    types = _element_types(model)
+    counts: Counter[str] = Counter()
+    for node in model.graph.node:
+        if node.op_type not in MATRIX_OPS:
+            continue
+        factors = node.input[:2]
+        if all(producers.get(name) == "DequantizeLinear" for name in factors):
+            counts["int8"] += 1
+        elif any(types.get(name) == _FLOAT16 for name in factors):
+            counts["fp16"] += 1
+        else:
+            counts["fp32"] += 1
+    return NodeCounts(**counts)

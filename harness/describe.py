@@ -1,0 +1,92 @@
+"""How a run is described in its record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.types import Artifact, Budget
+
+if TYPE_CHECKING:
+    from harness.artifacts.export import OnnxModel
+    from harness.artifacts.precision import ClippingRule
+    from harness.audio import Recording
+    from harness.checks import Check
+    from harness.pipeline.pipeline import Pipeline
+    from harness.prepare import Prepared
+
+
+def describe_inputs(recording: Recording | None, seed: int) -> dict[str, Any]:
+    """What was fed: the recording, or the seed of synthetic inputs."""
+    if recording is None:
+        return {"kind": "synthetic", "seed": seed}
+    return {
+        "kind": "recording",
+        "file": recording.path.name,
+        "content_hash": recording.content_hash,
+        "source_rate_hz": recording.source_rate_hz,
+    }
+
+
+def describe_calibration(prepared: Prepared, rule: ClippingRule) -> dict[str, Any] | None:
+    """What INT8 was made with; None without it."""
+    calibration = prepared.calibration
+    if calibration is None:
+        return None
+    return {
+        **calibration.info,
+        "content_hash": calibration.content_hash,
+        "samples": len(calibration),
+        "clipping": str(rule),
+    }
+
+
+def describe_artifact(model: OnnxModel) -> Artifact:
+    """A graph."""
+    return Artifact(
+        component=model.component,
+        precision=model.precision,
+        content_hash=model.content_hash,
+        size_bytes=model.size_bytes,
+        parameters=model.parameters,
+        worst_relative_l2=model.worst_relative_l2,
+        nodes=model.nodes,
+        recipe=dict(model.recipe),
+    )
+
+
+def describe_accuracy(check: Check) -> dict[str, Any]:
+    """The fields of a measurement that tell its accuracy; none without a reference."""
+    if check.accuracy is None:
+        return {}
+    found = asdict(check.accuracy)
+    return {
+        "accuracy_inputs": found.pop("inputs"),
+        **found,
+        "log_spectral_distance_db": check.log_spectral_distance_db,
+    }
+
+
+def find_floor(pipeline: Pipeline, component: str, precision: str) -> float | None:
+    """The accuracy floor (dB) of a component, its own or the pipeline's; None without one."""
+    declared = pipeline.components.get(component)
+    floors = [declared.min_snr_db] if declared else []
+    for group in (*floors, pipeline.declaration.min_snr_db):
+        for name, floor_db in group.items():
+            if name == precision:
+                return floor_db
+    return None
+
+
+def describe_budget(pipeline: Pipeline) -> Budget | None:
+    """The latency budget that the pipeline declares."""
+    declared = pipeline.declaration.budget
+    if declared is None:
+        return None
+    return Budget(
+        p99_s=declared.p99_s,
+        duration_s=declared.duration_s if pipeline.time_dimension else None,
+        batch=declared.batch,
+        includes=declared.includes,
+        excludes=declared.excludes,
+    )

@@ -1,0 +1,105 @@
+"""Make every graph that a run needs: exported, calibrated, in each precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.artifacts.calibration import CalibrationSet, load_set
+from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, export_pipeline
+from harness.artifacts.precision import (
+    FP32,
+    ClippingRule,
+    Quantization,
+    convert_pipeline,
+    needs_calibration,
+)
+from harness.artifacts.sources import pipeline_hash
+from harness.calibrate import CalibrationOptions, make_calibration_set
+from harness.errors import OptionError
+from harness.measure.environment import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.artifacts.cache import Cache
+    from harness.artifacts.worker import WorkerPool
+    from harness.observer import Observer
+    from harness.pipeline.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How graphs are made: the export's opset, and what INT8 is calibrated with.
+
+    ``calibration_file`` is a set to read; without one a synthetic set is made.
+    """
+
+    opset: int = DEFAULT_OPSET
+    rule: ClippingRule = field(default_factory=ClippingRule)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
+    calibration_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Graphs by precision and component, and the set that the INT8 ones were made with."""
+
+    models: dict[str, dict[str, OnnxModel]]
+    calibration: CalibrationSet | None
+
+
+def prepare_models(
+    pipeline: Pipeline,
+    precisions: Sequence[str],
+    options: BuildOptions,
+    cache: Cache,
+    pool: WorkerPool,
+    observer: Observer,
+) -> Prepared:
+    """Export ``pipeline`` and convert it to each of ``precisions``.
+
+    Raises:
+        HarnessError: a graph, the calibration set or a conversion is impossible.
+    """
+    # A file first: where it does not fit, no export is waited for.
+    calibration = _read_calibration(pipeline, precisions, options)
+
+    def tell(model: OnnxModel) -> None:
+        spent = "cached" if model.was_cached else f"{model.export_s:.1f} s"
+        observer.step(f"{model.component}: {spent}")
+
+    observer.phase("Exporting to ONNX", len(pipeline.components))
+    models = export_pipeline(pipeline, cache, pool, opset=options.opset, on_done=tell)
+    if calibration is None and any(needs_calibration(precision) for precision in precisions):
+        observer.phase("Making the calibration set", 1)
+        calibration = make_calibration_set(pipeline, options.calibration, cache, pool)
+        observer.step(f"{len(calibration)} samples")
+    quantization = Quantization(calibration, options.rule) if calibration is not None else None
+    made = {FP32: models}
+    for precision in precisions:
+        if precision != FP32:
+            observer.phase(f"Converting to {precision}", len(pipeline.components))
+            made[precision] = convert_pipeline(
+                pipeline,
+                models,
+                precision,
+                quantization,
+                cache,
+                pool,
+                workers=available_cores(),
+                on_done=tell,
+            )
+    return Prepared({precision: made[precision] for precision in precisions}, calibration)
+
+
+def _read_calibration(
+    pipeline: Pipeline, precisions: Sequence[str], options: BuildOptions
+) -> CalibrationSet | None:
+    if options.calibration_file is None:
+        return None
+    if not any(needs_calibration(precision) for precision in precisions):
+        what = f"nothing is calibrated: the precision is {', '.join(precisions)}"
+        raise OptionError(what, where="--calibration", fix="add --precision int8, or leave it out")
+    return load_set(options.calibration_file, pipeline, pipeline_hash(pipeline))

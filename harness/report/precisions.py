@@ -1,0 +1,124 @@
+"""Every precision of a backend side by side: what it costs, and what it is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report.figures import named_precision
+from harness.report.tables import decibels, milliseconds_of, snr_of, table_of
+from harness.report.words import precision_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.report.figures import Group, Row
+    from harness.types import NodeCounts
+
+
+def render_precisions(groups: Sequence[Group]) -> list[RenderableType]:
+    """The latencies and the accuracies of ``groups``: one backend at one case."""
+    return [_costs(groups), _accuracies(groups)]
+
+
+def _by_component(groups: Sequence[Group]) -> Iterator[tuple[Row, ...]]:
+    """For each component, its row of every precision; a series that is missing is left out."""
+    names = dict.fromkeys(row.measurement.component for group in groups for row in group.rows)
+    for name in names:
+        yield tuple(
+            row for group in groups for row in group.rows if row.measurement.component == name
+        )
+
+
+def _fill(table: Table, rows: tuple[Row, ...], cells: Sequence[Sequence[str | Text]]) -> None:
+    table.add_section()
+    for index, (row, others) in enumerate(zip(rows, cells, strict=True)):
+        name = row.measurement.component if index == 0 else ""
+        table.add_row(name, *others, style="bold" if row.is_pipeline else "")
+
+
+def _costs(groups: Sequence[Group]) -> Table:
+    first = groups[0]
+    mode = first.pipeline.measurement.mode
+    table = table_of(f"{first.backend}, {first.case}, {mode}: latency in ms, size in MB")
+    table.add_column("precision", no_wrap=True)
+    for heading in ("p50", "p99", "vs fp32", "disk", "memory"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for rows in _by_component(groups):
+        _fill(
+            table,
+            rows,
+            [
+                (
+                    precision_label(row),
+                    milliseconds_of(row.latency.median),
+                    milliseconds_of(row.latency.p99),
+                    "-" if row.ratio_to_fp32 is None else f"{row.ratio_to_fp32:.2f}",
+                    _megabytes(row.size_bytes),
+                    _megabytes(row.memory_bytes),
+                )
+                for row in rows
+            ],
+        )
+    counts = sorted({row.latency.count for group in groups for row in group.rows})
+    count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    table.caption = f"n = {count}; vs fp32: the ratio of the medians in this run"
+    looked_into = first.pipeline.memory_case
+    if looked_into is not None:
+        table.caption += f"; memory: after one inference at {looked_into}"
+    return table
+
+
+def _megabytes(size_bytes: int | None) -> str:
+    return "-" if size_bytes is None else f"{size_bytes / 1e6:.2f}"
+
+
+def _accuracies(groups: Sequence[Group]) -> Table:
+    first = groups[0]
+    table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
+    table.add_column("precision", no_wrap=True)
+    for heading in ("SNR", "constant", "input's part", "rel. L2", "LSD", "graph", "ran"):
+        table.add_column(heading, justify="right")
+    for rows in _by_component(groups):
+        _fill(
+            table,
+            rows,
+            [
+                (
+                    row.measurement.precision,
+                    snr_of(row),
+                    decibels(row.measurement.constant_snr_db),
+                    decibels(row.measurement.dependent_snr_db),
+                    _ratio(row.measurement.relative_l2),
+                    _distance(row.measurement.log_spectral_distance_db),
+                    _share(row.measurement.precision, row.graph_nodes),
+                    _share(row.measurement.precision, row.engine_nodes),
+                )
+                for row in rows
+            ],
+        )
+    inputs = max(row.measurement.accuracy_inputs for group in groups for row in group.rows)
+    table.caption = (
+        f"over {inputs} input{'s' * (inputs != 1)} that calibrated nothing; constant: the score "
+        "of the best constant output; input's part: SNR of what depends on the input; LSD: "
+        "log-spectral distance; graph, ran: convolutions and matrix products in that precision, "
+        "of all"
+    )
+    return table
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
+
+
+def _distance(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _share(precision: str, nodes: NodeCounts | None) -> str:
+    if nodes is None or not nodes.total:
+        return "-"
+    return f"{getattr(nodes, named_precision(precision))}/{nodes.total}"

@@ -1,0 +1,51 @@
+"""The cells and the frame that the terminal's tables share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.words import milliseconds
+
+if TYPE_CHECKING:
+    from harness.report.figures import Row
+    from harness.stats.quantiles import QuantileEstimate
+
+
+def table_of(title: str) -> Table:
+    """An empty table with a column for the component."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        pad_edge=False,
+    )
+    table.add_column("component", no_wrap=True)
+    return table
+
+
+def milliseconds_of(estimate: QuantileEstimate) -> str:
+    """In ms; marked where there are too few samples for a finite interval."""
+    text = milliseconds(estimate.value)
+    return text if estimate.is_finite else f"~{text}"
+
+
+def decibels(value: float | None) -> str:
+    """In dB; a dash where it is not known, and a word where it has no number."""
+    if value is None:
+        return "-"
+    if math.isinf(value):
+        return "exact" if value > 0.0 else "none"
+    return f"{value:.1f}"
+
+
+def snr_of(row: Row) -> str | Text:
+    """The signal-to-noise ratio in dB, marked where it is under the floor."""
+    text = decibels(row.measurement.snr_db)
+    return Text(f"{text} wrong", style="red") if row.misses_floor else text
