@@ -21,8 +21,19 @@ opset_option = click.option(
     "--opset", type=int, default=20, show_default=True, help="ONNX opset to export, 17 to 20."
 )
 
-
-calibration_rule_options = (
+_GRAPH_OPTIONS = (
+    click.option(
+        "--precision",
+        "precisions",
+        multiple=True,
+        help="fp32 (default), fp16, int8, int8-ort or int8+fp16; repeat for several.",
+    ),
+    click.option(
+        "--calibration",
+        "calibration_file",
+        type=_FILE,
+        help="A calibration set for INT8.  [default: one is made, of seed 0]",
+    ),
     click.option(
         "--calibration-method",
         default="percentile",
@@ -39,9 +50,9 @@ calibration_rule_options = (
 )
 
 
-def rule_options(command: Any) -> Any:  # noqa: ANN401
-    """The options of how INT8 is calibrated."""
-    for option in reversed(calibration_rule_options):
+def graph_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of which graphs are made, and how."""
+    for option in reversed(_GRAPH_OPTIONS):
         command = option(command)
     return command
 
@@ -66,12 +77,7 @@ def app() -> None:
     multiple=True,
     help="onnxruntime (default) or torch; repeat to measure several in turn.",
 )
-@click.option(
-    "--precision",
-    "precisions",
-    multiple=True,
-    help="fp32 (default), fp16, int8, int8-ort or int8+fp16; repeat for several.",
-)
+@graph_options
 @click.option(
     "--duration",
     "durations_s",
@@ -118,13 +124,6 @@ def app() -> None:
 @click.option(
     "--enforce", is_flag=True, help="Exit 1 if a budget or floor is missed, 3 if that is open."
 )
-@click.option(
-    "--calibration",
-    "calibration_file",
-    type=_FILE,
-    help="A calibration set for INT8.  [default: one is made, of seed 0]",
-)
-@rule_options
 @click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
 @cache_option
 @opset_option
@@ -138,19 +137,7 @@ def run(**options: object) -> int:
 @app.command()
 @click.argument("pipeline")
 @click.option("--out", type=_FOLDER, help="Copy the graphs into this folder.")
-@click.option(
-    "--precision",
-    "precisions",
-    multiple=True,
-    help="fp32 (default), fp16, int8, int8-ort or int8+fp16; repeat for several.",
-)
-@click.option(
-    "--calibration",
-    "calibration_file",
-    type=_FILE,
-    help="A calibration set for INT8.  [default: one is made, of seed 0]",
-)
-@rule_options
+@graph_options
 @cache_option
 @opset_option
 def build(**options: object) -> int:
