@@ -83,11 +83,13 @@ def to_fp16(model: Any, keep_fp32: Iterable[str]) -> Any:  # noqa: ANN401
         convert_float_to_float16,
     )
 
-    blocked = list(DEFAULT_OP_BLOCK_LIST)
+    blocked, kept = list(DEFAULT_OP_BLOCK_LIST), list(keep_fp32)
     if opset_of(model) < _FP16_SCALES_OPSET:
+        # What multiplies INT8 stays beside its scales: a cast between them would undo it.
         blocked += ["QuantizeLinear", "DequantizeLinear"]
+        kept += [node.name for node in _quantized_products(model)]
     converted = convert_float_to_float16(
-        model, keep_io_types=True, op_block_list=blocked, node_block_list=list(keep_fp32)
+        model, keep_io_types=True, op_block_list=blocked, node_block_list=kept
     )
     # The converter sends every input through fp16 (also what a node in fp32 takes), and puts its
     # own nodes at the end, where no checker accepts them.
@@ -253,17 +255,26 @@ def count_nodes(model: Any) -> NodeCounts:  # noqa: ANN401
     One counts as INT8 if all of its factors come out of DequantizeLinear nodes, which is what lets
     TensorRT and ONNX Runtime run it so.
     """
-    producers = {output: node.op_type for node in model.graph.node for output in node.output}
     types = _element_types(model)
+    quantized = {node.name for node in _quantized_products(model)}
     counts: Counter[str] = Counter()
     for node in model.graph.node:
         if node.op_type not in MATRIX_OPS:
             continue
-        factors = node.input[:2]
-        if all(producers.get(name) == "DequantizeLinear" for name in factors):
+        if node.name in quantized:
             counts["int8"] += 1
-        elif any(types.get(name) == _FLOAT16 for name in factors):
+        elif any(types.get(name) == _FLOAT16 for name in node.input[:2]):
             counts["fp16"] += 1
         else:
             counts["fp32"] += 1
     return NodeCounts(**counts)
+
+
+def _quantized_products(model: Any) -> list[Any]:  # noqa: ANN401
+    producers = {output: node.op_type for node in model.graph.node for output in node.output}
+    return [
+        node
+        for node in model.graph.node
+        if node.op_type in MATRIX_OPS
+        and all(producers.get(name) == "DequantizeLinear" for name in node.input[:2])
+    ]
