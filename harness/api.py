@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import CalibrationSet, save_set
 from harness.artifacts.export import DEFAULT_OPSET, OnnxModel
-from harness.artifacts.precision import FP32, check_precisions
+from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends.onnxruntime import OnnxRuntimeBackend
 from harness.backends.torch import TorchBackend
 from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
 from harness.errors import FeatureUnavailableError, OptionError
+from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_MAX_SAMPLES, DEFAULT_MAX_TIME_S, SamplingPlan
@@ -60,7 +61,7 @@ def make_backends(
     made: list[Backend] = []
     for name in dict.fromkeys(names):
         runnable = [p for p in dict.fromkeys(precisions) if p == FP32 or name != "torch"]
-        if not runnable:
+        if precisions and not runnable:
             what = f"{name} runs {FP32} only, and {', '.join(precisions)} is asked for"
             raise OptionError(what, where="--precision", fix=f"add --precision {FP32}")
         made.extend(make_backend(name, threads=threads, precision=p) for p in runnable)
@@ -94,6 +95,7 @@ def export_and_build_engines(
     backend: str = DEFAULT_BACKEND,
     precision: str = FP32,
     calibration: str | Path | None = None,
+    clipping: ClippingRule | None = None,
     cache: str | Path | None = None,
     opset: int = DEFAULT_OPSET,
 ) -> dict[str, OnnxModel]:
@@ -104,6 +106,7 @@ def export_and_build_engines(
         backend: what to build for. ONNX Runtime runs the graphs as they are.
         precision: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
         calibration: a calibration set for INT8; a synthetic one is made by default.
+        clipping: how INT8's ranges are found; percentile 99.99 by default.
         cache: the cache's folder; the user's cache by default.
         opset: the ONNX opset, 17 to 20.
 
@@ -114,9 +117,7 @@ def export_and_build_engines(
         HarnessError: see :mod:`harness.errors`.
     """
     make_backends([backend], [precision])
-    options = BuildOptions(
-        opset=opset, calibration_file=None if calibration is None else Path(calibration)
-    )
+    options = _build_options(calibration, clipping, opset)
     with WorkerPool() as pool:
         prepared = prepare_models(
             _pipeline(pipeline), [precision], options, _cache(cache), pool, SilentObserver()
@@ -133,6 +134,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     batches: Sequence[int] | None = None,
     max_samples: int = DEFAULT_MAX_SAMPLES,
     max_time_s: float = DEFAULT_MAX_TIME_S,
+    calibration: str | Path | None = None,
+    clipping: ClippingRule | None = None,
     threads: int | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
@@ -147,6 +150,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         batches: batch sizes; those that the pipeline declares by default.
         max_samples: samples of each series after which to stop.
         max_time_s: seconds of measuring at each duration and batch after which to stop.
+        calibration: a calibration set for INT8; a synthetic one is made by default.
+        clipping: how INT8's ranges are found; percentile 99.99 by default.
         threads: CPU threads; all available cores by default.
         seed: of the synthetic inputs.
         cache: the cache's folder; the user's cache by default.
@@ -159,6 +164,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         cases=choose_cases(loaded, durations_s, batches),
         sampling=SamplingPlan(max_samples=max_samples, max_time_s=max_time_s),
         seed=seed,
+        build=_build_options(calibration, clipping, DEFAULT_OPSET),
     )
     chosen = make_backends(backends, precisions, threads=threads)
     if not chosen:
@@ -214,6 +220,8 @@ def create_int8_calibration_dataset(
     options = CalibrationOptions(
         samples=samples, seed=seed, audio=None if audio is None else Path(audio)
     )
+    if path is not None:
+        check_writable(Path(path))
     with WorkerPool() as pool:
         made = make_calibration_set(_pipeline(pipeline), options, _cache(cache), pool)
     if path is not None:
@@ -243,6 +251,16 @@ class TensorRTEngine:
             FeatureUnavailableError: always.
         """
         raise _not_yet("TensorRTEngine")
+
+
+def _build_options(
+    calibration: str | Path | None, clipping: ClippingRule | None, opset: int
+) -> BuildOptions:
+    return BuildOptions(
+        opset=opset,
+        rule=clipping or ClippingRule(),
+        calibration_file=None if calibration is None else Path(calibration),
+    )
 
 
 def _not_yet(what: str) -> FeatureUnavailableError:

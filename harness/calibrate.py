@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from harness.artifacts.calibration import MIN_SAMPLES, CalibrationSet, make_set
-from harness.artifacts.export import export_pipeline
+from harness.artifacts.export import DEFAULT_OPSET, export_pipeline
 from harness.artifacts.sources import pipeline_hash
 from harness.audio import read_samples, window_samples
 from harness.backends.onnxruntime import OnnxRuntimeBackend
 from harness.errors import CalibrationError, HarnessError, OptionError
-from harness.pipeline.feeds import calibration_inputs, recording_inputs
+from harness.pipeline.feeds import calibration_inputs, check_seed, recording_inputs
 from harness.pipeline.fingerprint import hash_file
 from harness.reference import Feed, find_or_make_reference, run_stack, why_no_reference
 
@@ -50,14 +50,18 @@ class CalibrationOptions:
     def __post_init__(self) -> None:
         """Refuse what makes no set."""
         if self.samples < MIN_SAMPLES:
-            what = f"{self.samples} sample{'s' * (self.samples != 1)} show no range"
+            what = f"{self.samples} is too few to show a range"
             raise OptionError(what, where="--samples", fix=f"give {MIN_SAMPLES} or more")
-        if self.seed < 0:
-            raise OptionError(f"the seed is {self.seed}", where="--seed", fix="give 0 or more")
+        check_seed(self.seed)
 
 
 def make_calibration_set(
-    pipeline: Pipeline, options: CalibrationOptions, cache: Cache, pool: WorkerPool
+    pipeline: Pipeline,
+    options: CalibrationOptions,
+    cache: Cache,
+    pool: WorkerPool,
+    *,
+    opset: int = DEFAULT_OPSET,
 ) -> CalibrationSet:
     """Make a set of windows in the shape of the profile's opt.
 
@@ -74,7 +78,7 @@ def make_calibration_set(
     else:
         feeds, origin = _recorded(pipeline, options, options.audio)
     inputs = {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
-    tensors, reference = _fp32_tensors(pipeline, feeds, inputs, cache, pool)
+    tensors, reference = _fp32_tensors(pipeline, feeds, inputs, cache, pool, opset)
     info = {
         "pipeline": pipeline.name,
         "pipeline_hash": pipeline_hash(pipeline),
@@ -98,6 +102,7 @@ def _fp32_tensors(
     inputs: Mapping[str, NDArray[Any]],
     cache: Cache,
     pool: WorkerPool,
+    opset: int,
 ) -> tuple[dict[str, NDArray[Any]], str]:
     sizes = pipeline.profile("opt")
     if not why_no_reference(pipeline):
@@ -105,7 +110,7 @@ def _fp32_tensors(
         # Without the build's own tag: CPU and CUDA builds of a version agree on the CPU.
         version = importlib.metadata.version("torch").split("+")[0]
         return made.tensors, f"torch {version}"
-    models = export_pipeline(pipeline, cache, pool)
+    models = export_pipeline(pipeline, cache, pool, opset=opset)
     paths = {name: model.path for name, model in models.items()}
     session = OnnxRuntimeBackend(threads=_THREADS).open(pipeline, paths)
     try:
@@ -144,7 +149,7 @@ def _windows(
     length = window_samples(pipeline)
     windows: list[NDArray[np.float32]] = []
     files, problems = [], []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not _is_hidden(p, folder)):
         try:
             samples, _ = read_samples(pipeline, path)
         except HarnessError as error:
@@ -164,6 +169,10 @@ def _windows(
     for path, problem in problems:
         logger.warning("%s is left out: %s", path, problem)
     return windows, files
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _nothing_readable(problems: Sequence[tuple[Path, str]]) -> str:

@@ -10,7 +10,12 @@ import numpy as np
 
 from harness.pipeline.feeds import constant_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.stats.accuracy import Accuracy, compare_stacks, log_spectral_distance_db
+from harness.stats.accuracy import (
+    MIN_SAMPLE_RATE_HZ,
+    Accuracy,
+    compare_stacks,
+    log_spectral_distance_db,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +99,7 @@ def _component_outputs(
         inputs = constant_inputs(component, sizes)
         for input_name, tensor in component.inputs.items():
             if tensor.source is not None:
-                inputs[input_name] = reference.tensors[tensor.source][index]
+                inputs[input_name] = np.asarray(reference.tensors[tensor.source][index])
         rows.append(session.infer(name, inputs))
     return {f"{name}.{output}": np.stack([row[output] for row in rows]) for output in rows[0]}
 
@@ -120,6 +125,8 @@ def _worst(outputs: Stacks, reference: Reference) -> Accuracy:
 def _audio_distance(pipeline: Pipeline, outputs: Stacks, reference: Reference) -> float | None:
     audio = pipeline.declaration.audio
     if audio is None or audio.output not in outputs:
+        return None
+    if audio.sample_rate_hz < MIN_SAMPLE_RATE_HZ:
         return None
     expected = reference.tensors[audio.output]
     return log_spectral_distance_db(expected, outputs[audio.output], audio.sample_rate_hz)

@@ -6,13 +6,15 @@ import errno
 import os
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+_PREFIX: Final = "array_"
 
 
 @contextmanager
@@ -48,6 +50,27 @@ def _publish(scratch: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(errno.EEXIST, "it exists already", str(path)) from None
         scratch.rename(path)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write named arrays to ``path`` (.npz), whatever their names.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    # As keywords of numpy's own function, "file" would be taken twice.
+    with storage_errors(path):
+        np.savez(path, **{f"{_PREFIX}{name}": array for name, array in arrays.items()})
+
+
+def load_arrays(path: Path) -> dict[str, Any]:
+    """What :func:`save_arrays` wrote."""
+    import numpy as np  # noqa: PLC0415
+
+    with np.load(path) as file:
+        return {name.removeprefix(_PREFIX): file[name] for name in file.files}
 
 
 def check_folder(folder: Path) -> None:

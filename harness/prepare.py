@@ -74,7 +74,9 @@ def prepare_models(
     models = export_pipeline(pipeline, cache, pool, opset=options.opset, on_done=tell)
     if calibration is None and any(needs_calibration(precision) for precision in precisions):
         observer.phase("Making the calibration set", 1)
-        calibration = make_calibration_set(pipeline, options.calibration, cache, pool)
+        calibration = make_calibration_set(
+            pipeline, options.calibration, cache, pool, opset=options.opset
+        )
         observer.step(f"{len(calibration)} samples")
     quantization = Quantization(calibration, options.rule) if calibration is not None else None
     made = {FP32: models}

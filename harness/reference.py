@@ -15,7 +15,8 @@ import numpy as np
 
 from harness.artifacts.sources import OUTSIDE_SOURCES, is_current, outside_sources, pipeline_hash
 from harness.backends.torch import TorchBackend
-from harness.errors import ModelError, storage_errors
+from harness.errors import ModelError
+from harness.files import load_arrays, save_arrays
 from harness.pipeline.fingerprint import hash_arrays, hash_json
 from harness.pipeline.loader import load_pipeline
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "reference"
 # Raised whenever what an entry holds changes.
-_VERSION: Final = 3
+_VERSION: Final = 4
 
 Feed = dict[str, "NDArray[Any]"]
 
@@ -92,8 +93,7 @@ def find_or_make_reference(
     inputs = {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
 
     def build(folder: Path) -> Mapping[str, Any]:
-        with storage_errors(folder):
-            np.savez(folder / "inputs.npz", **inputs)  # type: ignore[arg-type]
+        save_arrays(folder / "inputs.npz", inputs)
         request = {
             "pipeline": str(pipeline.root),
             "folder": str(folder),
@@ -110,8 +110,7 @@ def find_or_make_reference(
         is_current=is_current,
         is_cancelled=lambda: pool.is_closed,
     )
-    with np.load(entry.file("outputs.npz")) as outputs:
-        tensors = {**inputs, **{name: outputs[name] for name in outputs.files}}
+    tensors = {**inputs, **load_arrays(entry.file("outputs.npz"))}
     return Reference(tensors, weights=dict(entry.info["weights"]))
 
 
@@ -119,12 +118,10 @@ def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:
     """Run the pipeline in PyTorch and save every output; called in a worker process."""
     pipeline = load_pipeline(Path(request["pipeline"]))
     folder = Path(request["folder"])
-    with np.load(folder / "inputs.npz") as file:
-        inputs = {name: file[name] for name in file.files}
+    inputs = load_arrays(folder / "inputs.npz")
     session = TorchBackend(threads=request["threads"]).open(pipeline, {})
     outputs = run_stack(pipeline, session, request["sizes"], inputs)
-    with storage_errors(folder):
-        np.savez(folder / "outputs.npz", **outputs)  # type: ignore[arg-type]
+    save_arrays(folder / "outputs.npz", outputs)
     return {OUTSIDE_SOURCES: outside_sources(pipeline), "weights": session.weights()}
 
 
@@ -137,7 +134,7 @@ def run_stack(
     """Every output of ``session``'s components for a stack of free inputs, stacked as they are."""
     rows: dict[str, list[NDArray[Any]]] = {}
     for index in range(len(next(iter(inputs.values())))):
-        session.bind(sizes, {name: stack[index] for name, stack in inputs.items()})
+        session.bind(sizes, {name: np.asarray(stack[index]) for name, stack in inputs.items()})
         session.launch_pipeline()
         for name, component in pipeline.components.items():
             for output in component.outputs:

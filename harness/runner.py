@@ -19,11 +19,10 @@ from harness.describe import (
     describe_inputs,
     find_floor,
 )
-from harness.errors import OptionError
 from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
-from harness.pipeline.feeds import accuracy_inputs, recording_inputs
+from harness.pipeline.feeds import accuracy_inputs, check_seed, recording_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.prepare import BuildOptions, Prepared, prepare_models
 from harness.reference import (
@@ -69,8 +68,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Refuse a seed that no generator takes."""
-        if self.seed < 0:
-            raise OptionError(f"the seed is {self.seed}", where="--seed", fix="give 0 or more")
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

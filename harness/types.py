@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,9 +124,17 @@ class SweepRow:
 
     @property
     def least_margin_db(self) -> float:
-        """By how much the worst component is above a constant output."""
+        """By how much the worst component is above a constant output.
+
+        One whose output is exact, or does not depend on its input, tells nothing of the rule.
+        """
         components = list(self.snr_db)[:-1]
-        return min(self.snr_db[name] - self.constant_snr_db[name] for name in components)
+        telling = [
+            self.snr_db[name] - self.constant_snr_db[name]
+            for name in components
+            if math.isfinite(self.constant_snr_db[name]) and self.snr_db[name] != math.inf
+        ]
+        return min(telling, default=math.inf)
 
 
 @dataclass(frozen=True)

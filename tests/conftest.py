@@ -45,7 +45,7 @@ def toy(tmp_path: Path) -> ToyFactory:
     return make
 
 
-def save_graph(
+def _save_graph(
     path: Path,
     nodes: Sequence[onnx.NodeProto],
     inputs: dict[str, tuple[int, list[Any]]],
@@ -64,21 +64,29 @@ def save_graph(
 
 
 @pytest.fixture
+def save_graph() -> Callable[..., None]:
+    """Save a graph of nodes: path, nodes, inputs, outputs, and weights by keyword."""
+    return _save_graph
+
+
+@pytest.fixture
 def onnx_toy(toy: ToyFactory) -> Callable[..., Path]:
     """The toy with graphs made by hand, and so without PyTorch: two products, a sum, a choice.
 
-    ``hidden`` is the width between the two products, and ``columns`` what the rows are cut into;
-    only 4 fits the weights.
+    ``hidden`` is the width between the two products, and ``frames`` how many rows the signal is cut
+    into: only the right number runs.
     """
 
-    def make(*edits: tuple[str, str], hidden: int = 8, columns: int = 4) -> Path:
-        root = toy(
-            ('factory = "models.py:encoder"\narguments = { width = 6 }', 'onnx = "encoder.onnx"'),
-            ('factory = "models.py:decoder"', 'onnx = "decoder.onnx"'),
-            *edits,
-        )
+    def make(*edits: tuple[str, str], hidden: int = 8, frames: int = -1) -> Path:
+        root = toy(*edits)
+        if not (root / "encoder.onnx").exists():
+            factory = 'factory = "models.py:encoder"\narguments = { width = 6 }'
+            toy(
+                (factory, 'onnx = "encoder.onnx"'),
+                ('factory = "models.py:decoder"', 'onnx = "decoder.onnx"'),
+            )
         rng = np.random.default_rng(0)
-        save_graph(
+        _save_graph(
             root / "encoder.onnx",
             [
                 helper.make_node("Reshape", ["signal", "shape"], ["rows"]),
@@ -88,11 +96,11 @@ def onnx_toy(toy: ToyFactory) -> Callable[..., Path]:
             ],
             {"signal": (TensorProto.FLOAT, ["b", "s"]), "gain": (TensorProto.FLOAT, [])},
             {"features": (TensorProto.FLOAT, ["b", "f", 6])},
-            shape=np.array([0, -1, columns]),
+            shape=np.array([0, frames, 4]),
             widen=rng.standard_normal((4, hidden), dtype=np.float32),
             narrow=rng.standard_normal((hidden, 6), dtype=np.float32),
         )
-        save_graph(
+        _save_graph(
             root / "decoder.onnx",
             [
                 helper.make_node("ReduceSum", ["features", "axes"], ["sum"], keepdims=0),

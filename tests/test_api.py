@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import harness
+from harness.api import make_backends
+from harness.artifacts.sources import pipeline_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.artifacts.cache import Cache
@@ -43,3 +47,102 @@ def test_benchmark_gives_the_record_and_writes_none(
 def test_a_wrong_backend_is_an_error_of_the_tree(toy: ToyFactory) -> None:
     with pytest.raises(harness.HarnessError, match="choose one of"):
         harness.export_and_build_engines(toy(), backend="directml")
+
+
+def test_a_calibration_set_is_given_and_written(
+    onnx_toy: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, path = onnx_toy(), tmp_path / "sets" / "toy.npz"
+
+    made = harness.create_int8_calibration_dataset(
+        root, path, samples=4, seed=2, cache=tmp_path / "cache"
+    )
+
+    with np.load(path) as file:
+        held = {name: file[name] for name in file.files if name != "manifest.json"}
+    assert set(held) == set(made.tensors) == {"signal", "voiced", "encoder.features"}
+    for name, array in held.items():
+        np.testing.assert_array_equal(array, made.tensors[name])
+    assert len(made) == 4
+    assert made.info["seed"] == 2
+    assert made.info["pipeline_hash"] == pipeline_hash(harness.load_pipeline(root))
+
+
+def test_a_calibration_set_is_written_only_where_asked(
+    onnx_toy: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = harness.load_pipeline(onnx_toy())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+
+    made = harness.create_int8_calibration_dataset(pipeline, cache=tmp_path / "cache")
+
+    assert len(made) == 16
+    assert list(empty.iterdir()) == []
+    with pytest.raises(harness.HarnessError, match="4 or more"):
+        harness.create_int8_calibration_dataset(pipeline, samples=3)
+
+
+def test_precisions_are_measured_in_one_run(
+    onnx_toy: Callable[..., Path], shared_cache: Cache
+) -> None:
+    """Also of graphs that came without PyTorch, and with a scalar among the inputs."""
+    record = harness.benchmark_end_to_end_latency(
+        onnx_toy(),
+        precisions=["fp32", "int8", "int8"],
+        durations_s=[1.0, 0.25],
+        max_samples=3,
+        threads=1,
+        cache=shared_cache.root,
+    )
+
+    series = {(m.precision, m.duration_s) for m in record.measurements}
+    assert series == {(p, d) for p in ("fp32", "int8") for d in (0.25, 1.0)}
+    assert {m.snr_db for m in record.measurements} == {None}
+    assert {m.accuracy_inputs for m in record.measurements} == {0}
+    # Looked into at the largest of the cases.
+    assert {(e.duration_s, e.batch) for e in record.engines} == {(1.0, 1)}
+    assert [(e.component, e.precision) for e in record.engines] == [
+        (name, precision) for precision in ("fp32", "int8") for name in ("encoder", "decoder")
+    ]
+    assert record.calibration is not None
+    assert record.calibration["fp32"].startswith("onnxruntime ")
+
+
+def test_no_precision_is_no_run(toy: ToyFactory) -> None:
+    with pytest.raises(harness.HarnessError, match="no backend or precision is named"):
+        harness.benchmark_end_to_end_latency(toy(), precisions=[])
+
+
+@pytest.mark.parametrize(
+    ("names", "precisions", "expected"),
+    [
+        (["onnxruntime"], ["fp32"], ["onnxruntime fp32"]),
+        (["onnxruntime"], ["int8", "fp32", "int8"], ["onnxruntime int8", "onnxruntime fp32"]),
+        (["torch", "torch"], ["fp32"], ["torch fp32"]),
+        (
+            ["onnxruntime", "torch"],
+            ["fp16", "fp32"],
+            ["onnxruntime fp16", "onnxruntime fp32", "torch fp32"],
+        ),
+    ],
+)
+def test_every_backend_is_made_once_for_each_precision_that_it_runs(
+    names: list[str], precisions: list[str], expected: list[str]
+) -> None:
+    made = make_backends(names, precisions, threads=1)
+
+    assert [f"{backend.name} {backend.precision}" for backend in made] == expected
+    assert {backend.threads for backend in made} <= {1}
+
+
+@pytest.mark.parametrize("names", [["torch"], ["onnxruntime", "torch"]])
+def test_a_peer_that_runs_none_of_the_precisions_is_refused(names: list[str]) -> None:
+    with pytest.raises(harness.HarnessError, match="torch runs fp32 only, and fp16, int8 is asked"):
+        make_backends(names, ["fp16", "int8"])
+
+
+def test_an_unknown_precision_is_refused_whatever_the_backend() -> None:
+    with pytest.raises(harness.HarnessError, match="there is no precision 'fp8'"):
+        make_backends(["torch"], ["fp32", "fp8"])

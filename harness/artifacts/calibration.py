@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ _UNREADABLE: Final = (
     KeyError,
     TypeError,
     RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -73,7 +76,7 @@ class CalibrationSet:
         inputs = constant_inputs(component, pipeline.profile("opt"))
         for input_name, tensor in component.inputs.items():
             if tensor.source is not None:
-                inputs[input_name] = self.tensors[tensor.source][index]
+                inputs[input_name] = np.asarray(self.tensors[tensor.source][index])
         return inputs
 
     def component_hash(self, pipeline: Pipeline, name: str) -> str:
@@ -86,7 +89,7 @@ class CalibrationSet:
 
 def as_calibrator_input(array: NDArray[Any]) -> NDArray[Any]:
     """``array`` as TensorRT's INT8 calibrators read it: contiguous, and bool as int8."""
-    return np.ascontiguousarray(array, dtype=np.int8 if array.dtype == np.bool_ else array.dtype)
+    return np.asarray(array, dtype=np.int8 if array.dtype == np.bool_ else array.dtype, order="C")
 
 
 def required_tensors(pipeline: Pipeline) -> dict[str, Tensor]:
@@ -118,12 +121,12 @@ def make_set(
     if len(set(counts.values())) > 1:
         what = f"its tensors hold different numbers of samples: {counts}"
         raise CalibrationError(what, where=where, fix=_AGAIN)
-    for name, declared in required.items():
-        _check_tensor(f"{where}: {name}", tensors[name], declared, sizes)
     count = next(iter(counts.values()))
     if count < MIN_SAMPLES:
-        what = f"holds {count} sample{'s' * (count != 1)}, which show no range"
+        what = f"holds {count} sample{'s' * (count != 1)}, too few to show a range"
         raise CalibrationError(what, where=where, fix=f"give {MIN_SAMPLES} or more")
+    for name, declared in required.items():
+        _check_tensor(f"{where}: {name}", tensors[name], declared, sizes)
     kept = {name: tensors[name] for name in sorted(required)}
     return CalibrationSet(tensors=kept, content_hash=hash_arrays(kept), info=dict(info))
 

@@ -5,6 +5,8 @@ Inputs and outputs stay as declared, in fp32: a graph of any precision fits the 
 
 from __future__ import annotations
 
+import graphlib
+import itertools
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 # What INT8 and fp16 are for; also the types of node that are counted.
 MATRIX_OPS: Final = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+# Where in its inputs a node takes indices.
+_INDEX_INPUTS: Final = {
+    "Gather": (1,),
+    "GatherElements": (1,),
+    "GatherND": (1,),
+    "OneHot": (0,),
+    "ScatterElements": (1,),
+    "ScatterND": (1,),
+}
+_CHAIN_ENDS: Final = (*MATRIX_OPS, "Shape", "Size")
 # From this opset on, Q/DQ nodes take scales in fp16.
 _FP16_SCALES_OPSET: Final = 19
 # From this one on, they take a scale for each channel.
@@ -24,29 +36,47 @@ _CHANNEL_SCALES_OPSET: Final = 13
 _FLOATS: Final = frozenset({1, 10, 11, 16})  # TensorProto: FLOAT, FLOAT16, DOUBLE, BFLOAT16
 _INTEGERS: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 _FLOAT, _FLOAT16 = 1, 10
+_QDQ: Final = ("QuantizeLinear", "DequantizeLinear")
 
 
 def name_nodes(model: Any) -> None:  # noqa: ANN401
     """Give every node a name of its own; what is excluded is excluded by name."""
-    taken = Counter(node.name for node in model.graph.node)
-    for index, node in enumerate(model.graph.node):
-        if not node.name or taken[node.name] > 1:
-            node.name = f"{node.op_type}_{index}"
+    given = Counter(node.name for node in model.graph.node)
+    taken = set(given)
+    for node in model.graph.node:
+        if not node.name or given[node.name] > 1:
+            numbers = (f"{node.op_type}_{number}" for number in itertools.count())
+            node.name = next(name for name in numbers if name not in taken)
+            taken.add(node.name)
+
+
+def lift_constants(model: Any) -> None:  # noqa: ANN401
+    """Turn Constant nodes into initializers: what is constant is a weight, and no activation."""
+    graph = model.graph
+    for node in [node for node in graph.node if node.op_type == "Constant"]:
+        tensors = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+        if tensors:
+            graph.initializer.add().CopyFrom(tensors[0])
+            graph.initializer[-1].name = node.output[0]
+            graph.node.remove(node)
 
 
 def index_chain(model: Any) -> list[str]:  # noqa: ANN401
     """The names of the nodes that compute an integer from real numbers, such as a table's index.
 
     Rounding in such a chain is no small error: it makes another integer. The chain is followed up
-    from the cast (or argmax) to the inputs, or to the matrix products that feed it.
+    from the cast, the argmax or the index of a lookup to the inputs, to the matrix products that
+    feed it, or to the shape of a tensor, which does not depend on its values.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     types = _element_types(model)
     pending = [node for node in model.graph.node if _makes_integers(node, types)]
+    looked_up = (n.input[i] for n in model.graph.node for i in _INDEX_INPUTS.get(n.op_type, ()))
+    pending.extend(producers[name] for name in looked_up if name in producers)
     chain: dict[str, None] = {}
     while pending:
         node = pending.pop()
-        if node.name in chain or node.op_type in MATRIX_OPS:
+        if node.name in chain or node.op_type in _CHAIN_ENDS:
             continue
         chain[node.name] = None
         pending.extend(producers[name] for name in node.input if name in producers)
@@ -54,7 +84,7 @@ def index_chain(model: Any) -> list[str]:  # noqa: ANN401
 
 
 def _makes_integers(node: Any, types: Mapping[str, int]) -> bool:  # noqa: ANN401
-    if node.op_type in {"ArgMax", "ArgMin"}:
+    if node.op_type in {"ArgMax", "ArgMin", "TopK", "NonMaxSuppression"}:
         return True
     if node.op_type != "Cast":
         return False
@@ -77,7 +107,6 @@ def to_fp16(model: Any, keep_fp32: Iterable[str]) -> Any:  # noqa: ANN401
     overflow, which the accuracy shows.
     """
     import onnx  # noqa: PLC0415
-    from onnxruntime.quantization.onnx_model import ONNXModel  # noqa: PLC0415
     from onnxruntime.transformers.float16 import (  # noqa: PLC0415
         DEFAULT_OP_BLOCK_LIST,
         convert_float_to_float16,
@@ -95,7 +124,7 @@ def to_fp16(model: Any, keep_fp32: Iterable[str]) -> Any:  # noqa: ANN401
     # own nodes at the end, where no checker accepts them.
     _bypass_round_trips(converted)
     _drop_unused(converted)
-    ONNXModel(converted).topological_sort()
+    sort_nodes(converted)
     # The types of what lies between are stale now, and some are wrong.
     del converted.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(converted, strict_mode=True)
@@ -142,12 +171,30 @@ def _drop_unused(model: Any) -> None:  # noqa: ANN401
             graph.node.remove(node)
 
 
+def sort_nodes(model: Any) -> None:  # noqa: ANN401
+    """Put every node after those that feed it, or that feed a branch or loop in it."""
+    nodes = list(model.graph.node)
+    producers = {output: index for index, node in enumerate(nodes) for output in node.output}
+    sorter: graphlib.TopologicalSorter[int] = graphlib.TopologicalSorter()
+    for index, node in enumerate(nodes):
+        names = {*node.input, *_captured(node)}
+        sorter.add(index, *sorted(producers[name] for name in names if name in producers))
+    ordered = [nodes[index] for index in sorter.static_order()]
+    copies = [type(node).FromString(node.SerializeToString()) for node in ordered]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
 def _subgraph_inputs(graph: Any) -> set[str]:  # noqa: ANN401
     """What the branches and loops of ``graph`` take from it."""
-    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    names = {name for g in inner for node in g.node for name in node.input}
-    names |= {value.name for g in inner for value in g.output}
-    return names.union(*(_subgraph_inputs(g) for g in inner))
+    return set().union(*(_captured(node) for node in graph.node))
+
+
+def _captured(node: Any) -> set[str]:  # noqa: ANN401
+    inner = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+    names = {name for graph in inner for child in graph.node for name in child.input}
+    names |= {value.name for graph in inner for value in graph.output}
+    return names.union(*(_subgraph_inputs(graph) for graph in inner))
 
 
 def check_takes_int8(model: Any) -> None:  # noqa: ANN401
@@ -199,10 +246,12 @@ def to_int8(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # noqa: PLC0415
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry  # noqa: PLC0415
 
-    excluded = list(keep_fp32)
+    excluded = [*keep_fp32, *_without_range(model, ranges)]
     options: dict[str, Any] = {}
     if with_outputs:
-        op_types = sorted({*QDQRegistry, *QLinearOpsRegistry})
+        # ONNX Runtime's CPU has no INT8 kernel for transposed convolutions.
+        op_types = sorted({*QDQRegistry, *QLinearOpsRegistry} - {"ConvTranspose"})
+        excluded += _clips_of_outputs(model)
     else:
         op_types = list(MATRIX_OPS)
         excluded += dynamic_products(model)
@@ -211,6 +260,7 @@ def to_int8(
             "QuantizeBias": False,
             "OpTypesToExcludeOutputQuantization": op_types,
         }
+    quantized = {n.name for n in model.graph.node if n.op_type in op_types} - set(excluded)
     with _quiet():
         quantizer = QDQQuantizer(
             model,
@@ -225,8 +275,57 @@ def to_int8(
             extra_options=options,
         )
         quantizer.quantize_model()
-    quantizer.model.topological_sort()
-    return quantizer.model.model
+    made = quantizer.model.model
+    # ONNX Runtime fuses a product with the pair after it, unless that product has other readers.
+    real = {n.name for n in made.graph.node if n.op_type not in _QDQ} - quantized
+    _restore_inputs(made, set(excluded) if with_outputs else real)
+    _drop_unused(made)
+    sort_nodes(made)
+    return made
+
+
+def _without_range(model: Any, ranges: Mapping[str, tuple[float, float]]) -> list[str]:  # noqa: ANN401
+    """The nodes with a real tensor of no known range: one that is empty, or becomes infinite."""
+    types = _element_types(model)
+    constants = {initializer.name for initializer in model.graph.initializer}
+
+    def is_unknown(name: str) -> bool:
+        is_real = types.get(name, _FLOAT) == _FLOAT
+        return bool(name) and is_real and name not in constants and name not in ranges
+
+    return [
+        node.name
+        for node in model.graph.node
+        if any(is_unknown(name) for name in (*node.input, *node.output))
+    ]
+
+
+def _clips_of_outputs(model: Any) -> list[str]:  # noqa: ANN401
+    """The nodes after an output of the graph whose range the quantizer would give to it."""
+    outputs = {value.name for value in model.graph.output}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type in {"Relu", "Clip"} and node.input[0] in outputs
+    ]
+
+
+def _restore_inputs(model: Any, names: set[str]) -> None:  # noqa: ANN401
+    """Give the nodes ``names`` the real numbers again that they had before the Q/DQ pairs.
+
+    The quantizer puts a pair on a tensor, and so before every node that takes it.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        if node.name not in names:
+            continue
+        for position, name in enumerate(node.input):
+            if name not in producers:
+                continue
+            after = producers[name]
+            before = producers.get(after.input[0]) if after.input else None
+            if before is not None and (before.op_type, after.op_type) == _QDQ:
+                node.input[position] = before.input[0]
 
 
 def _as_float32(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[Any, Any]]:

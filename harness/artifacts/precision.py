@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.errors import OptionError, storage_errors
+from harness.errors import OptionError
+from harness.files import save_arrays
 from harness.pipeline.fingerprint import hash_json
-from harness.stats.thresholds import METHODS
+from harness.stats.thresholds import DEFAULT_PERCENTILE, METHODS
 from harness.types import NodeCounts
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ HISTOGRAMS_KIND: Final = "histograms"
 FP32: Final = "fp32"
 PRECISIONS: Final = (FP32, "fp16", "int8", "int8-ort", "int8+fp16")
 # Raised whenever the same graph and data would make another graph.
-_CONVERTER_VERSION: Final = 2
-_HISTOGRAMS_VERSION: Final = 1
+_CONVERTER_VERSION: Final = 3
+_HISTOGRAMS_VERSION: Final = 2
 _KEY_PACKAGES: Final = ("onnx", "onnxruntime", "numpy")
 _WORKER: Final = "harness.artifacts.precision_worker"
 
@@ -44,15 +45,17 @@ class ClippingRule:
     """
 
     method: str = "percentile"
-    percentile: float = 99.99
+    percentile: float = DEFAULT_PERCENTILE
 
     def __post_init__(self) -> None:
         """Refuse what no histogram answers."""
         if self.method not in METHODS:
             fix = f"choose one of: {', '.join(METHODS)}"
-            raise OptionError(
-                f"there is no method {self.method!r}", where="--calibration-method", fix=fix
-            )
+            what = f"there is no method {self.method!r}"
+            raise OptionError(what, where="--calibration-method", fix=fix)
+        if self.method != "percentile" and self.percentile != DEFAULT_PERCENTILE:
+            what = f"the method {self.method} takes no percentile"
+            raise OptionError(what, where="--percentile", fix="leave it out")
         if not 0.0 < self.percentile <= 100.0:  # noqa: PLR2004  # per cent
             what = f"{self.percentile:g} is no percentile of values to keep"
             raise OptionError(what, where="--percentile", fix="give more than 0, up to 100")
@@ -212,8 +215,7 @@ def find_or_make_histograms(
         ]
         stacks = {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
         inputs = folder / "inputs.npz"
-        with storage_errors(inputs):
-            np.savez(inputs, **stacks)  # type: ignore[arg-type]
+        save_arrays(inputs, stacks)
         request = {
             "graph": str(model.path),
             "inputs": str(inputs),

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.artifacts import graph_precision
 from harness.errors import ContractError, HarnessError, ModelError, storage_errors
+from harness.files import load_arrays
 from harness.pipeline.fingerprint import hash_file
 from harness.stats.thresholds import Histogram, clip_range, clip_threshold
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 BINS: Final = 2048
 # A file of protobuf cannot be larger than 2 GB; weights then go beside it.
+# Beneath it a tensor counts as zero; the inverse of much smaller numbers overflows.
+_LEAST: Final = 1e-30
 _LARGEST_FILE_BYTES: Final = 1_900_000_000
 
 
@@ -29,10 +32,9 @@ def collect_histograms(request: dict[str, Any]) -> Mapping[str, Any]:
     Twice: the first time for the extremes, the second for the counts between them, so that only
     one sample's tensors are held at a time.
     """
-    with np.load(request["inputs"]) as file:
-        stacks = {name: file[name] for name in file.files}
+    stacks = load_arrays(Path(request["inputs"]))
     augmented = Path(request["histograms"]).with_name("augmented.onnx")
-    session, names = _open_with_all_outputs(Path(request["graph"]), augmented)
+    session, names, multiplied = _open_with_all_outputs(Path(request["graph"]), augmented)
     lowest = dict.fromkeys(names, np.inf)
     highest = dict.fromkeys(names, -np.inf)
     for values in _run(session, names, stacks):
@@ -40,15 +42,17 @@ def collect_histograms(request: dict[str, Any]) -> Mapping[str, Any]:
             if value.size:
                 lowest[name] = min(lowest[name], float(value.min()))
                 highest[name] = max(highest[name], float(value.max()))
+    ranged = [name for name in names if np.isfinite((lowest[name], highest[name])).all()]
     for name in names:
-        if not np.isfinite((lowest[name], highest[name])).all():
+        if name not in ranged and name in multiplied:
             what = f"{name} becomes NaN or infinite on the calibration set"
             fix = "look at the samples, or at the graph in fp32"
             raise ModelError(what, where=request["graph"], fix=fix)
+    names = ranged
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in names}
     for values in _run(session, names, stacks):
-        for name, value in values.items():
-            counts[name] += _count(value, max(-lowest[name], highest[name]))
+        for name in names:
+            counts[name] += _count(values[name], max(-lowest[name], highest[name]))
     arrays = {f"counts/{index}": counts[name] for index, name in enumerate(names)}
     extremes = np.array([(lowest[name], highest[name]) for name in names])
     path = Path(request["histograms"])
@@ -58,15 +62,20 @@ def collect_histograms(request: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _count(value: NDArray[Any], largest: float) -> NDArray[np.int64]:
-    scale = BINS / largest if largest > 0.0 else 0.0
+    scale = BINS / largest if largest > _LEAST else 0.0
     # Many times faster than np.histogram, which is most of a calibration's time.
     bins = (np.abs(value.ravel()) * np.float32(scale)).astype(np.int32)
     np.minimum(bins, BINS - 1, out=bins)
-    return np.bincount(bins, minlength=BINS).astype(np.int64)
+    counts = np.bincount(bins, minlength=BINS).astype(np.int64)
+    # Zero is exact in INT8: however many there are, they say nothing of where to clip.
+    counts[0] -= value.size - np.count_nonzero(value)
+    return counts
 
 
-def _open_with_all_outputs(path: Path, scratch: Path) -> tuple[Any, list[str]]:
+def _open_with_all_outputs(path: Path, scratch: Path) -> tuple[Any, list[str], set[str]]:
     """A session of the graph with every tensor as an output, and the names of the real ones.
+
+    The third are the names of those that enter convolutions and matrix products.
 
     ``scratch`` is written and removed again, and so is what lies beside it.
     """
@@ -74,7 +83,9 @@ def _open_with_all_outputs(path: Path, scratch: Path) -> tuple[Any, list[str]]:
     import onnxruntime  # noqa: PLC0415
 
     model = onnx.load(path)
-    graph_precision.name_nodes(model)
+    graph_precision.lift_constants(model)
+    products = [n for n in model.graph.node if n.op_type in graph_precision.MATRIX_OPS]
+    multiplied = {name for node in products for name in node.input[:2]}
     present = {value.name for value in model.graph.output}
     for node in model.graph.node:
         for name in node.output:
@@ -96,14 +107,14 @@ def _open_with_all_outputs(path: Path, scratch: Path) -> tuple[Any, list[str]]:
         for file in files:
             file.unlink(missing_ok=True)
     values = (*session.get_inputs(), *session.get_outputs())
-    return session, sorted({v.name for v in values if v.type == "tensor(float)"})
+    return session, sorted({v.name for v in values if v.type == "tensor(float)"}), multiplied
 
 
 def _run(session: Any, names: list[str], stacks: Mapping[str, NDArray[Any]]) -> Any:  # noqa: ANN401
     fed = {value.name for value in session.get_inputs()}
     made = [name for name in names if name not in fed]
     for index in range(len(next(iter(stacks.values())))):
-        feed = {name: stack[index] for name, stack in stacks.items()}
+        feed = {name: np.asarray(stack[index]) for name, stack in stacks.items()}
         values = dict(zip(made, session.run(made, feed), strict=True)) if made else {}
         yield values | {name: feed[name] for name in names if name in fed}
 
@@ -114,6 +125,7 @@ def convert_component(request: dict[str, Any]) -> Mapping[str, Any]:
 
     precision: str = request["precision"]
     model = onnx.load(request["graph"])
+    graph_precision.lift_constants(model)
     graph_precision.name_nodes(model)
     kept = graph_precision.index_chain(model)
     try:
@@ -132,6 +144,7 @@ def convert_component(request: dict[str, Any]) -> Mapping[str, Any]:
     path = Path(request["folder"]) / f"{request['component']}.onnx"
     with storage_errors(path):
         _save(model, path)
+    onnx.checker.check_model(path)
     return {
         "content_hash": hash_file(path),
         "nodes": asdict(graph_precision.count_nodes(model)),
@@ -158,7 +171,11 @@ def _ranges(request: dict[str, Any], *, is_symmetric: bool) -> dict[str, tuple[f
     with np.load(request["histograms"]) as file:
         for index, name in enumerate(file["names"]):
             low, high = file["extremes"][index]
-            histogram = Histogram(file[f"counts/{index}"], float(low), float(high))
+            counts = file[f"counts/{index}"]
+            if not counts.any():
+                ranges[str(name)] = (0.0, 0.0)
+                continue
+            histogram = Histogram(counts, float(low), float(high))
             if is_symmetric:
                 clip = clip_threshold(histogram, method, percentile=percentile)
                 ranges[str(name)] = (-clip, clip)

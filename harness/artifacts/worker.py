@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SERVER: Final = "harness.artifacts.worker_server"
-_START: Final = f"import sys; sys.path.remove(''); from {_SERVER} import main; main()"
+_START: Final = (
+    f"import sys; sys.path[:] = [*filter(None, sys.path)]; from {_SERVER} import main; main()"
+)
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _STDERR_LINES: Final = 3
 _CHUNK_BYTES: Final = 1 << 16

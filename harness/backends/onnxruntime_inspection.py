@@ -7,6 +7,7 @@ memory that they freed is taken again and counts as none.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from harness.backends.onnxruntime_session import open_graph
 from harness.backends.protocol import Inspection
-from harness.errors import WorkerError
+from harness.errors import ContractError, WorkerError
+from harness.files import load_arrays, save_arrays
 from harness.pipeline.feeds import constant_inputs
 from harness.types import NodeCounts
 
@@ -32,9 +32,13 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _START: Final = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
+    # Not the working directory, whose modules might shadow others.
+    f"import sys; sys.path[:] = [*filter(None, sys.path)]; sys.path.append({str(_ROOT)!r}); "
     "from harness.backends.onnxruntime_inspection import main; main()"
 )
+# glibc keeps what was freed in a heap for each thread, which tells nothing of the graph: here there
+# is one heap, and whatever is large is mapped and given back by itself.
+_STEADY_MEMORY: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 # Whatever ONNX Runtime fuses, the name of the kernel still tells what it multiplies.
 _MATRIX_KERNELS: Final = ("Conv", "MatMul", "Gemm")
 _PRECISIONS: Final = {"int8": "int8", "uint8": "int8", "float16": "fp16", "float": "fp32"}
@@ -59,7 +63,7 @@ def inspect_graphs(
             for name, component in pipeline.components.items()
             for i, array in constant_inputs(component, sizes).items()
         }
-        np.savez(Path(folder) / "inputs.npz", **inputs, **constants)  # type: ignore[arg-type]
+        save_arrays(Path(folder) / "inputs.npz", {**inputs, **constants})
         components = [
             {
                 "name": name,
@@ -76,12 +80,15 @@ def inspect_graphs(
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, **_STEADY_MEMORY},
         )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         what = f"looking into the graphs failed: {lines[-1] if lines else 'without a word'}"
         raise WorkerError(what, where="onnxruntime", fix="is there enough memory?")
     answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise ContractError(**answer["error"])
     return {
         name: Inspection(found["memory_bytes"], NodeCounts(**found["nodes"]))
         for name, found in answer.items()
@@ -90,10 +97,16 @@ def inspect_graphs(
 
 def main() -> None:
     """Answer one request on standard input; the process that :func:`inspect_graphs` starts."""
-    request = json.load(sys.stdin)
+    try:
+        answer = _inspect(json.load(sys.stdin))
+    except ContractError as error:
+        answer = {"error": {"what": error.what, "where": error.where, "fix": error.fix}}
+    json.dump(answer, sys.stdout)
+
+
+def _inspect(request: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"])
-    with np.load(folder / "inputs.npz") as file:
-        tensors = {name: file[name] for name in file.files}
+    tensors = load_arrays(folder / "inputs.npz")
     answer = {}
     # What the library takes for itself, once, is no component's.
     graphs = [Path(component["graph"]) for component in request["components"]]
@@ -115,7 +128,7 @@ def main() -> None:
         with open(session.end_profiling(), encoding="utf-8") as file:  # noqa: PTH123  # a plain name
             nodes = count_kernels(json.load(file))
         answer[name] = {"memory_bytes": max(0, memory_bytes), "nodes": asdict(nodes)}
-    json.dump(answer, sys.stdout)
+    return answer
 
 
 def _private_bytes() -> int:

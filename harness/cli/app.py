@@ -36,16 +36,12 @@ _GRAPH_OPTIONS = (
     ),
     click.option(
         "--calibration-method",
-        default="percentile",
-        show_default=True,
-        help="How INT8 ranges are found: percentile, entropy or minmax.",
+        help="How INT8 ranges are found: percentile, entropy or minmax.  [default: percentile]",
     ),
     click.option(
         "--percentile",
         type=float,
-        default=99.99,
-        show_default=True,
-        help="Of absolute values, what the method percentile does not clip.",
+        help="Of absolute values, what the method percentile does not clip.  [default: 99.99]",
     ),
 )
 

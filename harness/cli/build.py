@@ -9,13 +9,14 @@ import click
 
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
-from harness.artifacts.precision import FP32, ClippingRule, check_precisions
+from harness.artifacts.precision import FP32, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.cli.graphs import build_options
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
-from harness.files import check_writable, written_whole
+from harness.files import check_folder, check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import BuildOptions, prepare_models
+from harness.prepare import prepare_models
 from harness.report.words import held_sentence
 
 if TYPE_CHECKING:
@@ -30,20 +31,18 @@ def build_command(
     out: Path | None,
     precisions: tuple[str, ...],
     calibration_file: Path | None,
-    calibration_method: str,
-    percentile: float,
+    calibration_method: str | None,
+    percentile: float | None,
     cache: Path | None,
     opset: int,
 ) -> int:
     """Export and convert, say where each graph is, and give the exit code."""
     wanted = tuple(dict.fromkeys(precisions)) or (FP32,)
     check_precisions(wanted)
-    options = BuildOptions(
-        opset=opset,
-        rule=ClippingRule(calibration_method, percentile),
-        calibration_file=calibration_file,
-    )
+    options = build_options(precisions, calibration_file, calibration_method, percentile, opset)
     loaded = load_pipeline(pipeline)
+    if out is not None:
+        check_folder(out)
     with ProgressObserver() as observer, WorkerPool() as pool:
         artifacts = Cache(cache or default_cache_root())
         prepared = prepare_models(loaded, wanted, options, artifacts, pool, observer)

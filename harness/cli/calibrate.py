@@ -56,7 +56,7 @@ def calibrate_command(
     artifacts = Cache(cache or default_cache_root())
     with ProgressObserver() as observer, WorkerPool() as pool:
         observer.phase("Making the calibration set", 1)
-        made = make_calibration_set(loaded, options, artifacts, pool)
+        made = make_calibration_set(loaded, options, artifacts, pool, opset=opset)
         save_set(made, path)
         observer.step(f"{len(made)} samples")
         rows = []

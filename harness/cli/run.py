@@ -13,8 +13,9 @@ from rich.console import Console
 
 from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
-from harness.artifacts.precision import FP32, ClippingRule
+from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
+from harness.cli.graphs import build_options
 from harness.cli.progress import ProgressObserver
 from harness.errors import (
     EXIT_INCONCLUSIVE,
@@ -28,7 +29,6 @@ from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.loader import load_pipeline
 from harness.plan import plan_run
-from harness.prepare import BuildOptions
 from harness.report.figures import figures_of
 from harness.report.json import write_json
 from harness.report.terminal import render
@@ -61,8 +61,8 @@ def run_command(
     json_file: Path | None,
     enforce: bool,
     calibration_file: Path | None,
-    calibration_method: str,
-    percentile: float,
+    calibration_method: str | None,
+    percentile: float | None,
     plan: bool,
     cache: Path | None,
     opset: int,
@@ -83,11 +83,7 @@ def run_command(
         cases=_cases(loaded, recording, durations_s, batches),
         sampling=SamplingPlan(max_samples=samples, max_time_s=max_time_s),
         seed=seed,
-        build=BuildOptions(
-            opset=opset,
-            rule=ClippingRule(calibration_method, percentile),
-            calibration_file=calibration_file,
-        ),
+        build=build_options(precisions, calibration_file, calibration_method, percentile, opset),
         recording=recording,
         command=("harness", *sys.argv[1:]),
     )

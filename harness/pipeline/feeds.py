@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import InputDataError, MissingDependencyError, missing_dependency
+from harness.errors import (
+    InputDataError,
+    MissingDependencyError,
+    OptionError,
+    missing_dependency,
+)
 from harness.pipeline.code import load_function
 
 if TYPE_CHECKING:
@@ -23,6 +28,17 @@ _EXTRAS = {"librosa": "f0", "torch": "export"}
 # so that (1, 0, 0) would be the seed 1.
 _CALIBRATION_STREAM = 1
 _ACCURACY_STREAM = 2
+_SWEEP_STREAM = 3
+
+
+def check_seed(seed: int) -> None:
+    """Check that ``seed`` is one word of numpy's: a longer one could be that of another stream.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not 0 <= seed < 2**32:
+        raise OptionError(f"the seed is {seed}", where="--seed", fix="give 0 to 4294967295")
 
 
 def synthetic_inputs(
@@ -51,6 +67,18 @@ def accuracy_inputs(
     first = synthetic_inputs(pipeline, sizes, seed=seed)
     others = [(seed, index, _ACCURACY_STREAM) for index in range(1, count)]
     return [first, *(synthetic_inputs(pipeline, sizes, seed=other) for other in others)]
+
+
+def sweep_inputs(
+    pipeline: Pipeline, sizes: Mapping[str, int], *, count: int
+) -> list[dict[str, NDArray[Any]]]:
+    """``count`` synthetic inputs to choose settings on: neither a run's nor a calibration's.
+
+    Raises:
+        InputDataError: as :func:`synthetic_inputs`.
+    """
+    seeds = [(0, index, _SWEEP_STREAM) for index in range(count)]
+    return [synthetic_inputs(pipeline, sizes, seed=seed) for seed in seeds]
 
 
 def calibration_inputs(
@@ -121,7 +149,8 @@ def _generate(
         what = f"the generator raised {type(error).__name__}: {error}"
         raise InputDataError(what, where=where, fix="mend the generator") from error
     _check(pipeline, arrays, sizes, where)
-    return {name: np.ascontiguousarray(arrays[name]) for name in pipeline.declaration.inputs}
+    # Not ascontiguousarray(), which makes a vector of a scalar.
+    return {name: np.asarray(arrays[name], order="C") for name in pipeline.declaration.inputs}
 
 
 def _check(

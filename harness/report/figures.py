@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
+FP32 = "fp32"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Row:
         """
         nodes = self.engine_nodes or self.graph_nodes
         return "" if nodes is None else mostly_other(self.measurement.precision, nodes)
+
+    @property
+    def label(self) -> str:
+        """The precision, and in brackets what it really is: ``int8 (mostly fp32)``."""
+        precision, nodes = self.measurement.precision, self.engine_nodes or self.graph_nodes
+        if self.mostly:
+            return f"{precision} (mostly {self.mostly})"
+        if precision != FP32 and nodes is not None and not nodes.total:
+            return f"{precision} (no products)"
+        return precision
 
     @property
     def is_pipeline(self) -> bool:
@@ -100,10 +111,14 @@ class Group:
 
 @dataclass(frozen=True)
 class BudgetFigure:
-    """A budget's verdict for one backend; no verdict where its case was not measured."""
+    """A budget's verdict for one backend; no verdict where its case was not measured.
+
+    ``label`` is the precision with what it really is, as :attr:`Row.label`.
+    """
 
     backend: str
     precision: str
+    label: str
     case: Case
     limit_s: float
     verdict: BudgetVerdict | None
@@ -270,6 +285,7 @@ def _budgets(record: Record, groups: tuple[Group, ...]) -> tuple[BudgetFigure, .
             BudgetFigure(
                 backend=kind[0],
                 precision=kind[1],
+                label=next(g.pipeline.label for g in groups if (g.backend, g.precision) == kind),
                 case=case,
                 limit_s=budget.p99_s,
                 verdict=judge_budget(samples, budget.p99_s) if samples else None,

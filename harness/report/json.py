@@ -30,6 +30,7 @@ def to_json(figures: Figures) -> str:
             "memory_bytes": row.memory_bytes,
             "graph_nodes": row.graph_nodes and asdict(row.graph_nodes),
             "engine_nodes": row.engine_nodes and asdict(row.engine_nodes),
+            "label": row.label,
             "mostly": row.mostly or None,
             "misses_floor": row.misses_floor,
         }
@@ -39,6 +40,7 @@ def to_json(figures: Figures) -> str:
         {
             "backend": figure.backend,
             "precision": figure.precision,
+            "label": figure.label,
             **asdict(figure.case),
             "limit_s": figure.limit_s,
             "verdict": figure.verdict.verdict.value if figure.verdict else "not measured",

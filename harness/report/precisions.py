@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from harness.report.figures import named_precision
 from harness.report.tables import decibels, milliseconds_of, snr_of, table_of
-from harness.report.words import precision_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,9 +18,12 @@ if TYPE_CHECKING:
     from harness.types import NodeCounts
 
 
-def render_precisions(groups: Sequence[Group]) -> list[RenderableType]:
-    """The latencies and the accuracies of ``groups``: one backend at one case."""
-    return [_costs(groups), _accuracies(groups)]
+def render_precisions(groups: Sequence[Group], seen: str) -> list[RenderableType]:
+    """The latencies and the accuracies of ``groups``: one backend at one case.
+
+    ``seen`` tells whether the inputs of the accuracies are those of the calibration.
+    """
+    return [_costs(groups), _accuracies(groups, seen)]
 
 
 def _by_component(groups: Sequence[Group]) -> Iterator[tuple[Row, ...]]:
@@ -53,7 +55,7 @@ def _costs(groups: Sequence[Group]) -> Table:
             rows,
             [
                 (
-                    precision_label(row),
+                    row.label,
                     milliseconds_of(row.latency.median),
                     milliseconds_of(row.latency.p99),
                     "-" if row.ratio_to_fp32 is None else f"{row.ratio_to_fp32:.2f}",
@@ -76,7 +78,7 @@ def _megabytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes / 1e6:.2f}"
 
 
-def _accuracies(groups: Sequence[Group]) -> Table:
+def _accuracies(groups: Sequence[Group], seen: str) -> Table:
     first = groups[0]
     table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
     table.add_column("precision", no_wrap=True)
@@ -102,7 +104,7 @@ def _accuracies(groups: Sequence[Group]) -> Table:
         )
     inputs = max(row.measurement.accuracy_inputs for group in groups for row in group.rows)
     table.caption = (
-        f"over {inputs} input{'s' * (inputs != 1)} that calibrated nothing; constant: the score "
+        f"over {inputs} input{'s' * (inputs != 1)}{seen}; constant: the score "
         "of the best constant output; input's part: SNR of what depends on the input; LSD: "
         "log-spectral distance; graph, ran: convolutions and matrix products in that precision, "
         "of all"

@@ -38,7 +38,8 @@ def _table(precision: str, rows: Sequence[SweepRow]) -> Table:
     table = table_of(f"{precision}: SNR in dB against PyTorch fp32, by clipping rule")
     table.add_column("constant", justify="right")
     for row in rows:
-        table.add_column(row.rule.replace(" ", "\n"), justify="right")
+        table.add_column(row.rule.replace("percentile ", "p"), justify="right")
+    table.caption = "pN: the method percentile, N % of absolute values not clipped"
     names = list(rows[0].snr_db)
     for name in names:
         if name == names[-1]:

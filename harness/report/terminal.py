@@ -15,6 +15,7 @@ from harness.report.words import (
     environment_sentence,
     floor_sentence,
     milliseconds,
+    seen_words,
     sum_sentence,
 )
 from harness.stats.budget import Verdict
@@ -38,7 +39,9 @@ def render(figures: Figures) -> RenderableType:
         parts.append(_components(figures))
     for groups in figures.by_backend:
         if any(group.precision != "fp32" for group in groups):
-            parts.extend(render_precisions(groups))
+            # All quantiles, where there is room for them.
+            parts.extend(_latencies(group) for group in groups if len(groups) == 1)
+            parts.extend(render_precisions(groups, seen_words(figures.record)))
         else:
             parts.extend(_latencies(group) for group in groups)
     ratios = _ratios(figures)

@@ -10,7 +10,7 @@ from harness.stats.budget import Verdict
 
 if TYPE_CHECKING:
     from harness.report.figures import BudgetFigure, Figures, Group, Row
-    from harness.types import NodeCounts
+    from harness.types import NodeCounts, Record
 
 
 def milliseconds(seconds: float) -> str:
@@ -26,7 +26,7 @@ def milliseconds(seconds: float) -> str:
 def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}"
-    subject = f"{figure.backend} {figure.precision}: {limit}"
+    subject = f"{figure.backend} {figure.label}: {limit}"
     if figure.verdict is None:
         return f"{subject}: not measured in this run"
     estimate = figure.verdict.estimate
@@ -64,17 +64,22 @@ def held_sentence(precision: str, nodes: NodeCounts) -> str:
     return f"{held}, mostly {mostly}" if mostly else held
 
 
-def precision_label(row: Row) -> str:
-    """The precision, and in brackets what most of it really is: ``int8 (mostly fp32)``."""
-    precision = row.measurement.precision
-    return f"{precision} (mostly {row.mostly})" if row.mostly else precision
+def seen_words(record: Record) -> str:
+    """Whether accuracy was taken on what INT8 was calibrated with; empty where nobody can tell."""
+    calibration, inputs = record.calibration, record.inputs
+    if calibration is None or calibration["kind"] == "foreign":
+        return ""
+    used = {file["content_hash"] for file in calibration.get("files", ())}
+    if inputs.get("content_hash") in used:
+        return ", which INT8 WAS CALIBRATED WITH"
+    return " that calibrated nothing"
 
 
 def floor_sentence(row: Row) -> str:
     """A missed accuracy floor in words."""
     measured = row.measurement
     return (
-        f"{measured.component} ({measured.backend} {measured.precision}) is wrong: "
+        f"{measured.component} ({measured.backend}, {row.label}) is wrong: "
         f"{measured.snr_db:.1f} dB against PyTorch fp32, the floor is {measured.min_snr_db:g} dB"
     )
 

@@ -17,7 +17,7 @@ _FLOOR = 10.0 ** (-80.0 / 10.0)
 # In the square of the samples' unit: the floor where the reference is all silent.
 _SILENCE = 1e-20
 # Below it a hop would be less than a sample.
-_MIN_SAMPLE_RATE_HZ = _HOPS_PER_FRAME / _FRAME_S
+MIN_SAMPLE_RATE_HZ = _HOPS_PER_FRAME / _FRAME_S
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def log_spectral_distance_db(
     if expected.ndim == 0 or expected.size == 0:
         message = f"a spectrum needs samples, not the shape {expected.shape}"
         raise ValueError(message)
-    if not _MIN_SAMPLE_RATE_HZ <= sample_rate_hz < math.inf:
-        message = f"sample rate {sample_rate_hz} Hz: at least {_MIN_SAMPLE_RATE_HZ:g} is needed"
+    if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz < math.inf:
+        message = f"sample rate {sample_rate_hz} Hz: at least {MIN_SAMPLE_RATE_HZ:g} is needed"
         raise ValueError(message)
     if not (np.isfinite(expected).all() and np.isfinite(actual).all()):
         return math.inf

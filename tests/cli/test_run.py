@@ -140,7 +140,7 @@ def test_a_missed_floor_is_told_and_enforced(
     code, out, _ = run(root, "--enforce", "--samples", 368, "--max-time", 60)
 
     assert code == 1
-    assert "decoder (onnxruntime fp32) is wrong" in out
+    assert "decoder (onnxruntime, fp32) is wrong" in out
 
 
 def test_an_interruption_keeps_what_is_complete(

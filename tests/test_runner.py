@@ -1,0 +1,39 @@
+"""What a run decides before it measures."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.describe import find_floor
+from harness.pipeline.loader import load_pipeline
+from harness.runner import _accuracy_count
+from harness.types import Case
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "expected"),
+    [(0.1, 8), (0.5, 8), (1.0, 4), (2.0, 2), (10.0, 2), (None, 4)],
+)
+def test_accuracy_is_taken_on_fewer_inputs_where_each_is_longer(
+    duration_s: float | None, expected: int
+) -> None:
+    assert _accuracy_count(Case(duration_s, 1)) == expected
+
+
+def test_a_floor_is_the_components_own_or_that_of_the_pipeline() -> None:
+    pipeline = load_pipeline("tiny")
+    declared = pipeline.declaration.model_copy(
+        update={"min_snr_db": {"fp32": 70.0, "int8": 20.0, "int8-ort": 15.0}}
+    )
+    vocoder = pipeline.components["vocoder"].model_copy(update={"min_snr_db": {"int8": 12.5}})
+    declared = declared.model_copy(
+        update={"components": {**declared.components, "vocoder": vocoder}}
+    )
+    changed = type(pipeline)(root=pipeline.root, declaration=declared, order=pipeline.order)
+
+    assert find_floor(changed, "vocoder", "int8") == 12.5
+    assert find_floor(changed, "vocoder", "fp32") == 70.0
+    assert find_floor(changed, "content_encoder", "int8") == 20.0
+    assert find_floor(changed, "pipeline", "int8-ort") == 15.0
+    # Each precision has its own: int8+fp16 is neither int8 nor fp16.
+    assert find_floor(changed, "vocoder", "int8+fp16") is None
