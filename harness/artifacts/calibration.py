@@ -47,6 +47,7 @@ _UNREADABLE: Final = (
     KeyError,
     TypeError,
     RuntimeError,
+    MemoryError,
     SyntaxError,
     tokenize.TokenError,
     zipfile.BadZipFile,
@@ -135,7 +136,8 @@ def _check_tensor(
     where: str, array: NDArray[Any], declared: Tensor, sizes: Mapping[str, int]
 ) -> None:
     expected = declared.concrete_shape(sizes)
-    if array.dtype.name != declared.dtype:
+    # Not by name, which is the same for the other byte order.
+    if array.dtype != np.dtype(declared.dtype):
         what = f"is {array.dtype.name}, declared is {declared.dtype}"
         fix = "keep bool as bool" if declared.dtype == "bool" else "make the two the same"
         raise CalibrationError(what, where=where, fix=fix)
@@ -201,12 +203,14 @@ def load_set(path: Path, pipeline: Pipeline, pipeline_hash: str) -> CalibrationS
     _check_archive(path, pipeline)
     try:
         with np.load(path, allow_pickle=False) as file:
-            tensors = {name: file[name] for name in file.files if name != MANIFEST}
-            manifest = json.loads(file[MANIFEST]) if MANIFEST in file.files else None
+            # What is no array is left out, as if it were not there.
+            tensors = {n: a for n in file.files if isinstance(a := file[n], np.ndarray)}
+            has_manifest = MANIFEST in file.files
+            manifest: Any = json.loads(file[MANIFEST]) if has_manifest else None
     except _UNREADABLE as error:
         what = f"is no calibration set: {error}"
         raise CalibrationError(what, where=where, fix=_AGAIN) from error
-    if manifest is None:
+    if not has_manifest:
         return make_set(pipeline, tensors, {"kind": "foreign", "file": path.name}, where)
     _check_manifest(manifest, pipeline, pipeline_hash, where)
     content_hash = manifest.pop("content_hash", None)

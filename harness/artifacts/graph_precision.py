@@ -5,12 +5,12 @@ Inputs and outputs stay as declared, in fp32: a graph of any precision fits the 
 
 from __future__ import annotations
 
-import graphlib
 import itertools
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.artifacts.graph_order import captured_by, drop_unused, sort_nodes
 from harness.errors import ContractError
 from harness.types import NodeCounts
 
@@ -104,7 +104,7 @@ def to_fp16(model: Any, keep_fp32: Iterable[str]) -> Any:  # noqa: ANN401
     """``model`` with everything in fp16 but the nodes named in ``keep_fp32``, inputs and outputs.
 
     Numbers beyond fp16's range are clipped where they are constants; where they are computed they
-    overflow, which the accuracy shows.
+    overflow, which shows where a backend runs fp16 (ONNX Runtime's CPU does not).
     """
     import onnx  # noqa: PLC0415
     from onnxruntime.transformers.float16 import (  # noqa: PLC0415
@@ -117,17 +117,34 @@ def to_fp16(model: Any, keep_fp32: Iterable[str]) -> Any:  # noqa: ANN401
         # What multiplies INT8 stays beside its scales: a cast between them would undo it.
         blocked += ["QuantizeLinear", "DequantizeLinear"]
         kept += [node.name for node in _quantized_products(model)]
+    _separate_constants(model, set(kept))
     converted = convert_float_to_float16(
         model, keep_io_types=True, op_block_list=blocked, node_block_list=kept
     )
     # The converter sends every input through fp16 (also what a node in fp32 takes), and puts its
     # own nodes at the end, where no checker accepts them.
     _bypass_round_trips(converted)
-    _drop_unused(converted)
+    drop_unused(converted)
     sort_nodes(converted)
     # The types of what lies between are stale now, and some are wrong.
     del converted.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(converted, strict_mode=True)
+
+
+def _separate_constants(model: Any, kept: set[str]) -> None:  # noqa: ANN401
+    """Give the nodes ``kept`` constants of their own: one that others use as well is converted."""
+    graph = model.graph
+    others = {name for node in graph.node if node.name not in kept for name in node.input}
+    others |= captured_by(graph)
+    for constant in [i for i in graph.initializer if i.data_type == _FLOAT and i.name in others]:
+        own = f"{constant.name}_kept_fp32"
+        users = [n for n in graph.node if n.name in kept and constant.name in n.input]
+        for node in users:
+            for position, name in enumerate(node.input):
+                node.input[position] = own if name == constant.name else name
+        if users:
+            graph.initializer.add().CopyFrom(constant)
+            graph.initializer[-1].name = own
 
 
 def opset_of(model: Any) -> int:  # noqa: ANN401
@@ -157,44 +174,6 @@ def _casts_to(node: Any, element_type: int) -> bool:  # noqa: ANN401
     return node.op_type == "Cast" and any(
         a.name == "to" and a.i == element_type for a in node.attribute
     )
-
-
-def _drop_unused(model: Any) -> None:  # noqa: ANN401
-    graph = model.graph
-    while True:
-        used = {name for node in graph.node for name in node.input}
-        used |= {value.name for value in graph.output} | _subgraph_inputs(graph)
-        unused = [n for n in graph.node if not any(name in used for name in n.output)]
-        if not unused:
-            break
-        for node in unused:
-            graph.node.remove(node)
-
-
-def sort_nodes(model: Any) -> None:  # noqa: ANN401
-    """Put every node after those that feed it, or that feed a branch or loop in it."""
-    nodes = list(model.graph.node)
-    producers = {output: index for index, node in enumerate(nodes) for output in node.output}
-    sorter: graphlib.TopologicalSorter[int] = graphlib.TopologicalSorter()
-    for index, node in enumerate(nodes):
-        names = {*node.input, *_captured(node)}
-        sorter.add(index, *sorted(producers[name] for name in names if name in producers))
-    ordered = [nodes[index] for index in sorter.static_order()]
-    copies = [type(node).FromString(node.SerializeToString()) for node in ordered]
-    del model.graph.node[:]
-    model.graph.node.extend(copies)
-
-
-def _subgraph_inputs(graph: Any) -> set[str]:  # noqa: ANN401
-    """What the branches and loops of ``graph`` take from it."""
-    return set().union(*(_captured(node) for node in graph.node))
-
-
-def _captured(node: Any) -> set[str]:  # noqa: ANN401
-    inner = [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-    names = {name for graph in inner for child in graph.node for name in child.input}
-    names |= {value.name for graph in inner for value in graph.output}
-    return names.union(*(_subgraph_inputs(graph) for graph in inner))
 
 
 def check_takes_int8(model: Any) -> None:  # noqa: ANN401
@@ -246,6 +225,7 @@ def to_int8(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # noqa: PLC0415
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry  # noqa: PLC0415
 
+    _separate_constants(model, set(keep_fp32))
     excluded = [*keep_fp32, *_without_range(model, ranges)]
     options: dict[str, Any] = {}
     if with_outputs:
@@ -260,6 +240,10 @@ def to_int8(
             "QuantizeBias": False,
             "OpTypesToExcludeOutputQuantization": op_types,
         }
+    options["TensorQuantOverrides"] = {
+        name: [{"quant_type": QuantType.QInt8, "symmetric": True}]
+        for name in _stacked_weights(model)
+    }
     quantized = {n.name for n in model.graph.node if n.op_type in op_types} - set(excluded)
     with _quiet():
         quantizer = QDQQuantizer(
@@ -279,9 +263,16 @@ def to_int8(
     # ONNX Runtime fuses a product with the pair after it, unless that product has other readers.
     real = {n.name for n in made.graph.node if n.op_type not in _QDQ} - quantized
     _restore_inputs(made, set(excluded) if with_outputs else real)
-    _drop_unused(made)
+    drop_unused(made)
     sort_nodes(made)
     return made
+
+
+def _stacked_weights(model: Any) -> set[str]:  # noqa: ANN401
+    """Those of a MatMul with a matrix for each batch: its channels are another axis there."""
+    ranks = {initializer.name: len(initializer.dims) for initializer in model.graph.initializer}
+    products = [n for n in model.graph.node if n.op_type == "MatMul"]
+    return {name for n in products for name in n.input if ranks.get(name, 0) > 2}  # noqa: PLR2004
 
 
 def _without_range(model: Any, ranges: Mapping[str, tuple[float, float]]) -> list[str]:  # noqa: ANN401

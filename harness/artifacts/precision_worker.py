@@ -40,8 +40,9 @@ def collect_histograms(request: dict[str, Any]) -> Mapping[str, Any]:
     for values in _run(session, names, stacks):
         for name, value in values.items():
             if value.size:
-                lowest[name] = min(lowest[name], float(value.min()))
-                highest[name] = max(highest[name], float(value.max()))
+                # Unlike min() and max(), these keep a NaN.
+                lowest[name] = float(np.minimum(lowest[name], value.min()))
+                highest[name] = float(np.maximum(highest[name], value.max()))
     ranged = [name for name in names if np.isfinite((lowest[name], highest[name])).all()]
     for name in names:
         if name not in ranged and name in multiplied:
@@ -136,15 +137,15 @@ def convert_component(request: dict[str, Any]) -> Mapping[str, Any]:
             model = graph_precision.to_int8(model, ranges, kept, with_outputs=with_outputs)
         if precision.endswith("fp16"):
             model = graph_precision.to_fp16(model, kept)
+        path = Path(request["folder"]) / f"{request['component']}.onnx"
+        with storage_errors(path):
+            _save(model, path)
+        onnx.checker.check_model(path)
     except HarnessError:
         raise
     except Exception as error:
         what = f"cannot be converted to {precision}: {type(error).__name__}: {error}"
         raise ContractError(what, where=request["graph"], fix="measure it in fp32") from error
-    path = Path(request["folder"]) / f"{request['component']}.onnx"
-    with storage_errors(path):
-        _save(model, path)
-    onnx.checker.check_model(path)
     return {
         "content_hash": hash_file(path),
         "nodes": asdict(graph_precision.count_nodes(model)),

@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper, parser
 
 from harness.artifacts.precision_worker import collect_histograms, convert_component
+from harness.errors import ModelError
 from harness.files import save_arrays
 from harness.stats.accuracy import compare_stacks
 
@@ -185,3 +186,54 @@ def test_a_branch_takes_from_the_graph_around_it(tmp_path: Path, precision: str)
 
     onnx.checker.check_model(made)
     assert set(_run(made, _noise(2, 4, 16))) == {"y"}
+
+
+@pytest.mark.parametrize("precision", EVERY)
+def test_a_constant_that_others_use_as_well_stays_exact_for_an_index(
+    tmp_path: Path, precision: str
+) -> None:
+    """One copy of it is converted, and that is not the one that the index is made with."""
+    path = _graph(
+        tmp_path,
+        """g (float[4, 16] x) => (float[4, 16, 3] y, float[4, 16] m) {
+            at = Mul(x, ten)
+            m = MatMul(at, square)
+            turned = Mul(square, ten)
+            low = Floor(turned)
+            wide = Cast<to: int = 7>(low)
+            first_row = Gather<axis: int = 0>(wide, zero)
+            shift = Expand(first_row, shape)
+            kept = Clip(shift, first, last)
+            y = Gather<axis: int = 0>(table, kept)
+        }""",
+        **{**LOOKUP, "ten": np.float32(10.007)},
+        square=np.abs(_noise(16, 16)),
+        zero=np.array([0]),
+        shape=np.array([4, 16]),
+    )
+
+    assert _snr_db(tmp_path, path, precision) >= 38
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-ort", "int8+fp16"])
+def test_a_weight_for_each_batch_is_quantized_as_a_whole(tmp_path: Path, precision: str) -> None:
+    """By its second axis, the quantizer's choice, it would not even run."""
+    path = _graph(
+        tmp_path,
+        "g (float[4, 16] x) => (float[3, 4, 8] y) { y = MatMul(x, w) }",
+        w=_noise(3, 16, 8),
+    )
+
+    assert _snr_db(tmp_path, path, precision) >= 25
+
+
+@pytest.mark.parametrize("sample", [0, 3])
+def test_nan_in_one_sample_is_named(tmp_path: Path, sample: int) -> None:
+    path = _graph(
+        tmp_path, "g (float[4, 16] x) => (float[4, 8] y) { y = MatMul(x, w) }", w=_noise(16, 8)
+    )
+    stack = _noise(8, 4, 16)
+    stack[sample, 0, 0] = np.nan
+
+    with pytest.raises(ModelError, match="becomes NaN or infinite"):
+        _convert(tmp_path, path, "int8", stack)
