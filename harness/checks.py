@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.pipeline.feeds import constant_inputs
+from harness.pipeline.feeds import component_feed
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.accuracy import (
     MIN_SAMPLE_RATE_HZ,
@@ -94,13 +94,11 @@ def _component_outputs(
     reference: Reference,
 ) -> Stacks:
     component = pipeline.components[name]
-    rows = []
-    for index in range(len(reference)):
-        inputs = constant_inputs(component, sizes)
-        for input_name, tensor in component.inputs.items():
-            if tensor.source is not None:
-                inputs[input_name] = np.asarray(reference.tensors[tensor.source][index])
-        rows.append(session.infer(name, inputs))
+    feeds = (
+        component_feed(component, sizes, reference.tensors, index)
+        for index in range(len(reference))
+    )
+    rows = [session.infer(name, feed) for feed in feeds]
     return {f"{name}.{output}": np.stack([row[output] for row in rows]) for output in rows[0]}
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.errors import CalibrationError
 from harness.files import check_writable, written_whole
-from harness.pipeline.feeds import constant_inputs
+from harness.pipeline.feeds import component_feed, constant_inputs
 from harness.pipeline.fingerprint import hash_arrays
 
 if TYPE_CHECKING:
@@ -73,12 +73,8 @@ class CalibrationSet:
 
     def component_inputs(self, pipeline: Pipeline, name: str, index: int) -> dict[str, Any]:
         """What sample ``index`` feeds to the component ``name``: arrays by input, as declared."""
-        component = pipeline.components[name]
-        inputs = constant_inputs(component, pipeline.profile("opt"))
-        for input_name, tensor in component.inputs.items():
-            if tensor.source is not None:
-                inputs[input_name] = np.asarray(self.tensors[tensor.source][index])
-        return inputs
+        sizes = pipeline.profile("opt")
+        return component_feed(pipeline.components[name], sizes, self.tensors, index)
 
     def component_hash(self, pipeline: Pipeline, name: str) -> str:
         """The hash of what the component ``name`` is fed, and of nothing else."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS: Final = 2048
-# A file of protobuf cannot be larger than 2 GB; weights then go beside it.
 # Beneath it a tensor counts as zero; the inverse of much smaller numbers overflows.
 _LEAST: Final = 1e-30
+# A file of protobuf cannot be larger than 2 GB; weights then go beside it.
 _LARGEST_FILE_BYTES: Final = 1_900_000_000
 
 

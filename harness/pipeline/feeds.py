@@ -127,6 +127,21 @@ def constant_inputs(component: Component, sizes: Mapping[str, int]) -> dict[str,
     }
 
 
+def component_feed(
+    component: Component,
+    sizes: Mapping[str, int],
+    stacks: Mapping[str, NDArray[Any]],
+    index: int,
+) -> dict[str, NDArray[Any]]:
+    """What ``component`` is fed for row ``index`` of ``stacks``, [inputs, ...] by source."""
+    inputs = constant_inputs(component, sizes)
+    for name, tensor in component.inputs.items():
+        if tensor.source is not None:
+            # A row of scalars is no array otherwise.
+            inputs[name] = np.asarray(stacks[tensor.source][index])
+    return inputs
+
+
 def _generate(
     pipeline: Pipeline,
     reference: str,
