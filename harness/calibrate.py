@@ -14,6 +14,7 @@ from harness.artifacts.export import DEFAULT_OPSET, export_pipeline
 from harness.artifacts.sources import pipeline_hash
 from harness.audio import read_samples, window_samples
 from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.protocol import as_built
 from harness.errors import CalibrationError, HarnessError, OptionError
 from harness.pipeline.feeds import calibration_inputs, check_seed, recording_inputs
 from harness.pipeline.fingerprint import hash_file
@@ -111,8 +112,7 @@ def _fp32_tensors(
         version = importlib.metadata.version("torch").split("+")[0]
         return made.tensors, f"torch {version}"
     models = export_pipeline(pipeline, cache, pool, opset=opset)
-    paths = {name: model.path for name, model in models.items()}
-    session = OnnxRuntimeBackend(threads=_THREADS).open(pipeline, paths)
+    session = OnnxRuntimeBackend(threads=_THREADS).open(pipeline, as_built(models))
     try:
         tensors = run_stack(pipeline, session, sizes, inputs)
     finally:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.types import Artifact, Budget
+from harness.types import Artifact, Budget, Engine
 
 if TYPE_CHECKING:
     from harness.artifacts.export import OnnxModel
     from harness.artifacts.precision import ClippingRule
     from harness.audio import Recording
+    from harness.backends.protocol import Built, Inspection
     from harness.checks import Check
     from harness.pipeline.pipeline import Pipeline
     from harness.prepare import Prepared
+    from harness.types import Case, Variant
 
 
 def describe_inputs(recording: Recording | None, seed: int) -> dict[str, Any]:
@@ -52,6 +54,25 @@ def describe_artifact(model: OnnxModel) -> Artifact:
         worst_relative_l2=model.worst_relative_l2,
         nodes=model.nodes,
         recipe=dict(model.recipe),
+    )
+
+
+def describe_engine(
+    variant: Variant, case: Case, name: str, built: Built, found: Inspection
+) -> Engine:
+    """What a backend made of a graph, looked into at ``case``."""
+    return Engine(
+        component=name,
+        backend=variant.backend,
+        precision=variant.precision,
+        route=variant.route,
+        memory_bytes=found.memory_bytes,
+        nodes=found.nodes,
+        duration_s=case.duration_s,
+        batch=case.batch,
+        size_bytes=built.size_bytes,
+        build_s=built.build_s,
+        details={**built.details, **found.details},
     )
 
 

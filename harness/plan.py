@@ -31,7 +31,7 @@ def plan_run(
     total_s = 0.0
     entries = sorted(cache.entries(), key=lambda entry: entry.created_unix_s)
     known_s = {(entry.kind, entry.label): entry.build_s for entry in entries}
-    if any(backend.needs_export for backend in backends):
+    if any(backend.graph_precision is not None for backend in backends):
         pending_s = 0.0
         for name in pipeline.components:
             if pipeline.components[name].onnx or find_export(
@@ -48,7 +48,7 @@ def plan_run(
         for case in options.cases:
             yield f"reference at {case}: {_about(step_s)}, unless it is in the cache"
             total_s += step_s or _UNKNOWN_S
-    graphs = dict.fromkeys(b.precision for b in backends if b.needs_export)
+    graphs = dict.fromkeys(b.graph_precision for b in backends if b.graph_precision is not None)
     for precision in (precision for precision in graphs if precision != FP32):
         if needs_calibration(precision) and options.build.calibration_file is None:
             yield f"calibrate {precision}: with a set of seed {options.build.calibration.seed}"

@@ -15,18 +15,21 @@ from harness.artifacts.precision import (
     needs_calibration,
 )
 from harness.artifacts.sources import pipeline_hash
+from harness.backends.protocol import Workshop
 from harness.calibrate import CalibrationOptions, make_calibration_set
 from harness.errors import OptionError
 from harness.measure.environment import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.artifacts.cache import Cache
     from harness.artifacts.worker import WorkerPool
+    from harness.backends.protocol import Backend, Built
     from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
+    from harness.types import Variant
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,19 @@ def prepare_models(
     cache: Cache,
     pool: WorkerPool,
     observer: Observer,
+    *,
+    is_calibrated: bool = False,
 ) -> Prepared:
     """Export ``pipeline`` and convert it to each of ``precisions``.
+
+    ``is_calibrated`` tells that a calibration set is needed whatever the precisions are.
 
     Raises:
         HarnessError: a graph, the calibration set or a conversion is impossible.
     """
     # A file first: where it does not fit, no export is waited for.
-    calibration = _read_calibration(pipeline, precisions, options)
+    is_calibrated = is_calibrated or any(needs_calibration(precision) for precision in precisions)
+    calibration = _read_calibration(pipeline, options, is_calibrated=is_calibrated)
 
     def tell(model: OnnxModel) -> None:
         spent = "cached" if model.was_cached else f"{model.export_s:.1f} s"
@@ -72,7 +80,7 @@ def prepare_models(
 
     observer.phase("Exporting to ONNX", len(pipeline.components))
     models = export_pipeline(pipeline, cache, pool, opset=options.opset, on_done=tell)
-    if calibration is None and any(needs_calibration(precision) for precision in precisions):
+    if calibration is None and is_calibrated:
         observer.phase("Making the calibration set", 1)
         calibration = make_calibration_set(
             pipeline, options.calibration, cache, pool, opset=options.opset
@@ -97,11 +105,42 @@ def prepare_models(
 
 
 def _read_calibration(
-    pipeline: Pipeline, precisions: Sequence[str], options: BuildOptions
+    pipeline: Pipeline, options: BuildOptions, *, is_calibrated: bool
 ) -> CalibrationSet | None:
     if options.calibration_file is None:
         return None
-    if not any(needs_calibration(precision) for precision in precisions):
-        what = f"nothing is calibrated: the precision is {', '.join(precisions)}"
+    if not is_calibrated:
+        what = "nothing is calibrated: no precision is INT8"
         raise OptionError(what, where="--calibration", fix="add --precision int8, or leave it out")
     return load_set(options.calibration_file, pipeline, pipeline_hash(pipeline))
+
+
+def build_backends(
+    pipeline: Pipeline,
+    backends: Mapping[Variant, Backend],
+    prepared: Prepared,
+    cache: Cache,
+    pool: WorkerPool,
+    observer: Observer,
+) -> dict[Variant, Mapping[str, Built]]:
+    """What each backend makes of its graphs.
+
+    Raises:
+        HarnessError: a component cannot be built.
+    """
+
+    def tell(name: str, built: Built) -> None:
+        spent = "cached" if built.was_cached else f"{built.build_s or 0.0:.1f} s"
+        observer.step(f"{name}: {spent}")
+
+    def progress(_name: str, fraction: float) -> None:
+        observer.fraction(fraction)
+
+    workshop = Workshop(cache, pool, prepared.calibration, tell, progress)
+    made: dict[Variant, Mapping[str, Built]] = {}
+    for variant, backend in backends.items():
+        models = prepared.models.get(backend.graph_precision or "", {})
+        if models and backend.builds_engines:
+            observer.phase(f"Building {variant}", len(models))
+        made[variant] = backend.build(pipeline, models, workshop)
+    return made

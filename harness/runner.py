@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.artifacts.worker import WorkerPool
@@ -16,15 +16,15 @@ from harness.describe import (
     describe_artifact,
     describe_budget,
     describe_calibration,
+    describe_engine,
     describe_inputs,
     find_floor,
 )
 from harness.measure.environment import available_cores, describe_environment
-from harness.measure.sampler import SamplingPlan, sample_in_turn
+from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
 from harness.pipeline.feeds import accuracy_inputs, check_seed, recording_inputs
-from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.prepare import BuildOptions, Prepared, prepare_models
+from harness.prepare import BuildOptions, Prepared, build_backends, prepare_models
 from harness.reference import (
     Feed,
     Reference,
@@ -32,19 +32,18 @@ from harness.reference import (
     find_or_make_reference,
     why_no_reference,
 )
-from harness.types import Case, Engine, Measurement, Record
+from harness.types import Case, Engine, Measurement, Record, Variant
 from harness.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from harness.artifacts.cache import Cache
     from harness.audio import Recording
-    from harness.backends.protocol import Backend, Session
+    from harness.backends.protocol import Backend, Built, Series, Session
     from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
 
@@ -81,20 +80,18 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """A backend at a precision: what is measured in turn with the others."""
-
-    backend: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.backend} {self.precision}"
+class _Key:
+    variant: Variant
+    component: str
 
 
 @dataclass(frozen=True)
-class _Key:
-    variant: _Variant
-    component: str
+class _Known:
+    """What labels the samples of a series."""
+
+    check: Check
+    clock: Clock
+    threads: int
 
 
 class Run:
@@ -110,12 +107,13 @@ class Run:
         observer: Observer | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._backends = {_Variant(b.name, b.precision): b for b in backends}
+        self._backends = {Variant(b.name, b.precision, b.route): b for b in backends}
         self._cache = cache
         self._options = options
         self._clock = clock
         self._observer = observer or SilentObserver()
         self._prepared = Prepared({}, None)
+        self._built: dict[Variant, Mapping[str, Built]] = {}
         self._engines: list[Engine] = []
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
@@ -134,9 +132,10 @@ class Run:
         # The inputs come first: where they are wrong, no export is waited for.
         feeds = self._all_feeds()
         with WorkerPool() as pool:
-            if any(backend.needs_export for backend in self._backends.values()):
+            if any(b.graph_precision is not None for b in self._backends.values()):
                 self._prepare(pool)
             references = self._references(feeds, pool)
+            self._build(pool)
         self._inspect(feeds)
         sessions = self._open()
         is_complete = True
@@ -163,7 +162,8 @@ class Run:
             self._phases_s[phase] = self._phases_s.get(phase, 0.0) + spent
 
     def _prepare(self, pool: WorkerPool) -> None:
-        precisions = [v.precision for v, b in self._backends.items() if b.needs_export]
+        backends = self._backends.values()
+        precisions = [b.graph_precision for b in backends if b.graph_precision is not None]
         with self._timed("build"):
             self._prepared = prepare_models(
                 self._pipeline,
@@ -172,6 +172,13 @@ class Run:
                 self._cache,
                 pool,
                 self._observer,
+                is_calibrated=any(backend.is_calibrated for backend in backends),
+            )
+
+    def _build(self, pool: WorkerPool) -> None:
+        with self._timed("build"):
+            self._built = build_backends(
+                self._pipeline, self._backends, self._prepared, self._cache, pool, self._observer
             )
 
     def _all_feeds(self) -> dict[Case, list[Feed]]:
@@ -217,39 +224,26 @@ class Run:
                 self._observer.step(str(case))
         return references
 
-    def _paths(self, variant: _Variant) -> dict[str, Path]:
-        models = self._prepared.models.get(variant.precision, {})
-        return {name: model.path for name, model in models.items()}
-
     def _inspect(self, feeds: Mapping[Case, list[Feed]]) -> None:
         """Look into each variant at the largest case."""
         case = max(self._options.cases, key=lambda case: (case.duration_s or 1.0) * case.batch)
         self._observer.phase("Looking into the graphs", len(self._backends))
         with self._timed("inspect"):
             for variant, backend in self._backends.items():
-                found = backend.inspect(
-                    self._pipeline, self._paths(variant), self._sizes(case), feeds[case][0]
-                )
+                built = self._built[variant]
+                found = backend.inspect(self._pipeline, built, self._sizes(case), feeds[case][0])
                 self._engines.extend(
-                    Engine(
-                        component=name,
-                        backend=variant.backend,
-                        precision=variant.precision,
-                        memory_bytes=inspection.memory_bytes,
-                        nodes=inspection.nodes,
-                        duration_s=case.duration_s,
-                        batch=case.batch,
-                    )
+                    describe_engine(variant, case, name, built[name], inspection)
                     for name, inspection in found.items()
                 )
                 self._observer.step(str(variant))
 
-    def _open(self) -> dict[_Variant, Session]:
+    def _open(self) -> dict[Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
         sessions = {}
         with self._timed("load"):
             for variant, backend in self._backends.items():
-                sessions[variant] = backend.open(self._pipeline, self._paths(variant))
+                sessions[variant] = backend.open(self._pipeline, self._built[variant])
                 self._observer.step(str(variant))
         return sessions
 
@@ -258,18 +252,20 @@ class Run:
         case: Case,
         feeds: Sequence[Feed],
         reference: Reference | None,
-        sessions: Mapping[_Variant, Session],
+        sessions: Mapping[Variant, Session],
     ) -> None:
-        series: dict[_Key, Check] = {}
-        groups: list[dict[_Key, Callable[[], None]]] = []
+        known: dict[_Key, _Known] = {}
+        groups: list[Group[_Key]] = []
         self._observer.phase(f"Checking {case}", len(sessions))
         with self._timed("check"):
             for variant, session in sessions.items():
                 checks = check_components(
                     self._pipeline, self._sizes(case), session, feeds, reference
                 )
-                series |= {_Key(variant, name): check for name, check in checks.items()}
-                groups.append(_targets(variant, session, self._pipeline))
+                for series in session.series():
+                    labels, group = self._label(variant, series, checks)
+                    known |= labels
+                    groups.append(group)
                 self._observer.step(str(variant))
             self._keep_audio(next(iter(sessions.values())))
         samples: dict[_Key, list[float]] = {}
@@ -278,15 +274,30 @@ class Run:
             with self._timed("measure"):
                 sample_in_turn(
                     groups,
-                    self._clock,
                     self._options.sampling,
                     samples,
                     on_round=self._observer.fraction,
                 )
         finally:
             # Also after an interruption: the blocks that are complete are kept.
-            self._keep(case, series, {key: taken for key, taken in samples.items() if taken})
+            self._keep(case, known, {key: taken for key, taken in samples.items() if taken})
         self._observer.step("")
+
+    def _label(
+        self, variant: Variant, series: Series, checks: Mapping[str, Check]
+    ) -> tuple[dict[_Key, _Known], Group[_Key]]:
+        """What a series' samples are labelled with, and what the sampler takes of it."""
+        clock = series.clock or self._clock
+        launched = replace(variant, launch=series.launch)
+        threads = self._backends[variant].threads
+        # A copy is no component: it is neither loaded nor checked.
+        none = Check(load_s=0.0, first_s=0.0)
+        known = {
+            _Key(launched, name): _Known(checks.get(name, none), clock, threads)
+            for name in series.targets
+        }
+        targets = {_Key(launched, name): launch for name, launch in series.targets.items()}
+        return known, Group(targets, clock)
 
     def _keep_audio(self, session: Session) -> None:
         audio = self._pipeline.declaration.audio
@@ -298,27 +309,29 @@ class Run:
     def _keep(
         self,
         case: Case,
-        series: Mapping[_Key, Check],
+        known: Mapping[_Key, _Known],
         samples: Mapping[_Key, Sequence[float]],
     ) -> None:
         for key, latency_s in samples.items():
-            variant, known = key.variant, series[key]
+            variant, label = key.variant, known[key]
             self._measurements.append(
                 Measurement(
                     component=key.component,
                     backend=variant.backend,
                     precision=variant.precision,
+                    route=variant.route,
+                    launch=variant.launch,
                     mode=HOT,
-                    clock=self._clock.name,
+                    clock=label.clock.name,
                     duration_s=case.duration_s,
                     batch=case.batch,
-                    threads=self._backends[variant].threads,
-                    load_s=known.load_s,
-                    first_s=known.first_s,
+                    threads=label.threads,
+                    load_s=label.check.load_s,
+                    first_s=label.check.first_s,
                     latency_s=tuple(latency_s),
-                    **describe_accuracy(known),
+                    **describe_accuracy(label.check),
                     min_snr_db=find_floor(self._pipeline, key.component, variant.precision),
-                    simulated=self._clock.is_simulated,
+                    simulated=label.clock.is_simulated,
                 )
             )
 
@@ -344,17 +357,6 @@ class Run:
             is_complete=is_complete,
             phases_s=dict(self._phases_s),
         )
-
-
-def _targets(
-    variant: _Variant, session: Session, pipeline: Pipeline
-) -> dict[_Key, Callable[[], None]]:
-    def launcher(component: str) -> Callable[[], None]:
-        return lambda: session.launch(component)
-
-    targets = {_Key(variant, name): launcher(name) for name in pipeline.order}
-    targets[_Key(variant, WHOLE_PIPELINE)] = session.launch_pipeline
-    return targets
 
 
 def _accuracy_count(case: Case) -> int:

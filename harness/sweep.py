@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from harness.artifacts.cache import Cache
 from harness.artifacts.precision import ClippingRule, Quantization, convert_pipeline
 from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.protocol import as_built
 from harness.checks import check_components
 from harness.errors import FeatureUnavailableError
 from harness.measure.environment import available_cores
@@ -76,7 +77,7 @@ def sweep(
                 scratch=Cache(Path(folder)),
             )
             backend = OnnxRuntimeBackend(threads=threads, precision=precision)
-            session = backend.open(pipeline, {name: model.path for name, model in made.items()})
+            session = backend.open(pipeline, as_built(made))
             checks = check_components(pipeline, sizes, session, feeds, reference)
             session.close()
         observer.step(f"{precision}, {rule}")

@@ -20,6 +20,31 @@ class Case:
         return duration if self.batch == 1 else f"{duration}, batch {self.batch}"
 
 
+# How the work is handed to a device: a call that returns when it is done; kernels enqueued one by
+# one; a CUDA graph replayed.
+CALL, ENQUEUE, GRAPH = "call", "enqueue", "graph"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is measured in turn with others: a backend at a precision, reached by a route.
+
+    ``route`` names how the precision was asked for, where there are several ways, and ``launch``
+    how the work is handed to the device: ``call``, ``enqueue`` or ``graph``.
+    """
+
+    backend: str
+    precision: str
+    route: str = ""
+    launch: str = CALL
+
+    def __str__(self) -> str:
+        """For messages: ``tensorrt fp16 by flag, graph``."""
+        text = f"{self.backend} {self.precision}"
+        text += f" by {self.route}" if self.route else ""
+        return text if self.launch == CALL else f"{text}, {self.launch}"
+
+
 @dataclass(frozen=True)
 class NodeCounts:
     """How many convolutions and matrix products compute in each precision."""
@@ -49,7 +74,8 @@ class Measurement:
     calibration has seen; None where there is no reference. ``constant_snr_db`` is the score of the
     best constant output and ``dependent_snr_db`` that of the part of the output that depends on
     the input, both None for one input alone; ``log_spectral_distance_db`` is given for audio.
-    ``clock`` names what timed it and ``simulated`` is true where that was no real clock.
+    ``clock`` names what timed it and ``simulated`` is true where that was no real clock. ``route``
+    and ``launch`` are those of its :class:`Variant`.
     """
 
     component: str
@@ -71,6 +97,13 @@ class Measurement:
     log_spectral_distance_db: float | None = None
     min_snr_db: float | None = None
     simulated: bool = False
+    route: str = ""
+    launch: str = CALL
+
+    @property
+    def variant(self) -> Variant:
+        """What it is measured of."""
+        return Variant(self.backend, self.precision, self.route, self.launch)
 
 
 @dataclass(frozen=True)
@@ -96,8 +129,10 @@ class Artifact:
 class Engine:
     """What a backend made of a graph: its memory, and the precision its nodes really ran in.
 
-    ``memory_bytes`` is what opening it and the first inference, at this duration and batch, took;
-    None where it cannot be told.
+    ``memory_bytes`` is what opening it and the first inference, at this duration and batch, took,
+    ``size_bytes`` that of the built file and ``build_s`` the seconds that building it took, in
+    this run or an earlier one; each is None where it cannot be told or nothing was built.
+    ``details`` tells how it was built: library, version, device, options, timing cache.
     """
 
     component: str
@@ -107,6 +142,10 @@ class Engine:
     nodes: NodeCounts | None
     duration_s: float | None
     batch: int
+    route: str = ""
+    size_bytes: int | None = None
+    build_s: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,18 @@ import numpy as np
 
 from harness.backends.onnxruntime_inspection import inspect_graphs
 from harness.backends.onnxruntime_session import open_graph
+from harness.backends.protocol import as_built, call_series
 from harness.errors import ModelError
 from harness.pipeline.feeds import constant_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from harness.backends.protocol import Arrays, Inspection
+    from harness.artifacts.export import OnnxModel
+    from harness.backends.protocol import Arrays, Built, Inspection, Series, Workshop
     from harness.pipeline.pipeline import Pipeline
 
 
@@ -26,24 +28,36 @@ class OnnxRuntimeBackend:
     """Runs graphs of one precision with ONNX Runtime's CPU provider, on ``threads`` threads."""
 
     name = "onnxruntime"
-    needs_export = True
+    route = ""
+    is_calibrated = False
+    builds_engines = False
 
     def __init__(self, *, threads: int, precision: str = "fp32") -> None:
         self.threads = threads
         self.precision = precision
+        self.graph_precision = precision
 
-    def open(self, pipeline: Pipeline, models: Mapping[str, Path]) -> OnnxRuntimeSession:
+    def build(
+        self,
+        pipeline: Pipeline,  # noqa: ARG002  # it opens the graphs as they are
+        models: Mapping[str, OnnxModel],
+        workshop: Workshop,  # noqa: ARG002
+    ) -> dict[str, Built]:
+        """The graphs themselves."""
+        return as_built(models)
+
+    def open(self, pipeline: Pipeline, built: Mapping[str, Built]) -> OnnxRuntimeSession:
         """Open every component of ``pipeline``.
 
         Raises:
             ContractError: ONNX Runtime cannot load a graph.
         """
-        return OnnxRuntimeSession(pipeline, models, threads=self.threads)
+        return OnnxRuntimeSession(pipeline, _paths(built), threads=self.threads)
 
     def inspect(
         self,
         pipeline: Pipeline,
-        models: Mapping[str, Path],
+        built: Mapping[str, Built],
         sizes: Mapping[str, int],
         inputs: Mapping[str, NDArray[Any]],
     ) -> dict[str, Inspection]:
@@ -52,7 +66,11 @@ class OnnxRuntimeBackend:
         Raises:
             HarnessError: that process failed.
         """
-        return inspect_graphs(pipeline, models, sizes, inputs, threads=self.threads)
+        return inspect_graphs(pipeline, _paths(built), sizes, inputs, threads=self.threads)
+
+
+def _paths(built: Mapping[str, Built]) -> dict[str, Path]:
+    return {name: one.path for name, one in built.items()}
 
 
 class OnnxRuntimeSession:
@@ -123,6 +141,10 @@ class OnnxRuntimeSession:
         except Exception as error:
             raise _run_error(component, error) from error
         return dict(zip(names, results, strict=True))
+
+    def series(self) -> Sequence[Series]:
+        """Every component and the whole, each launch a call."""
+        return (call_series(self, self._pipeline),)
 
     def close(self) -> None:
         """Free the sessions and their tensors."""

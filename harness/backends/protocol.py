@@ -1,20 +1,52 @@
-"""What a backend is: it opens a pipeline's components, and its session launches them."""
+"""What a backend is: it builds and opens a pipeline's components, and its session launches them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.types import CALL
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from harness.artifacts.cache import Cache
+    from harness.artifacts.calibration import CalibrationSet
+    from harness.artifacts.export import OnnxModel
+    from harness.artifacts.worker import WorkerPool
+    from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
     from harness.types import NodeCounts
 
 Arrays = dict[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a bound session can be timed on: launches by name, how they reach the device, a clock.
+
+    The names are those of the components and, last, the whole pipeline; on a device also of the
+    copies to and from it. No clock: a launch returns when it is done, and the host's clock is
+    right. Launches of one series are timed in this order, again and again.
+    """
+
+    launch: str
+    targets: Mapping[str, Callable[[], None]]
+    clock: Clock | None = None
+
+
+def call_series(session: Session, pipeline: Pipeline) -> Series:
+    """The series of a session whose launches return when they are done."""
+
+    def launcher(component: str) -> Callable[[], None]:
+        return lambda: session.launch(component)
+
+    targets = {name: launcher(name) for name in pipeline.order}
+    return Series(CALL, {**targets, WHOLE_PIPELINE: session.launch_pipeline})
 
 
 class Session(Protocol):
@@ -40,7 +72,10 @@ class Session(Protocol):
         """A copy of what an output holds now."""
 
     def infer(self, component: str, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Run one component on the given arrays, apart from the bound buffers."""
+        """Run one component on the given arrays; what is bound may be overwritten."""
+
+    def series(self) -> Sequence[Series]:
+        """What can be timed of what is bound now."""
 
     def close(self) -> None:
         """Free what the session holds; it cannot be used afterwards."""
@@ -56,14 +91,42 @@ class Inspection:
 
     memory_bytes: int | None
     nodes: NodeCounts | None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a backend opens for one component, and how it came to be.
+
+    ``build_s`` is the seconds that building took, now or when it came into the cache; None where
+    nothing is built and ``path`` is the graph itself.
+    """
+
+    path: Path
+    size_bytes: int | None = None
+    build_s: float | None = None
+    was_cached: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What building takes: where results are kept, what builds them, who is told of each."""
+
+    cache: Cache
+    pool: WorkerPool
+    calibration: CalibrationSet | None
+    on_done: Callable[[str, Built], None] = lambda _name, _built: None
+    on_progress: Callable[[str, float], None] = lambda _name, _fraction: None
+
+
+def as_built(models: Mapping[str, OnnxModel]) -> dict[str, Built]:
+    """The graphs themselves, for backends that build nothing."""
+    return {name: Built(model.path) for name, model in models.items()}
 
 
 class Backend(Protocol):
-    """Makes engines of exported graphs, and opens them.
-
-    TensorRT's implementation, with a ``build()`` of its own, joins the two here as
-    ``harness.backends.tensorrt``.
-    """
+    """Makes engines of exported graphs, and opens them."""
 
     @property
     def name(self) -> str:
@@ -78,11 +141,32 @@ class Backend(Protocol):
         """The CPU threads that one launch may use."""
 
     @property
-    def needs_export(self) -> bool:
-        """Whether it opens exported graphs rather than PyTorch modules."""
+    def route(self) -> str:
+        """How the precision is asked for, where there are several ways; else empty."""
 
-    def open(self, pipeline: Pipeline, models: Mapping[str, Path]) -> Session:
-        """Open every component; ``models`` holds the exported graphs by component.
+    @property
+    def graph_precision(self) -> str | None:
+        """The precision of the exported graphs that it builds from; None where it takes none."""
+
+    @property
+    def builds_engines(self) -> bool:
+        """Whether building is work; else it opens the graphs, or modules, as they are."""
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether building, apart from the graphs, takes a calibration set."""
+
+    def build(
+        self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop
+    ) -> Mapping[str, Built]:
+        """Build every component of ``models``, graphs of ``graph_precision``.
+
+        Raises:
+            HarnessError: a component cannot be built.
+        """
+
+    def open(self, pipeline: Pipeline, built: Mapping[str, Built]) -> Session:
+        """Open every component.
 
         Raises:
             HarnessError: a component cannot be opened.
@@ -91,7 +175,7 @@ class Backend(Protocol):
     def inspect(
         self,
         pipeline: Pipeline,
-        models: Mapping[str, Path],
+        built: Mapping[str, Built],
         sizes: Mapping[str, int],
         inputs: Mapping[str, NDArray[Any]],
     ) -> Mapping[str, Inspection]:

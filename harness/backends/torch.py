@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.backends.protocol import call_series
 from harness.errors import ModelError
 from harness.pipeline.feeds import constant_inputs
 from harness.pipeline.modules import as_tuple, build_module, hash_weights, import_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from harness.backends.protocol import Arrays, Inspection
+    from harness.artifacts.export import OnnxModel
+    from harness.backends.protocol import Arrays, Built, Inspection, Series, Workshop
     from harness.pipeline.pipeline import Pipeline
 
 
@@ -27,15 +28,27 @@ class TorchBackend:
 
     name = "torch"
     precision = "fp32"
-    needs_export = False
+    route = ""
+    graph_precision = None
+    is_calibrated = False
+    builds_engines = False
 
     def __init__(self, *, threads: int) -> None:
         self.threads = threads
 
+    def build(
+        self,
+        pipeline: Pipeline,  # noqa: ARG002  # it runs modules, not graphs
+        models: Mapping[str, OnnxModel],  # noqa: ARG002
+        workshop: Workshop,  # noqa: ARG002
+    ) -> dict[str, Built]:
+        """Nothing."""
+        return {}
+
     def open(
         self,
         pipeline: Pipeline,
-        models: Mapping[str, Path],  # noqa: ARG002  # it runs modules, not graphs
+        built: Mapping[str, Built],  # noqa: ARG002
     ) -> TorchSession:
         """Build every component's module.
 
@@ -121,6 +134,10 @@ class TorchSession:
     def weights(self) -> dict[str, str]:
         """The hash of each component's weights."""
         return {name: hash_weights(module) for name, module in self._modules.items()}
+
+    def series(self) -> Sequence[Series]:
+        """Every component and the whole, each launch a call."""
+        return (call_series(self, self._pipeline),)
 
     def close(self) -> None:
         """Free the modules and their tensors."""

@@ -7,7 +7,7 @@ import statistics
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from harness.errors import OptionError
 
@@ -46,9 +46,16 @@ class SamplingPlan:
             raise OptionError(what, where="--max-time", fix="give more than 0 s")
 
 
+@dataclass(frozen=True)
+class Group(Generic[K]):
+    """Targets that are launched one after the other, and the clock that times each."""
+
+    targets: Mapping[K, Callable[[], None]]
+    clock: Clock
+
+
 def sample_in_turn(
-    groups: Sequence[Mapping[K, Callable[[], None]]],
-    clock: Clock,
+    groups: Sequence[Group[K]],
     plan: SamplingPlan,
     samples: dict[K, list[float]],
     *,
@@ -64,9 +71,9 @@ def sample_in_turn(
     interruption too, the blocks that were complete are in ``samples``; what it held before stays.
     ``on_round`` is told how much of the plan is done, from 0 to 1.
     """
-    pass_s = [_warm_up(list(group.values()), clock, plan.warmup_s) for group in groups]
+    pass_s = [_warm_up(list(g.targets.values()), g.clock, plan.warmup_s) for g in groups]
     for group in groups:
-        for key in group:
+        for key in group.targets:
             samples.setdefault(key, [])
     taken = 0
     started = time.monotonic()
@@ -76,14 +83,14 @@ def sample_in_turn(
             fitting = int(plan.block_s / max(*pass_s, 1e-9))
             passes = max(1, min(missing, fitting, _MAX_PASSES))
             for group in groups:
-                latency_s = clock.time_block([*group.values()] * passes)
-                if len(latency_s) != passes * len(group):
-                    message = (
-                        f"{clock.name} timed {len(latency_s)} launches of {passes * len(group)}"
-                    )
+                launches = [*group.targets.values()] * passes
+                latency_s = group.clock.time_block(launches)
+                if len(latency_s) != len(launches):
+                    timed = f"{group.clock.name} timed {len(latency_s)} launches"
+                    message = f"{timed} of {len(launches)}"
                     raise ValueError(message)
-                for index, key in enumerate(group):
-                    samples[key].extend(latency_s[index :: len(group)])
+                for index, key in enumerate(group.targets):
+                    samples[key].extend(latency_s[index :: len(group.targets)])
             taken += passes
             spent = (time.monotonic() - started) / plan.max_time_s
             done = max(spent, taken / plan.max_samples)

@@ -19,6 +19,9 @@ ProfilePoint = Literal["min", "opt", "max"]
 PROFILE_POINTS: tuple[ProfilePoint, ...] = ("min", "opt", "max")
 MANIFEST_NAME = "pipeline.toml"
 WHOLE_PIPELINE = "pipeline"
+# What else is timed beside the components: the copies, and the host's part of a launch.
+HOST_TO_DEVICE, DEVICE_TO_HOST, HOST_ENQUEUE = "host_to_device", "device_to_host", "host_enqueue"
+TRANSFERS = (HOST_TO_DEVICE, DEVICE_TO_HOST, HOST_ENQUEUE)
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,8 @@ def wire(declaration: Declaration, root: Path) -> Pipeline:
 def _check_dimensions(declaration: Declaration, manifest: Path) -> None:
     tensors: dict[str, Tensor] = {f"inputs.{n}": t for n, t in declaration.inputs.items()}
     for name, component in declaration.components.items():
-        if name == WHOLE_PIPELINE:
-            message = "is the name that reports give to the whole"
+        if name in {WHOLE_PIPELINE, *TRANSFERS}:
+            message = "is a name that reports give to something else"
             raise DeclarationError(
                 message, where=f"{manifest}: components.{name}", fix="choose another"
             )

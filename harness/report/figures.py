@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import RecordError
-from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
 from harness.stats.budget import BudgetVerdict, Verdict, judge_budget
 from harness.stats.summary import LatencySummary, real_time_factor, summarize
-from harness.types import Case
+from harness.types import Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,11 +55,13 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The precision, and in brackets what it really is: ``int8 (mostly fp32)``."""
+        """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
         precision, nodes = self.measurement.precision, self.engine_nodes or self.graph_nodes
+        if self.measurement.route:
+            precision = f"{precision} by {self.measurement.route}"
         if self.mostly:
             return f"{precision} (mostly {self.mostly})"
-        if precision != FP32 and nodes is not None and not nodes.total:
+        if self.measurement.precision != FP32 and nodes is not None and not nodes.total:
             return f"{precision} (no products)"
         return precision
 
@@ -91,12 +93,26 @@ def mostly_other(precision: str, nodes: NodeCounts) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """All series of one backend at one case; the last row is the whole pipeline."""
+    """All series of one variant at one case; the last row is the whole pipeline.
+
+    ``transfers`` are apart from it: copies to and from the device, and the host's time to hand the
+    pipeline over.
+    """
 
     case: Case
-    backend: str
-    precision: str
+    variant: Variant
     rows: tuple[Row, ...]
+    transfers: tuple[Row, ...] = ()
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return self.variant.backend
+
+    @property
+    def precision(self) -> str:
+        """The precision's name."""
+        return self.variant.precision
 
     @property
     def pipeline(self) -> Row:
@@ -111,13 +127,12 @@ class Group:
 
 @dataclass(frozen=True)
 class BudgetFigure:
-    """A budget's verdict for one backend; no verdict where its case was not measured.
+    """A budget's verdict for one variant; no verdict where its case was not measured.
 
     ``label`` is the precision with what it really is, as :attr:`Row.label`.
     """
 
-    backend: str
-    precision: str
+    variant: Variant
     label: str
     case: Case
     limit_s: float
@@ -139,10 +154,11 @@ class Figures:
 
     @property
     def by_backend(self) -> tuple[tuple[Group, ...], ...]:
-        """The groups that are read side by side: those of one backend at one case."""
-        found: dict[tuple[Case, str], list[Group]] = {}
+        """The groups that are read side by side: one backend and way of launching, one case."""
+        found: dict[tuple[Case, str, str], list[Group]] = {}
         for group in self.groups:
-            found.setdefault((group.case, group.backend), []).append(group)
+            kind = (group.case, group.backend, group.variant.launch)
+            found.setdefault(kind, []).append(group)
         return tuple(tuple(groups) for groups in found.values())
 
     @property
@@ -180,25 +196,22 @@ class Figures:
 
 def figures_of(record: Record) -> Figures:
     """Compute the figures of ``record``."""
-    series: dict[tuple[Case, str, str], list[Measurement]] = {}
+    series: dict[tuple[Case, Variant], list[Measurement]] = {}
     for measurement in record.measurements:
         case = Case(measurement.duration_s, measurement.batch)
-        rows = series.setdefault((case, measurement.backend, measurement.precision), [])
+        rows = series.setdefault((case, measurement.variant), [])
         if any(row.component == measurement.component for row in rows):
-            what = f"{measurement.component} at {case} by {measurement.backend} is there twice"
+            what = f"{measurement.component} at {case} by {measurement.variant} is there twice"
             raise RecordError(what, where=record.record_id, fix="measure it again")
         rows.append(measurement)
     context = _Context(record)
-    groups = tuple(
-        Group(
-            case=case,
-            backend=backend,
-            precision=precision,
-            rows=tuple(context.row(measurement) for measurement in measurements),
-        )
-        for (case, backend, precision), measurements in series.items()
-    )
-    return Figures(record=record, groups=groups, budgets=_budgets(record, groups))
+    groups = []
+    for (case, variant), measurements in series.items():
+        shown = [context.row(measurement) for measurement in measurements]
+        own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
+        transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
+        groups.append(Group(case, variant, own, transfers))
+    return Figures(record=record, groups=tuple(groups), budgets=_budgets(record, groups))
 
 
 class _Context:
@@ -206,7 +219,7 @@ class _Context:
 
     def __init__(self, record: Record) -> None:
         self._medians_s = {
-            (m.backend, m.precision, Case(m.duration_s, m.batch), m.component): summarize(
+            (m.variant, Case(m.duration_s, m.batch), m.component): summarize(
                 m.latency_s
             ).median.value
             for m in record.measurements
@@ -215,18 +228,22 @@ class _Context:
             (a.precision, a.component): (a.size_bytes, a.nodes) for a in record.artifacts
         }
         self._engines = {
-            (e.backend, e.precision, e.component): (e, Case(e.duration_s, e.batch))
+            (e.backend, e.precision, e.route, e.component): (e, Case(e.duration_s, e.batch))
             for e in record.engines
         }
 
     def row(self, measurement: Measurement) -> Row:
-        backend, precision = measurement.backend, measurement.precision
+        variant = measurement.variant
         latency = summarize(measurement.latency_s)
         duration_s = measurement.duration_s
-        is_peer = backend == REFERENCE_BACKEND
+        is_peer = variant.backend == REFERENCE_BACKEND
         # PyTorch runs no graph.
-        artifacts = [] if is_peer else _of(self._artifacts, (precision,), measurement.component)
-        engines = _of(self._engines, (backend, precision), measurement.component)
+        of_graph = () if variant.backend.startswith(REFERENCE_BACKEND) else (variant.precision,)
+        artifacts = _of(self._artifacts, of_graph, measurement.component)
+        kind = (variant.backend, variant.precision, variant.route)
+        engines = _of(self._engines, kind, measurement.component)
+        built_bytes = _total([engine.size_bytes for engine, _ in engines])
+        fp32 = replace(variant, precision=FP32, route="")
         return Row(
             measurement=measurement,
             latency=latency,
@@ -234,9 +251,9 @@ class _Context:
             and real_time_factor(latency.median.value, duration_s * measurement.batch),
             ratio_to_torch=None
             if is_peer
-            else self._ratio(measurement, latency, REFERENCE_BACKEND),
-            ratio_to_fp32=self._ratio(measurement, latency, backend),
-            size_bytes=_total([size for size, _ in artifacts]),
+            else self._ratio(measurement, latency, Variant(REFERENCE_BACKEND, FP32)),
+            ratio_to_fp32=self._ratio(measurement, latency, fp32),
+            size_bytes=built_bytes or _total([size for size, _ in artifacts]),
             memory_bytes=_total([engine.memory_bytes for engine, _ in engines]),
             memory_case=engines[0][1] if engines else None,
             graph_nodes=_total([nodes for _, nodes in artifacts]),
@@ -244,10 +261,10 @@ class _Context:
         )
 
     def _ratio(
-        self, measurement: Measurement, latency: LatencySummary, backend: str
+        self, measurement: Measurement, latency: LatencySummary, peer: Variant
     ) -> float | None:
         case = Case(measurement.duration_s, measurement.batch)
-        peer_s = self._medians_s.get((backend, "fp32", case, measurement.component))
+        peer_s = self._medians_s.get((peer, case, measurement.component))
         return latency.median.value / peer_s if peer_s else None
 
 
@@ -267,25 +284,24 @@ def _total(parts: Sequence[Any]) -> Any:  # noqa: ANN401  # numbers or counts
     return functools.reduce(operator.add, parts)
 
 
-def _budgets(record: Record, groups: tuple[Group, ...]) -> tuple[BudgetFigure, ...]:
+def _budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure, ...]:
     budget = record.budget
     if budget is None:
         return ()
     case = Case(budget.duration_s, budget.batch)
-    measured = {(g.backend, g.precision): g for g in groups if g.case == case}
+    measured = {group.variant: group for group in groups if group.case == case}
     figures = []
     # PyTorch is the peer that others are held against, not what ships: it has no budget to keep,
     # unless it is all that was measured.
-    kinds = list(dict.fromkeys((g.backend, g.precision) for g in groups))
-    shipped = [kind for kind in kinds if kind[0] != REFERENCE_BACKEND] or kinds
-    for kind in shipped:
-        group = measured.get(kind)
+    variants = list(dict.fromkeys(group.variant for group in groups))
+    shipped = [v for v in variants if not v.backend.startswith(REFERENCE_BACKEND)] or variants
+    for variant in shipped:
+        group = measured.get(variant)
         samples = group.pipeline.measurement.latency_s if group else ()
         figures.append(
             BudgetFigure(
-                backend=kind[0],
-                precision=kind[1],
-                label=next(g.pipeline.label for g in groups if (g.backend, g.precision) == kind),
+                variant=variant,
+                label=next(g.pipeline.label for g in groups if g.variant == variant),
                 case=case,
                 limit_s=budget.p99_s,
                 verdict=judge_budget(samples, budget.p99_s) if samples else None,

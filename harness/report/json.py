@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def to_json(figures: Figures) -> str:
     """The figures as JSON text; seconds throughout, and null for what is infinite or unknown."""
     record = asdict(figures.record)
-    rows = [row for group in figures.groups for row in group.rows]
+    rows = [row for group in figures.groups for row in (*group.rows, *group.transfers)]
     record["measurements"] = [
         {
             **asdict(row.measurement),
@@ -38,8 +38,7 @@ def to_json(figures: Figures) -> str:
     ]
     record["budget_verdicts"] = [
         {
-            "backend": figure.backend,
-            "precision": figure.precision,
+            **asdict(figure.variant),
             "label": figure.label,
             **asdict(figure.case),
             "limit_s": figure.limit_s,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.figures import named_precision
 from harness.report.tables import decibels, milliseconds_of, snr_of, table_of
+from harness.types import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ def _fill(table: Table, rows: tuple[Row, ...], cells: Sequence[Sequence[str | Te
 def _costs(groups: Sequence[Group]) -> Table:
     first = groups[0]
     mode = first.pipeline.measurement.mode
-    table = table_of(f"{first.backend}, {first.case}, {mode}: latency in ms, size in MB")
+    table = table_of(f"{_name(first)}, {first.case}, {mode}: latency in ms, size in MB")
     table.add_column("precision", no_wrap=True)
     for heading in ("p50", "p99", "vs fp32", "disk", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -74,13 +75,25 @@ def _costs(groups: Sequence[Group]) -> Table:
     return table
 
 
+def _name(group: Group) -> str:
+    """The backend and how it is launched, without the precision, which is a column."""
+    launch = group.variant.launch
+    return group.backend if launch == CALL else f"{group.backend}, {launch}"
+
+
+def _asked(row: Row) -> str:
+    """The precision and route that were asked for."""
+    measured = row.measurement
+    return f"{measured.precision} by {measured.route}" if measured.route else measured.precision
+
+
 def _megabytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes / 1e6:.2f}"
 
 
 def _accuracies(groups: Sequence[Group], seen: str) -> Table:
     first = groups[0]
-    table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
+    table = table_of(f"{_name(first)}, {first.case}: accuracy against PyTorch fp32, in dB")
     table.add_column("precision", no_wrap=True)
     for heading in ("SNR", "constant", "input's part", "rel. L2", "LSD", "graph", "ran"):
         table.add_column(heading, justify="right")
@@ -90,7 +103,7 @@ def _accuracies(groups: Sequence[Group], seen: str) -> Table:
             rows,
             [
                 (
-                    row.measurement.precision,
+                    _asked(row),
                     snr_of(row),
                     decibels(row.measurement.constant_snr_db),
                     decibels(row.measurement.dependent_snr_db),

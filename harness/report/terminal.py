@@ -68,7 +68,7 @@ def _components(figures: Figures) -> Table:
 
 def _latencies(group: Group) -> Table:
     mode = group.pipeline.measurement.mode
-    table = table_of(f"{group.backend} {group.precision}, {group.case}, {mode}: latency in ms")
+    table = table_of(f"{group.variant}, {group.case}, {mode}: latency in ms")
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in group.rows:

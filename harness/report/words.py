@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.figures import mostly_other, named_precision
 from harness.stats.budget import Verdict
+from harness.types import CALL
 
 if TYPE_CHECKING:
     from harness.report.figures import BudgetFigure, Figures, Group, Row
@@ -26,7 +27,7 @@ def milliseconds(seconds: float) -> str:
 def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}"
-    subject = f"{figure.backend} {figure.label}: {limit}"
+    subject = f"{_subject(figure)}: {limit}"
     if figure.verdict is None:
         return f"{subject}: not measured in this run"
     estimate = figure.verdict.estimate
@@ -53,6 +54,12 @@ def budget_sentence(figure: BudgetFigure) -> str:
             else "more samples can tell"
         )
     )
+
+
+def _subject(figure: BudgetFigure) -> str:
+    launch = figure.variant.launch
+    text = f"{figure.variant.backend} {figure.label}"
+    return text if launch == CALL else f"{text}, {launch}"
 
 
 def held_sentence(precision: str, nodes: NodeCounts) -> str:

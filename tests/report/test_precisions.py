@@ -294,7 +294,7 @@ def test_a_series_that_is_there_twice_is_refused() -> None:
 def test_every_precision_has_a_budget_to_keep() -> None:
     budgets = figures_of(RECORD).budgets
 
-    assert [budget.precision for budget in budgets] == list(PRECISIONS)
+    assert [budget.variant.precision for budget in budgets] == list(PRECISIONS)
     text = " ".join(_printed(render(figures_of(RECORD)), width=200))
     for budget in budgets:
         assert budget.label.split(" ")[0] in PRECISIONS
