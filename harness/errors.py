@@ -7,6 +7,8 @@ HarnessError                     exit 2
 ├── VerificationError            an ONNX graph does not compute what PyTorch computes
 ├── InputDataError               generated inputs or a recording cannot be used
 ├── CalibrationError             a calibration set does not fit, or cannot be made
+├── EngineError                  an engine cannot be built, read or run
+├── MeasurementError             what was timed is not what was to be timed
 ├── OptionError                  a command-line option or argument is out of range
 ├── MissingDependencyError       an optional package is not installed
 ├── FeatureUnavailableError      the harness cannot do this here, or not yet
@@ -82,6 +84,16 @@ class InputDataError(HarnessError):
 
 class CalibrationError(HarnessError):
     """A calibration set is damaged, does not fit the pipeline, or cannot be made."""
+
+
+class EngineError(HarnessError):
+    """An engine cannot be built, is damaged, of another version or device, or failed to run."""
+
+
+class MeasurementError(HarnessError):
+    """The clock cannot time what it was to time."""
+
+    exit_code = EXIT_INCONCLUSIVE
 
 
 class OptionError(HarnessError):
