@@ -10,7 +10,11 @@ from harness.artifacts.calibration import CalibrationSet, save_set
 from harness.artifacts.export import DEFAULT_OPSET, OnnxModel
 from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.backends.gpu import has_gpu
 from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.tensorrt.backend import TensorRTBackend
+from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
+from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
 from harness.backends.torch import TorchBackend
 from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
 from harness.errors import FeatureUnavailableError, OptionError
@@ -22,7 +26,7 @@ from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, prepare_models
 from harness.runner import Run, RunOptions, default_cases
-from harness.types import Case
+from harness.types import ENQUEUE, GRAPH, Case
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -42,12 +46,17 @@ __all__ = [
 ]
 
 DEFAULT_BACKEND: Final = "onnxruntime"
-BACKENDS: Final = (DEFAULT_BACKEND, "torch")
-_LATER: Final = ("tensorrt", "tensorrt-rtx")
+BACKENDS: Final = (DEFAULT_BACKEND, "torch", TENSORRT, TENSORRT_RTX, AUTO)
+_TENSORRT: Final = (TENSORRT, TENSORRT_RTX, AUTO)
 
 
 def make_backends(
-    names: Sequence[str], precisions: Sequence[str], *, threads: int | None = None
+    names: Sequence[str],
+    precisions: Sequence[str],
+    *,
+    threads: int | None = None,
+    launches: Sequence[str] = (GRAPH,),
+    tensorrt: TensorRTChoice | None = None,
 ) -> list[Backend]:
     """Every named backend at every named precision that it can run, each once.
 
@@ -60,6 +69,10 @@ def make_backends(
     check_precisions(precisions)
     made: list[Backend] = []
     for name in dict.fromkeys(names):
+        if name in _TENSORRT:
+            choice = tensorrt or TensorRTChoice()
+            made.extend(_tensorrt_backends(name, precisions, launches, choice))
+            continue
         runnable = [p for p in dict.fromkeys(precisions) if p == FP32 or name != "torch"]
         if precisions and not runnable:
             what = f"{name} runs {FP32} only, and {', '.join(precisions)} is asked for"
@@ -83,10 +96,29 @@ def make_backend(name: str, *, threads: int | None = None, precision: str = FP32
         return OnnxRuntimeBackend(threads=threads, precision=precision)
     if name == "torch":
         return TorchBackend(threads=threads)
-    if name in _LATER:
-        raise _not_yet(f"the backend {name}")
     fix = f"choose one of: {', '.join(BACKENDS)}"
     raise OptionError(f"there is no backend {name!r}", where="--backend", fix=fix)
+
+
+def _tensorrt_backends(
+    name: str, precisions: Sequence[str], launches: Sequence[str], choice: TensorRTChoice
+) -> list[Backend]:
+    for launch in launches:
+        if launch not in {GRAPH, ENQUEUE}:
+            fix = f"choose {GRAPH} or {ENQUEUE}"
+            raise OptionError(f"there is no way of launching {launch!r}", where="--launch", fix=fix)
+    library = find_library(name, has_gpu=has_gpu())
+    recipes = make_recipes(library, list(dict.fromkeys(precisions)), choice)
+    return [
+        TensorRTBackend(
+            library,
+            recipe,
+            choice.options,
+            launches=dict.fromkeys(launches),
+            engines=choice.engines,
+        )
+        for recipe in recipes
+    ]
 
 
 def export_and_build_engines(

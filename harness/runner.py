@@ -130,6 +130,8 @@ class Run:
             HarnessError: a part of the run is impossible; nothing is recorded.
             KeyboardInterrupt: before anything was measured.
         """
+        for backend in self._backends.values():
+            backend.check_can_run()
         # The inputs come first: where they are wrong, no export is waited for.
         feeds = self._all_feeds()
         with WorkerPool() as pool:

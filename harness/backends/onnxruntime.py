@@ -37,6 +37,9 @@ class OnnxRuntimeBackend:
         self.precision = precision
         self.graph_precision = precision
 
+    def check_can_run(self) -> None:
+        """The CPU is always there."""
+
     def build(
         self,
         pipeline: Pipeline,  # noqa: ARG002  # it opens the graphs as they are

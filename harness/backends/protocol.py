@@ -156,6 +156,13 @@ class Backend(Protocol):
     def is_calibrated(self) -> bool:
         """Whether building, apart from the graphs, takes a calibration set."""
 
+    def check_can_run(self) -> None:
+        """See that what it builds can be run here, before anything is built.
+
+        Raises:
+            FeatureUnavailableError: it cannot; the message names what is missing.
+        """
+
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop
     ) -> Mapping[str, Built]:

@@ -36,6 +36,9 @@ class TorchBackend:
     def __init__(self, *, threads: int) -> None:
         self.threads = threads
 
+    def check_can_run(self) -> None:
+        """The CPU is always there."""
+
     def build(
         self,
         pipeline: Pipeline,  # noqa: ARG002  # it runs modules, not graphs

@@ -34,12 +34,13 @@ from harness.report.json import write_json
 from harness.report.terminal import render
 from harness.runner import Run, RunOptions, RunResult
 from harness.store.parquet import ParquetStore
-from harness.types import Case
+from harness.types import GRAPH, Case
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.audio import Recording
+    from harness.backends.tensorrt.options import TensorRTChoice
     from harness.pipeline.pipeline import Pipeline
     from harness.report.figures import Figures
 
@@ -64,6 +65,8 @@ def run_command(
     calibration_method: str | None,
     percentile: float | None,
     plan: bool,
+    launches: tuple[str, ...],
+    tensorrt: TensorRTChoice,
     artifacts: Path | None,
     cache: Path | None,
     opset: int,
@@ -78,7 +81,13 @@ def run_command(
         }
     )
     loaded = load_pipeline(pipeline)
-    chosen = make_backends(backends or (DEFAULT_BACKEND,), precisions or (FP32,), threads=threads)
+    chosen = make_backends(
+        backends or (DEFAULT_BACKEND,),
+        precisions or (FP32,),
+        threads=threads,
+        launches=launches or (GRAPH,),
+        tensorrt=tensorrt,
+    )
     recording = _recording(loaded, audio, converted, durations_s, batches)
     options = RunOptions(
         cases=_cases(loaded, recording, durations_s, batches),

@@ -14,7 +14,7 @@ from harness.errors import FeatureUnavailableError, OptionError
 from harness.types import NodeCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class TensorRTBackend:
         recipe: Recipe,
         options: TensorRTOptions,
         *,
-        launches: Sequence[str],
+        launches: Iterable[str],
         engines: Mapping[str, Path] | None = None,
     ) -> None:
         self.name = library.name
@@ -56,6 +56,15 @@ class TensorRTBackend:
         self._factory = EngineFactory(library, recipe, options)
         self._launches = tuple(launches)
         self._engines = dict(engines or {})
+
+    def check_can_run(self) -> None:
+        """See that there is a GPU, and what reaches it.
+
+        Raises:
+            FeatureUnavailableError: there is none.
+            MissingDependencyError: PyCUDA is not installed.
+        """
+        self._device()
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop

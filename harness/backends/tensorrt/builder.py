@@ -168,8 +168,8 @@ class _Build:
                 config.set_flag(library.member("BuilderFlag", name))
         for name in self._options.builder_flags:
             config.set_flag(library.member("BuilderFlag", name))
-        constraint = _CONSTRAINT_FLAGS.get(self._options.constraints)
-        is_chosen = (recipe.fp16 or recipe.int8) and constraint is not None
+        constraint = _CONSTRAINT_FLAGS.get(self._options.constraints, "")
+        is_chosen = (recipe.fp16 or recipe.int8) and bool(constraint)
         if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
             config.set_flag(library.member("BuilderFlag", constraint))
 
