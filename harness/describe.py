@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.types import Artifact, Budget, Engine
+from harness.artifacts.cost import graph_cost
+from harness.types import Artifact, Budget, ComponentCost, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +104,26 @@ def describe_engine(
         build_s=built.build_s,
         details={**built.details, **found.details},
     )
+
+
+def describe_costs(
+    pipeline: Pipeline, prepared: Prepared, cases: Sequence[Case]
+) -> tuple[ComponentCost, ...]:
+    """What every graph must do at each of ``cases``, for a roofline.
+
+    Raises:
+        ContractError: the shapes inside a graph cannot be told.
+    """
+    found = []
+    for case in cases:
+        sizes = pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
+        for precision, models in prepared.models.items():
+            for name, model in models.items():
+                inputs = pipeline.components[name].inputs
+                shapes = {i: tensor.concrete_shape(sizes) for i, tensor in inputs.items()}
+                cost = graph_cost(model.path, shapes)
+                found.append(ComponentCost(name, precision, case.duration_s, case.batch, cost))
+    return tuple(found)
 
 
 def describe_accuracy(check: Check) -> dict[str, Any]:

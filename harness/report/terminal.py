@@ -8,6 +8,7 @@ from rich.console import Group as Lines
 from rich.padding import Padding
 from rich.text import Text
 
+from harness.report.device import render_device
 from harness.report.precisions import render_precisions
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
@@ -44,6 +45,7 @@ def render(figures: Figures) -> RenderableType:
             parts.extend(render_precisions(groups, seen_words(figures.record)))
         else:
             parts.extend(_latencies(group) for group in groups)
+    parts.extend(render_device(figures))
     ratios = _ratios(figures)
     if ratios is not None:
         parts.append(ratios)

@@ -87,6 +87,7 @@ class _Build:
         self._component: str = request["component"]
         self._folder = Path(request["folder"])
         self._feeder: Feeder | None = None
+        self._config: Any = None
         self._keep: list[Any] = []
 
     def run(self) -> dict[str, Any]:
@@ -96,6 +97,7 @@ class _Build:
         parsed = ParsedNetwork(self._library, graph, strong=self._recipe.strong)
         self._check(parsed)
         config, cache = self._configure(parsed)
+        self._config = config
         plan = parsed.builder.build_serialized_network(parsed.network, config)
         self._check_built(plan)
         path = self._folder / f"{self._component}.engine"
@@ -238,6 +240,10 @@ class _Build:
     def _keep_timing(self, cache: Any) -> str | None:  # noqa: ANN401
         if cache is None:
             return None
+        # Another build may have gone on beside this one: what it found is kept as well.
+        file = Path(self._request["timing_cache"])
+        if file.is_file():
+            cache.combine(self._config.create_timing_cache(file.read_bytes()), False)  # noqa: FBT003
         content = bytes(cache.serialize())
         with storage_errors(self._folder):
             (Path(self._request["scratch"]) / "timing.cache").write_bytes(content)
