@@ -266,16 +266,16 @@ def test_counts_of_nodes_come_back_as_such(tmp_path: Path) -> None:
 
 def test_a_record_of_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
-    rewrite_header(path, lambda header: {**header, "schema_version": 1})
+    rewrite_header(path, lambda header: {**header, "schema_version": 2})
 
-    with pytest.raises(RecordError, match="has schema version 1") as caught:
+    with pytest.raises(RecordError, match="has schema version 2, this is version 3") as caught:
         read_record(path)
 
     assert caught.value.where == str(path)
-    assert SCHEMA_VERSION == 2
+    assert SCHEMA_VERSION == 3
 
 
-@pytest.mark.parametrize("version", [0, 1, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
+@pytest.mark.parametrize("version", [0, 1, 2, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
 def test_record_of_another_schema_version_is_refused_by_name(
     tmp_path: Path, version: object
 ) -> None:
