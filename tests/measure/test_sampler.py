@@ -229,6 +229,45 @@ def test_samples_already_there_are_kept() -> None:
     }
 
 
+def test_each_group_is_timed_by_its_own_clock() -> None:
+    host, device = FakeClock({"a": 0.02, "b": 0.01}, {"e": 0.03}), FakeClock({"c": 0.01, "d": 0.04})
+    samples: dict[str, list[float]] = {}
+    # Their turns alternate: host, device, host.
+    groups = [host.groups[0], *device.groups, host.groups[1]]
+    sample_in_turn(groups, plan(max_samples=20), samples)
+    assert list(samples) == ["a", "b", "c", "d", "e"]
+    for clock, timed in ((host, ("a", "b", "e")), (device, ("c", "d"))):
+        assert set(keys(clock.launched)) == set(timed)
+        assert {key: samples[key] for key in timed} == {key: clock.measured(key) for key in timed}
+    assert counts(samples) == dict.fromkeys("abcde", 20)
+
+
+def test_slowest_group_sets_the_passes_whatever_clock_times_it() -> None:
+    host, device = FakeClock({"a": 0.001}), FakeClock({"b": 0.02})
+    sample_in_turn([*host.groups, *device.groups], plan(max_samples=10, block_s=0.11), {})
+    assert [keys(block) for block in host.after_warm_up()] == [["a"] * 5] * 2
+    assert [keys(block) for block in device.after_warm_up()] == [["b"] * 5] * 2
+
+
+def test_clock_that_fails_leaves_the_whole_blocks_of_the_others() -> None:
+    host, device = FakeClock({"a": 0.05}), FakeClock({"b": 0.05}, fail_in_block=3)
+    samples: dict[str, list[float]] = {}
+    with pytest.raises(KeyboardInterrupt):
+        sample_in_turn([*host.groups, *device.groups], plan(block_s=0.11), samples)
+    assert samples == {"a": host.measured("a"), "b": device.measured("b")}
+    assert counts(samples) == {"a": 4, "b": 2}
+
+
+def test_clock_that_loses_launches_is_named() -> None:
+    class Losing(FakeClock):
+        def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
+            return super().time_block(launches)[:-1]
+
+    clock = Losing({"a": 0.02, "b": 0.02})
+    with pytest.raises(ValueError, match="fake timed 7 launches of 8"):
+        sample_in_turn(clock.groups, plan(max_samples=10), {})
+
+
 def test_warm_up_is_ended_by_the_seconds_of_the_clock_and_gives_no_samples() -> None:
     # The wall stands still.
     clock = FakeClock({"a": 0.01, "b": 0.02}, {"slow": 5.0})
