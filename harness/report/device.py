@@ -29,7 +29,7 @@ def render_device(figures: Figures) -> list[RenderableType]:
             continue
         parts.append(_end_to_end(groups))
         ceilings = figures.record.ceilings
-        if ceilings is not None and any(g.pipeline.roofline is not None for g in groups):
+        if ceilings is not None and any(g.pipeline.least_s for g in groups):
             parts.append(_rooflines(groups, ceilings))
     return parts
 
@@ -81,7 +81,7 @@ def _transfer(group: Group, name: str) -> str:
 
 
 def _rooflines(groups: Sequence[Group], ceilings: Ceilings) -> Table:
-    shown = [group for group in groups if group.pipeline.roofline is not None]
+    shown = [group for group in groups if group.pipeline.least_s]
     table = table_of(f"times the roofline at {groups[0].case} (p50 over the least possible time)")
     for group in shown:
         heading = f"{group.backend}\n{group.pipeline.asked}\n{group.variant.launch}"
@@ -91,11 +91,8 @@ def _rooflines(groups: Sequence[Group], ceilings: Ceilings) -> Table:
             table.add_section()
         cells = []
         for row in rows:
-            factor, found = row.times_roofline, row.roofline
-            if factor is None or found is None:
-                cells.append("-")
-            else:
-                cells.append(f"{factor:.1f} {found.bound[0]}")
+            factor = row.times_roofline
+            cells.append("-" if factor is None else f"{factor:.1f} {row.bound[:1]}".rstrip())
         table.add_row(rows[0].measurement.component, *cells)
     rates = ", ".join(
         f"{precision} {2e-12 * rate:.0f}" for precision, rate in ceilings.matrix_macs_per_s.items()

@@ -51,14 +51,13 @@ class Row:
     memory_case: Case | None
     graph_nodes: NodeCounts | None
     engine_nodes: NodeCounts | None
-    roofline: Roofline | None = None
+    least_s: float | None = None
+    bound: str = ""
 
     @property
     def times_roofline(self) -> float | None:
         """The median over the least time that the device's ceilings allow; None if not known."""
-        if self.roofline is None or not self.roofline.time_s:
-            return None
-        return self.latency.median.value / self.roofline.time_s
+        return self.latency.median.value / self.least_s if self.least_s else None
 
     @property
     def asked(self) -> str:
@@ -276,6 +275,7 @@ class _Context:
         engines = _of(self._engines, kind, measurement.component)
         built_bytes = _total([engine.size_bytes for engine, _ in engines])
         fp32 = replace(variant, precision=FP32, route="")
+        rooflines = self._rooflines(measurement)
         return Row(
             measurement=measurement,
             latency=latency,
@@ -290,7 +290,9 @@ class _Context:
             memory_case=engines[0][1] if engines else None,
             graph_nodes=_total([nodes for _, nodes in artifacts]),
             engine_nodes=_total([engine.nodes for engine, _ in engines]),
-            roofline=self._roofline(measurement),
+            least_s=sum(part.time_s for part in rooflines) if rooflines else None,
+            # Of several components, each is bound by something else.
+            bound=rooflines[0].bound if len(rooflines) == 1 else "",
         )
 
     def peer_of(
@@ -304,18 +306,18 @@ class _Context:
         peer_s = self._medians_s.get((peer, case, WHOLE_PIPELINE)) if peer else None
         return peer, rows[-1].latency.median.value / peer_s if peer_s else None
 
-    def _roofline(self, measurement: Measurement) -> Roofline | None:
+    def _rooflines(self, measurement: Measurement) -> list[Roofline]:
+        """Those of the component, or of all for the whole; none where nothing was measured."""
         ceilings, case = self._ceilings, Case(measurement.duration_s, measurement.batch)
         if ceilings is None or measurement.launch == CALL or measurement.component in TRANSFERS:
-            return None
+            return []
         is_pipeline = measurement.component == WHOLE_PIPELINE
         names = dict.fromkeys(name for name, _, _ in self._costs)
-        parts = [
+        return [
             roofline(cost, ceilings.matrix_macs_per_s, ceilings.copy_bytes_per_s)
             for name in (names if is_pipeline else [measurement.component])
             if (cost := self._cost(name, measurement, case)) is not None
         ]
-        return functools.reduce(operator.add, parts) if parts else None
 
     def _cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
         """That of the graph in this precision; else of the fp32 graph, put into this precision."""

@@ -13,28 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Roofline:
-    """The two times, in seconds, that no inference can be shorter than.
-
-    ``time_s`` is the longer of the two, or for several graphs one after the other the sum of each
-    one's longer.
-    """
+    """The two times, in seconds, that no inference can be shorter than."""
 
     compute_s: float
     memory_s: float
-    time_s: float
-
-    def __add__(self, other: Roofline) -> Roofline:
-        """One after the other, each bound by what binds it."""
-        return Roofline(
-            self.compute_s + other.compute_s,
-            self.memory_s + other.memory_s,
-            self.time_s + other.time_s,
-        )
 
     @property
     def bound(self) -> Literal["compute", "memory"]:
         """Which of the two is longer; ``memory`` where they are equal."""
         return "compute" if self.compute_s > self.memory_s else "memory"
+
+    @property
+    def time_s(self) -> float:
+        """The longer of the two."""
+        return max(self.compute_s, self.memory_s)
 
 
 def roofline(
@@ -66,7 +58,7 @@ def roofline(
         if count
     )
     memory_s = cost.bytes / _checked(copy_bytes_per_s, "copy_bytes_per_s")
-    return Roofline(float(compute_s), memory_s, max(float(compute_s), memory_s))
+    return Roofline(compute_s=float(compute_s), memory_s=memory_s)
 
 
 def roofline_s(
