@@ -98,4 +98,5 @@ def samples_for_interval(quantile: float, confidence: float = DEFAULT_CONFIDENCE
     """The smallest sample count with a finite two-sided interval: 6, 36, 72, 368 for p50 to p99."""
     tail = (1.0 - confidence) / 2.0
     extreme = max(quantile, 1.0 - quantile)
-    return math.ceil(math.log(tail) / math.log(extreme))
+    # With the same tie as in the ranks.
+    return math.ceil(math.log(tail + _ROUNDING) / math.log(extreme))

@@ -161,7 +161,8 @@ def test_an_interruption_keeps_what_is_complete(
 
     monkeypatch.setattr("harness.cli.run.HostClock", Interrupted)
 
-    code, out, _ = run(toy(), "--samples", 1000)
+    # Long enough for three blocks, however busy the machine is.
+    code, out, _ = run(toy(), "--samples", 1000, "--max-time", 60)
 
     assert code == 130
     assert "INTERRUPTED" in out

@@ -68,6 +68,8 @@ def test_samples_for_a_finite_interval_are_the_published_ones(quantile: float, n
 @example(0.9, 0.95)
 @example(0.95, 0.95)
 @example(0.99, 0.95)
+@example(0.5, 0.7500000000000001)
+@example(0.5000000000000001, 0.75)
 def test_interval_is_finite_from_exactly_that_many_samples_on(
     quantile: float, confidence: float
 ) -> None:
