@@ -15,9 +15,10 @@ from harness.backends.onnxruntime import OnnxRuntimeBackend
 from harness.backends.tensorrt.backend import TensorRTBackend
 from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
 from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
+from harness.backends.tensorrt.standalone import TensorRTConverter, TensorRTEngine
 from harness.backends.torch import TorchBackend
 from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
-from harness.errors import FeatureUnavailableError, OptionError
+from harness.errors import OptionError
 from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
@@ -27,7 +28,6 @@ from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, prepare_models
 from harness.runner import Run, RunOptions, default_cases
 from harness.types import ENQUEUE, GRAPH, Case
-from harness.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,30 +266,6 @@ def create_int8_calibration_dataset(
     return made
 
 
-class TensorRTConverter:
-    """Builds TensorRT engines; not in this version."""
-
-    def __init__(self, *_args: object, **_options: object) -> None:
-        """Refuse, with what to use instead.
-
-        Raises:
-            FeatureUnavailableError: always.
-        """
-        raise _not_yet("TensorRTConverter")
-
-
-class TensorRTEngine:
-    """Runs a TensorRT engine; not in this version."""
-
-    def __init__(self, *_args: object, **_options: object) -> None:
-        """Refuse, with what to use instead.
-
-        Raises:
-            FeatureUnavailableError: always.
-        """
-        raise _not_yet("TensorRTEngine")
-
-
 def _build_options(
     calibration: str | Path | None,
     clipping: ClippingRule | None,
@@ -302,12 +278,6 @@ def _build_options(
         calibration_file=None if calibration is None else Path(calibration),
         artifacts=None if artifacts is None else Path(artifacts),
     )
-
-
-def _not_yet(what: str) -> FeatureUnavailableError:
-    message = f"{what} is not in version {__version__}"
-    fix = f"use the backend {DEFAULT_BACKEND} until a version that has it"
-    return FeatureUnavailableError(message, fix=fix)
 
 
 def _pipeline(pipeline: str | Path | Pipeline) -> Pipeline:

@@ -269,10 +269,14 @@ class _Context:
         duration_s = measurement.duration_s
         is_peer = variant.backend == REFERENCE_BACKEND
         # PyTorch runs no graph.
-        of_graph = () if variant.backend.startswith(REFERENCE_BACKEND) else (variant.precision,)
-        artifacts = _of(self._artifacts, of_graph, measurement.component)
         kind = (variant.backend, variant.precision, variant.route)
         engines = _of(self._engines, kind, measurement.component)
+        of_graph = () if variant.backend.startswith(REFERENCE_BACKEND) else (variant.precision,)
+        if engines:
+            # A builder may have made it of a graph in another precision.
+            recipe = engines[0][0].details.get("recipe", {})
+            of_graph = (recipe.get("graph_precision", variant.precision),)
+        artifacts = _of(self._artifacts, of_graph, measurement.component)
         built_bytes = _total([engine.size_bytes for engine, _ in engines])
         fp32 = replace(variant, precision=FP32, route="")
         rooflines = self._rooflines(measurement)

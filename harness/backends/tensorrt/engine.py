@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from harness.errors import EngineError, InputDataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from harness.backends.tensorrt.library import Library
 
@@ -128,6 +130,18 @@ class OpenEngine:
                     f"{name} is {list(shape)}, built for {list(shapes.min)} to {list(shapes.max)}"
                 )
                 raise InputDataError(what, where=self.component, fix="stay within the profile")
+
+    @staticmethod
+    def check_dtype(tensor: NetworkTensor, array: NDArray[Any]) -> NDArray[Any]:
+        """``array``, if its dtype is the tensor's.
+
+        Raises:
+            InputDataError: it is not; nothing is converted without a word.
+        """
+        if array.dtype.name != tensor.dtype:
+            what = f"{tensor.name} is {array.dtype.name}, the engine takes {tensor.dtype}"
+            raise InputDataError(what, where="infer()", fix=f"give astype({tensor.dtype!r})")
+        return array
 
     def set_address(self, name: str, address: int) -> None:
         """Say where a tensor lies in the device's memory."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 KIND: Final = "engine"
 # Raised whenever the same request would make another engine.
 _BUILDER_VERSION: Final = 1
-_WORKER: Final = "harness.backends.tensorrt.builder:build_engine"
+WORKER: Final = "harness.backends.tensorrt.builder:build_engine"
 _POLL_S: Final = 0.5
 
 
@@ -149,7 +149,7 @@ class EngineFactory:
                 _save_stacks(stacks, pipeline, name, workshop.calibration)
                 request["calibration"] = str(stacks)
             with _told(progress, lambda done: workshop.on_progress(name, done)):
-                facts = dict(workshop.pool.run(_WORKER, request, threads=1))
+                facts = dict(workshop.pool.run(WORKER, request, threads=1))
             for file, target in (("timing.cache", timing), ("calibration.cache", calibration)):
                 made = Path(scratch) / file
                 if made.is_file():
@@ -165,6 +165,7 @@ _RECORDED: Final = (
     "library",
     "version",
     "device",
+    "recipe",
     "options",
     "timing_cache_hash",
     "calibration_batches",
