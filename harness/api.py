@@ -98,6 +98,7 @@ def export_and_build_engines(
     clipping: ClippingRule | None = None,
     cache: str | Path | None = None,
     opset: int = DEFAULT_OPSET,
+    artifacts: str | Path | None = None,
 ) -> dict[str, OnnxModel]:
     """Export every component of a pipeline, check it, and keep it in the cache.
 
@@ -109,6 +110,7 @@ def export_and_build_engines(
         clipping: how INT8's ranges are found; percentile 99.99 by default.
         cache: the cache's folder; the user's cache by default.
         opset: the ONNX opset, 17 to 20.
+        artifacts: the cache of an interpreter that has PyTorch, to take the exports from.
 
     Returns:
         The checked graph of each component, by name, in the order of the data.
@@ -117,7 +119,7 @@ def export_and_build_engines(
         HarnessError: see :mod:`harness.errors`.
     """
     make_backends([backend], [precision])
-    options = _build_options(calibration, clipping, opset)
+    options = _build_options(calibration, clipping, opset, artifacts)
     with WorkerPool() as pool:
         prepared = prepare_models(
             _pipeline(pipeline), [precision], options, _cache(cache), pool, SilentObserver()
@@ -139,6 +141,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     threads: int | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
+    artifacts: str | Path | None = None,
 ) -> Record:
     """Measure each component and the whole pipeline, and return the record (nothing is written).
 
@@ -155,6 +158,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         threads: CPU threads; all available cores by default.
         seed: of the synthetic inputs.
         cache: the cache's folder; the user's cache by default.
+        artifacts: the cache of an interpreter that has PyTorch, to take exports and references
+            from.
 
     Raises:
         HarnessError: see :mod:`harness.errors`.
@@ -164,7 +169,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         cases=choose_cases(loaded, durations_s, batches),
         sampling=SamplingPlan(max_samples=max_samples, max_time_s=max_time_s),
         seed=seed,
-        build=_build_options(calibration, clipping, DEFAULT_OPSET),
+        build=_build_options(calibration, clipping, DEFAULT_OPSET, artifacts),
     )
     chosen = make_backends(backends, precisions, threads=threads)
     if not chosen:
@@ -254,12 +259,16 @@ class TensorRTEngine:
 
 
 def _build_options(
-    calibration: str | Path | None, clipping: ClippingRule | None, opset: int
+    calibration: str | Path | None,
+    clipping: ClippingRule | None,
+    opset: int,
+    artifacts: str | Path | None,
 ) -> BuildOptions:
     return BuildOptions(
         opset=opset,
         rule=clipping or ClippingRule(),
         calibration_file=None if calibration is None else Path(calibration),
+        artifacts=None if artifacts is None else Path(artifacts),
     )
 
 

@@ -18,7 +18,7 @@ from harness.backends.protocol import as_built
 from harness.errors import CalibrationError, HarnessError, OptionError
 from harness.pipeline.feeds import calibration_inputs, check_seed, recording_inputs
 from harness.pipeline.fingerprint import hash_file
-from harness.reference import Feed, find_or_make_reference, run_stack, why_no_reference
+from harness.reference import Feed, run_stack, seek_reference, why_no_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.artifacts.cache import Cache
+    from harness.artifacts.export import OnnxModel
+    from harness.artifacts.foreign import ForeignCache
     from harness.artifacts.worker import WorkerPool
     from harness.pipeline.pipeline import Pipeline
 
@@ -63,11 +65,15 @@ def make_calibration_set(
     pool: WorkerPool,
     *,
     opset: int = DEFAULT_OPSET,
+    models: Mapping[str, OnnxModel] | None = None,
+    foreign: ForeignCache | None = None,
 ) -> CalibrationSet:
     """Make a set of windows in the shape of the profile's opt.
 
     What feeds a later component is what the earlier ones make of the same sample, in PyTorch fp32
-    (in ONNX Runtime where a component is given as ONNX, or without PyTorch).
+    (in ONNX Runtime where a component is given as ONNX, or without PyTorch). ``models`` are the
+    exports that this takes, if they are made already; else it makes them, at ``opset``. What
+    ``foreign`` holds is not computed again.
 
     Raises:
         CalibrationError: there is nothing readable, or too little, under ``options.audio``.
@@ -79,7 +85,11 @@ def make_calibration_set(
     else:
         feeds, origin = _recorded(pipeline, options, options.audio)
     inputs = {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
-    tensors, reference = _fp32_tensors(pipeline, feeds, inputs, cache, pool, opset)
+    made = _torch_tensors(pipeline, feeds, cache, pool, foreign)
+    if made is None:
+        models = models or export_pipeline(pipeline, cache, pool, opset=opset)
+        made = _onnx_tensors(pipeline, inputs, models)
+    tensors, reference = made
     info = {
         "pipeline": pipeline.name,
         "pipeline_hash": pipeline_hash(pipeline),
@@ -97,24 +107,30 @@ def _synthetic(pipeline: Pipeline, options: CalibrationOptions) -> Iterator[Feed
         yield calibration_inputs(pipeline, sizes, seed=options.seed, index=index)
 
 
-def _fp32_tensors(
+def _torch_tensors(
     pipeline: Pipeline,
     feeds: Sequence[Feed],
-    inputs: Mapping[str, NDArray[Any]],
     cache: Cache,
     pool: WorkerPool,
-    opset: int,
-) -> tuple[dict[str, NDArray[Any]], str]:
+    foreign: ForeignCache | None,
+) -> tuple[dict[str, NDArray[Any]], str] | None:
+    """What PyTorch makes of ``feeds``, and the name of what made it; None where it cannot."""
+    if why_no_reference(pipeline, foreign):
+        return None
     sizes = pipeline.profile("opt")
-    if not why_no_reference(pipeline):
-        made = find_or_make_reference(pipeline, sizes, feeds, cache, pool, threads=_THREADS)
-        # Without the build's own tag: CPU and CUDA builds of a version agree on the CPU.
-        version = importlib.metadata.version("torch").split("+")[0]
-        return made.tensors, f"torch {version}"
-    models = export_pipeline(pipeline, cache, pool, opset=opset)
+    found = seek_reference(pipeline, sizes, feeds, cache, pool, threads=_THREADS, foreign=foreign)
+    if found is None:
+        return None
+    # Without the build's own tag: CPU and CUDA builds of a version agree on the CPU.
+    return found.tensors, f"torch {found.torch_version.split('+')[0]}"
+
+
+def _onnx_tensors(
+    pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]], models: Mapping[str, OnnxModel]
+) -> tuple[dict[str, NDArray[Any]], str]:
     session = OnnxRuntimeBackend(threads=_THREADS).open(pipeline, as_built(models))
     try:
-        tensors = run_stack(pipeline, session, sizes, inputs)
+        tensors = run_stack(pipeline, session, pipeline.profile("opt"), inputs)
     finally:
         session.close()
     return tensors, f"onnxruntime {importlib.metadata.version('onnxruntime')}"

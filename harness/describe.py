@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from harness.types import Artifact, Budget, Engine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.artifacts.export import OnnxModel
+    from harness.artifacts.foreign import ForeignCache
     from harness.artifacts.precision import ClippingRule
     from harness.audio import Recording
     from harness.backends.protocol import Built, Inspection
@@ -28,6 +31,32 @@ def describe_inputs(recording: Recording | None, seed: int) -> dict[str, Any]:
         "content_hash": recording.content_hash,
         "source_rate_hz": recording.source_rate_hz,
     }
+
+
+def describe_missing(
+    pipeline: Pipeline,
+    cases: Sequence[Case],
+    foreign: ForeignCache,
+    recording: Recording | None,
+    seed: int,
+) -> str:
+    """Why ``cases`` have no reference though another interpreter's could be taken, and what helps.
+
+    The command feeds in the other interpreter what was fed here.
+    """
+    options: list[object] = ["--backend", "onnxruntime"]
+    if recording is not None:
+        options += ["--audio", recording.path]
+    else:
+        durations = dict.fromkeys(c.duration_s for c in cases if c.duration_s is not None)
+        options += [word for d in durations for word in ("--duration", f"{d:.12g}")]
+        batches = dict.fromkeys(case.batch for case in cases)
+        options += [word for batch in batches for word in ("--batch", batch)]
+        options += ["--seed", seed] if seed else []
+    return (
+        f"PyTorch is not installed here and {foreign.folder} holds no reference for these inputs "
+        f"({', '.join(map(str, cases))}); run `{foreign.command(pipeline, 'run', *options)}` there"
+    )
 
 
 def describe_calibration(prepared: Prepared, rule: ClippingRule) -> dict[str, Any] | None:

@@ -10,10 +10,10 @@ from harness.artifacts.precision import FP32, needs_calibration
 from harness.artifacts.precision import KIND as PRECISION_KIND
 from harness.measure.environment import available_cores
 from harness.reference import KIND as REFERENCE_KIND
-from harness.reference import why_no_reference
+from harness.reference import has_torch, why_no_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.artifacts.cache import Cache
     from harness.backends.protocol import Backend
@@ -33,21 +33,13 @@ def plan_run(
     known_s = {(entry.kind, entry.label): entry.build_s for entry in entries}
     if any(backend.graph_precision is not None for backend in backends):
         pending_s = 0.0
-        for name in pipeline.components:
-            if pipeline.components[name].onnx or find_export(
-                pipeline, name, cache, options.build.opset
-            ):
-                yield f"export {name}: in the cache"
-                continue
-            step_s = known_s.get((ONNX_KIND, f"{pipeline.name}/{name}"))
-            yield f"export {name}: {_about(step_s)}"
-            pending_s += step_s or _UNKNOWN_S
+        for line, export_s in _exports(pipeline, cache, options, known_s):
+            yield line
+            pending_s += export_s
         total_s += pending_s / min(available_cores(), len(pipeline.components))
-    if not why_no_reference(pipeline):
-        step_s = known_s.get((REFERENCE_KIND, f"{pipeline.name}/reference"))
-        for case in options.cases:
-            yield f"reference at {case}: {_about(step_s)}, unless it is in the cache"
-            total_s += step_s or _UNKNOWN_S
+    for line, reference_s in _references(pipeline, options, known_s):
+        yield line
+        total_s += reference_s
     graphs = dict.fromkeys(b.graph_precision for b in backends if b.graph_precision is not None)
     for precision in (precision for precision in graphs if precision != FP32):
         if needs_calibration(precision) and options.build.calibration_file is None:
@@ -68,6 +60,42 @@ def plan_run(
         total_s += at_most_s
     cores = available_cores()
     yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
+
+
+def _exports(
+    pipeline: Pipeline, cache: Cache, options: RunOptions, known_s: Mapping[tuple[str, str], float]
+) -> Iterator[tuple[str, float]]:
+    """The line of each component, and the seconds that its export will take."""
+    foreign, opset = options.build.foreign, options.build.opset
+    # What is missing there is told now, by an error that tells how to make it.
+    taken = {} if foreign is None else foreign.find_exports(pipeline, opset)
+    for name, component in pipeline.components.items():
+        if foreign is not None and name in taken:
+            yield f"export {name}: from {foreign.folder}", 0.0
+        elif component.onnx or find_export(pipeline, name, cache, opset):
+            yield f"export {name}: in the cache", 0.0
+        else:
+            step_s = known_s.get((ONNX_KIND, f"{pipeline.name}/{name}"))
+            yield f"export {name}: {_about(step_s)}", step_s or _UNKNOWN_S
+
+
+def _references(
+    pipeline: Pipeline, options: RunOptions, known_s: Mapping[tuple[str, str], float]
+) -> Iterator[tuple[str, float]]:
+    """The line of each case that has a reference, and the seconds that this may take."""
+    foreign = options.build.foreign
+    if why_no_reference(pipeline, foreign):
+        return
+    step_s = known_s.get((REFERENCE_KIND, f"{pipeline.name}/reference"))
+    for case in options.cases:
+        made = f"{_about(step_s)}, unless it is in the cache"
+        if foreign is None:
+            yield f"reference at {case}: {made}", step_s or _UNKNOWN_S
+        elif has_torch():
+            line = f"reference at {case}: from {foreign.folder} if it holds one; else {made}"
+            yield line, step_s or _UNKNOWN_S
+        else:
+            yield f"reference at {case}: from {foreign.folder} if it holds one; else none", 0.0
 
 
 def _about(seconds: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.calibration import CalibrationSet, load_set
 from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, export_pipeline
+from harness.artifacts.foreign import ForeignCache
 from harness.artifacts.precision import (
     FP32,
     ClippingRule,
@@ -36,13 +37,25 @@ if TYPE_CHECKING:
 class BuildOptions:
     """How graphs are made: the export's opset, and what INT8 is calibrated with.
 
-    ``calibration_file`` is a set to read; without one a synthetic set is made.
+    ``calibration_file`` is a set to read; without one a synthetic set is made. ``artifacts`` is the
+    cache of another interpreter, where the exports are then taken from, and the references that it
+    holds; a folder that is no cache is refused.
     """
 
     opset: int = DEFAULT_OPSET
     rule: ClippingRule = field(default_factory=ClippingRule)
     calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
     calibration_file: Path | None = None
+    artifacts: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse artifacts of which there are none."""
+        _ = self.foreign
+
+    @property
+    def foreign(self) -> ForeignCache | None:
+        """The cache of another interpreter to take exports and references from, if any."""
+        return None if self.artifacts is None else ForeignCache(self.artifacts)
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ def prepare_models(
     *,
     is_calibrated: bool = False,
 ) -> Prepared:
-    """Export ``pipeline`` and convert it to each of ``precisions``.
+    """Export ``pipeline``, or take its exports, and convert it to each of ``precisions``.
 
     ``is_calibrated`` tells that a calibration set is needed whatever the precisions are.
 
@@ -78,19 +91,24 @@ def prepare_models(
         spent = "cached" if model.was_cached else f"{model.export_s:.1f} s"
         observer.step(f"{model.component}: {spent}")
 
-    observer.phase("Exporting to ONNX", len(pipeline.components))
-    models = export_pipeline(pipeline, cache, pool, opset=options.opset, on_done=tell)
+    foreign, count = options.foreign, len(pipeline.components)
+    if foreign is None:
+        observer.phase("Exporting to ONNX", count)
+        models = export_pipeline(pipeline, cache, pool, opset=options.opset, on_done=tell)
+    else:
+        observer.phase(f"Taking the exports from {foreign.folder}", count)
+        models = foreign.take_exports(pipeline, options.opset, on_done=tell)
     if calibration is None and is_calibrated:
         observer.phase("Making the calibration set", 1)
         calibration = make_calibration_set(
-            pipeline, options.calibration, cache, pool, opset=options.opset
+            pipeline, options.calibration, cache, pool, models=models, foreign=foreign
         )
         observer.step(f"{len(calibration)} samples")
     quantization = Quantization(calibration, options.rule) if calibration is not None else None
     made = {FP32: models}
     for precision in precisions:
         if precision != FP32:
-            observer.phase(f"Converting to {precision}", len(pipeline.components))
+            observer.phase(f"Converting to {precision}", count)
             made[precision] = convert_pipeline(
                 pipeline,
                 models,

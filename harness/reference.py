@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.artifacts.sources import OUTSIDE_SOURCES, is_current, outside_sources, pipeline_hash
+from harness.artifacts.sources import (
+    OUTSIDE_SOURCES,
+    SOURCE_KEY,
+    is_current,
+    outside_sources,
+    pipeline_hash,
+)
 from harness.backends.torch import TorchBackend
 from harness.errors import ModelError
 from harness.files import load_arrays, save_arrays
@@ -25,15 +31,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.artifacts.cache import Cache
+    from harness.artifacts.cache import Cache, Entry
     from harness.artifacts.export import OnnxModel
+    from harness.artifacts.foreign import ForeignCache
     from harness.artifacts.worker import WorkerPool
     from harness.backends.protocol import Session
     from harness.pipeline.pipeline import Pipeline
 
 KIND: Final = "reference"
 # Raised whenever what an entry holds changes.
-_VERSION: Final = 4
+_VERSION: Final = 5
 
 Feed = dict[str, "NDArray[Any]"]
 
@@ -43,41 +50,69 @@ class Reference:
     """Every tensor of the pipeline: free inputs by name, outputs by ``component.output``.
 
     Each is a stack, [inputs, ...]. ``weights`` holds the hash of each component's weights, to be
-    held against the export's.
+    held against the export's, and ``torch_version`` tells what computed it.
     """
 
     tensors: dict[str, NDArray[Any]]
     weights: dict[str, str]
+    torch_version: str = ""
 
     def __len__(self) -> int:
         """The number of inputs."""
         return len(next(iter(self.tensors.values())))
 
 
-def reference_key(pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]], threads: int) -> str:
-    """The cache key: the pipeline's code and declaration, PyTorch's version, the inputs.
-
-    The threads are part of it because sums that are split otherwise are rounded otherwise.
-    """
+def reference_source_key(pipeline: Pipeline, inputs: Mapping[str, NDArray[Any]]) -> str:
+    """What a reference is made from: the pipeline's code and declaration, and the inputs."""
     return hash_json(
         {
             "version": _VERSION,
             "pipeline": pipeline_hash(pipeline),
-            "torch": importlib.metadata.version("torch"),
             "inputs": hash_arrays(inputs),
-            "threads": threads,
         }
     )
 
 
-def why_no_reference(pipeline: Pipeline) -> str:
-    """Why PyTorch cannot be the reference here; empty where it can."""
+def why_no_reference(pipeline: Pipeline, foreign: ForeignCache | None = None) -> str:
+    """Why there can be no reference here; empty where there can.
+
+    With ``foreign`` that is not known before it is looked into: see :func:`seek_reference`.
+    """
     given = [name for name, component in pipeline.components.items() if component.onnx]
     if given:
         return f"{given[0]} is an ONNX file, not a PyTorch module"
-    if importlib.util.find_spec("torch") is None:
+    if foreign is None and not has_torch():
         return "PyTorch is not installed"
     return ""
+
+
+def has_torch() -> bool:
+    """Whether PyTorch is installed here; it is not loaded."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def seek_reference(
+    pipeline: Pipeline,
+    sizes: Mapping[str, int],
+    feeds: Sequence[Feed],
+    cache: Cache,
+    pool: WorkerPool,
+    *,
+    threads: int,
+    foreign: ForeignCache | None,
+) -> Reference | None:
+    """The newest one that ``foreign`` holds, else one that is made here; None without PyTorch."""
+    if foreign is not None:
+        inputs = _stacked(feeds)
+        # Whatever PyTorch and however many threads made it: it is another rounding of the same
+        # sums, and better than no reference.
+        key = reference_source_key(pipeline, inputs)
+        entry = foreign.find_newest(KIND, _label(pipeline), key)
+        if entry is not None:
+            return _reference_of(entry, inputs)
+        if not has_torch():
+            return None
+    return find_or_make_reference(pipeline, sizes, feeds, cache, pool, threads=threads)
 
 
 def find_or_make_reference(
@@ -90,7 +125,13 @@ def find_or_make_reference(
     threads: int,
 ) -> Reference:
     """The reference for each of ``feeds``, from the cache or from a PyTorch process of ``pool``."""
-    inputs = {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
+    inputs = _stacked(feeds)
+    # The threads are part of the key because sums that are split otherwise are rounded otherwise.
+    origin = {
+        SOURCE_KEY: reference_source_key(pipeline, inputs),
+        "torch": importlib.metadata.version("torch"),
+        "threads": threads,
+    }
 
     def build(folder: Path) -> Mapping[str, Any]:
         save_arrays(folder / "inputs.npz", inputs)
@@ -100,18 +141,31 @@ def find_or_make_reference(
             "sizes": dict(sizes),
             "threads": threads,
         }
-        return pool.run("harness.reference:compute_reference", request, threads=threads)
+        made = pool.run("harness.reference:compute_reference", request, threads=threads)
+        return {**made, **origin}
 
     entry, _ = cache.get_or_build(
         KIND,
-        reference_key(pipeline, inputs, threads),
-        f"{pipeline.name}/reference",
+        hash_json(origin),
+        _label(pipeline),
         build,
         is_current=is_current,
         is_cancelled=lambda: pool.is_closed,
     )
+    return _reference_of(entry, inputs)
+
+
+def _label(pipeline: Pipeline) -> str:
+    return f"{pipeline.name}/reference"
+
+
+def _stacked(feeds: Sequence[Feed]) -> dict[str, NDArray[Any]]:
+    return {name: np.stack([feed[name] for feed in feeds]) for name in feeds[0]}
+
+
+def _reference_of(entry: Entry, inputs: Mapping[str, NDArray[Any]]) -> Reference:
     tensors = {**inputs, **load_arrays(entry.file("outputs.npz"))}
-    return Reference(tensors, weights=dict(entry.info["weights"]))
+    return Reference(tensors, dict(entry.info["weights"]), entry.info["torch"])
 
 
 def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:

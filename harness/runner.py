@@ -18,6 +18,7 @@ from harness.describe import (
     describe_calibration,
     describe_engine,
     describe_inputs,
+    describe_missing,
     find_floor,
 )
 from harness.measure.environment import available_cores, describe_environment
@@ -29,7 +30,7 @@ from harness.reference import (
     Feed,
     Reference,
     check_same_weights,
-    find_or_make_reference,
+    seek_reference,
     why_no_reference,
 )
 from harness.types import Case, Engine, Measurement, Record, Variant
@@ -120,7 +121,7 @@ class Run:
         # Before anything runs: the load is then that of others.
         self._environment = describe_environment(pipeline.root)
         self._audio: NDArray[np.float32] | None = None
-        self._no_reference = why_no_reference(pipeline)
+        self._no_reference = why_no_reference(pipeline, options.build.foreign)
 
     def execute(self) -> RunResult:
         """Do the whole run; an interruption while measuring keeps what was measured.
@@ -208,20 +209,29 @@ class Run:
         if self._no_reference:
             return {}
         self._observer.phase("Reference (PyTorch fp32)", len(feeds))
-        references = {}
+        references: dict[Case, Reference] = {}
+        foreign = self._options.build.foreign
         with self._timed("reference"):
             for case, several in feeds.items():
-                references[case] = find_or_make_reference(
+                found = seek_reference(
                     self._pipeline,
                     self._sizes(case),
                     several,
                     self._cache,
                     pool,
                     threads=available_cores(),
+                    foreign=foreign,
                 )
-                for models in self._prepared.models.values():
-                    check_same_weights(references[case], models, str(self._pipeline.manifest))
+                if found is not None:
+                    references[case] = found
+                    for models in self._prepared.models.values():
+                        check_same_weights(found, models, str(self._pipeline.manifest))
                 self._observer.step(str(case))
+        missing = [case for case in feeds if case not in references]
+        if missing and foreign is not None:
+            self._no_reference = describe_missing(
+                self._pipeline, missing, foreign, self._options.recording, self._options.seed
+            )
         return references
 
     def _inspect(self, feeds: Mapping[Case, list[Feed]]) -> None:

@@ -64,6 +64,44 @@ class NodeCounts:
 
 
 @dataclass(frozen=True)
+class MacCounts:
+    """How many multiply-accumulates are done in each precision; anything wider counts as fp32."""
+
+    int8: int = 0
+    fp16: int = 0
+    fp32: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.int8 + self.fp16 + self.fp32
+
+
+@dataclass(frozen=True)
+class GraphCost:
+    """The least that one inference of a graph takes at one size.
+
+    ``weight_bytes`` are those of each constant once, as it is stored; ``input_bytes`` and
+    ``output_bytes`` those of the graph's own inputs and outputs.
+    """
+
+    macs_by_precision: MacCounts
+    weight_bytes: int
+    input_bytes: int
+    output_bytes: int
+
+    @property
+    def macs(self) -> int:
+        """The multiply-accumulates of all precisions."""
+        return self.macs_by_precision.total
+
+    @property
+    def bytes(self) -> int:
+        """What must cross the device's memory even if all that lies between stays on the chip."""
+        return self.weight_bytes + self.input_bytes + self.output_bytes
+
+
+@dataclass(frozen=True)
 class Measurement:
     """The latencies of one component, or of the whole pipeline, with everything that labels them.
 

@@ -63,6 +63,10 @@ class Entry:
         """The path of one of the entry's files."""
         return self.path / name
 
+    def damage(self) -> str:
+        """What is wrong with its files; empty where they are as they were built."""
+        return _damage(self.path)
+
 
 class Cache:
     """The cache under ``root``; it is made when something is first put into it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.contract import check_contract, graph_files
-from harness.artifacts.sources import is_current, source_hashes
+from harness.artifacts.sources import SOURCE_KEY, is_current, source_hashes
 from harness.errors import OptionError
 from harness.pipeline.fingerprint import hash_file, hash_json
 
@@ -27,7 +27,7 @@ KIND: Final = "onnx"
 DEFAULT_OPSET: Final = 20
 OPSETS: Final = (17, 18, 19, 20)
 # Raised whenever the exporter's own code changes what it writes.
-EXPORTER_VERSION: Final = 3
+EXPORTER_VERSION: Final = 4
 _KEY_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -55,7 +55,15 @@ class OnnxModel:
 
 
 def export_key(pipeline: Pipeline, name: str, opset: int) -> str:
-    """The cache key of a component: its declaration, the folder's code, weights and versions."""
+    """The cache key of a component: what it is made from, and the versions of what makes it."""
+    return _key(export_source_key(pipeline, name, opset))
+
+
+def export_source_key(pipeline: Pipeline, name: str, opset: int) -> str:
+    """What a component's export is made from: its declaration, the folder's code and weights.
+
+    It is the same in every interpreter.
+    """
     component = pipeline.components[name]
     declaration = pipeline.declaration
     return hash_json(
@@ -69,10 +77,17 @@ def export_key(pipeline: Pipeline, name: str, opset: int) -> str:
             "dimensions": declaration.model_dump(mode="json")["dimensions"],
             "generator": declaration.generators.synthetic,
             "files": source_hashes(pipeline, name),
-            "versions": {package: _version(package) for package in _KEY_PACKAGES},
-            "python": platform.python_version_tuple()[:2],
         }
     )
+
+
+def _key(source_key: str) -> str:
+    return hash_json({SOURCE_KEY: source_key, "versions": _versions()})
+
+
+def _versions() -> dict[str, str]:
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {**{package: _version(package) for package in _KEY_PACKAGES}, "python": python}
 
 
 def _version(package: str) -> str:
@@ -109,9 +124,7 @@ def export_pipeline(
             stay in the cache.
         StorageError: the cache cannot be written.
     """
-    if opset not in OPSETS:
-        what = f"opset {opset} is not supported"
-        raise OptionError(what, where="--opset", fix=f"choose one of {', '.join(map(str, OPSETS))}")
+    check_opset(opset)
     cores = len(os.sched_getaffinity(0))
     workers = max(1, min(workers or cores, len(pipeline.components)))
     threads = max(1, cores // workers)
@@ -134,12 +147,23 @@ def export_pipeline(
     return {name: models[name] for name in pipeline.components}
 
 
+def check_opset(opset: int) -> None:
+    """Check that the harness exports at ``opset``.
+
+    Raises:
+        OptionError: naming those that it does.
+    """
+    if opset not in OPSETS:
+        what = f"opset {opset} is not supported"
+        raise OptionError(what, where="--opset", fix=f"choose one of {', '.join(map(str, OPSETS))}")
+
+
 def _export_component(
     pipeline: Pipeline, name: str, cache: Cache, opset: int, pool: WorkerPool, threads: int
 ) -> OnnxModel:
-    component = pipeline.components[name]
-    if component.onnx is not None:
-        return _given_model(pipeline, name, pipeline.root / component.onnx)
+    if pipeline.components[name].onnx is not None:
+        return given_model(pipeline, name)
+    source_key = export_source_key(pipeline, name, opset)
     request = {
         "pipeline": str(pipeline.root),
         "component": name,
@@ -149,25 +173,29 @@ def _export_component(
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        return pool.run(
+        info = pool.run(
             "harness.artifacts.export_worker:export_component",
             {**request, "folder": str(folder)},
             threads=threads,
         )
+        return {**info, SOURCE_KEY: source_key, "versions": _versions()}
 
-    key = export_key(pipeline, name, opset)
     entry, was_cached = cache.get_or_build(
         KIND,
-        key,
+        _key(source_key),
         f"{pipeline.name}/{name}",
         build,
         is_current=is_current,
         is_cancelled=lambda: pool.is_closed,
     )
-    path = entry.file(f"{name}.onnx")
+    return model_of(name, entry, was_cached=was_cached)
+
+
+def model_of(name: str, entry: Entry, *, was_cached: bool = True) -> OnnxModel:
+    """The component's graph in an entry of the cache."""
     return OnnxModel(
         component=name,
-        path=path,
+        path=entry.file(f"{name}.onnx"),
         content_hash=entry.info["content_hash"],
         weights_hash=entry.info["weights_hash"],
         size_bytes=entry.size_bytes,
@@ -178,7 +206,13 @@ def _export_component(
     )
 
 
-def _given_model(pipeline: Pipeline, name: str, path: Path) -> OnnxModel:
+def given_model(pipeline: Pipeline, name: str) -> OnnxModel:
+    """The graph of a component that is given as ONNX.
+
+    Raises:
+        ContractError: it is not what the declaration says.
+    """
+    path = pipeline.root / (pipeline.components[name].onnx or "")
     check_contract(pipeline, name, path)
     files = graph_files(path)
     return OnnxModel(

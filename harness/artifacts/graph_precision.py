@@ -340,24 +340,25 @@ class _quiet:  # noqa: N801  # used as a block, like contextlib.suppress
 
 
 def count_nodes(model: Any) -> NodeCounts:  # noqa: ANN401
-    """How many convolutions and matrix products compute in each precision.
+    """How many convolutions and matrix products compute in each precision."""
+    return NodeCounts(**Counter(precision for _, precision in product_precisions(model)))
+
+
+def product_precisions(model: Any) -> list[tuple[Any, str]]:  # noqa: ANN401
+    """Each convolution and matrix product with the precision (int8, fp16, fp32) it computes in.
 
     One counts as INT8 if all of its factors come out of DequantizeLinear nodes, which is what lets
     TensorRT and ONNX Runtime run it so.
     """
     types = _element_types(model)
-    quantized = {node.name for node in _quantized_products(model)}
-    counts: Counter[str] = Counter()
-    for node in model.graph.node:
-        if node.op_type not in MATRIX_OPS:
-            continue
-        if node.name in quantized:
-            counts["int8"] += 1
-        elif any(types.get(name) == _FLOAT16 for name in node.input[:2]):
-            counts["fp16"] += 1
-        else:
-            counts["fp32"] += 1
-    return NodeCounts(**counts)
+    # By output: names of nodes need not be their own.
+    quantized = {node.output[0] for node in _quantized_products(model)}
+    found = []
+    for node in (node for node in model.graph.node if node.op_type in MATRIX_OPS):
+        is_fp16 = any(types.get(name) == _FLOAT16 for name in node.input[:2])
+        real = "fp16" if is_fp16 else "fp32"
+        found.append((node, "int8" if node.output[0] in quantized else real))
+    return found
 
 
 def _quantized_products(model: Any) -> list[Any]:  # noqa: ANN401

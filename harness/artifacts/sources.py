@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
 
 OUTSIDE_SOURCES: Final = "outside_sources"
+# In an entry's ``info``: the hash of all that it was made from, without what it was made by.
+SOURCE_KEY: Final = "source_key"
 _HARNESS = Path(__file__).resolve().parent.parent
 
 
@@ -75,3 +77,13 @@ def is_current(entry: Entry) -> bool:
     """Whether the outside modules that the entry was made with are still the same."""
     outside = entry.info.get(OUTSIDE_SOURCES, {})
     return all(Path(p).is_file() and hash_file(Path(p)) == h for p, h in outside.items())
+
+
+def changed_sources(entry: Entry) -> list[str]:
+    """The outside modules that the entry was made with, and that are others here.
+
+    For an entry that another interpreter made. A module that is not here at all tells nothing: the
+    entry may have been brought from another machine, and nothing here has replaced the module.
+    """
+    outside = entry.info.get(OUTSIDE_SOURCES, {})
+    return [p for p, h in outside.items() if Path(p).is_file() and hash_file(Path(p)) != h]

@@ -17,6 +17,11 @@ cache_option = click.option(
     type=_FOLDER,
     help="Folder of exported graphs.  [default: $TRT_HARNESS_CACHE or the user's cache folder]",
 )
+artifacts_option = click.option(
+    "--artifacts",
+    type=_FOLDER,
+    help="The --cache of an interpreter that has PyTorch: take the exports from there.",
+)
 opset_option = click.option(
     "--opset", type=int, default=20, show_default=True, help="ONNX opset to export, 17 to 20."
 )
@@ -121,6 +126,7 @@ def app() -> None:
     "--enforce", is_flag=True, help="Exit 1 if a budget or floor is missed, 3 if that is open."
 )
 @click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
+@artifacts_option
 @cache_option
 @opset_option
 def run(**options: object) -> int:
@@ -134,6 +140,7 @@ def run(**options: object) -> int:
 @click.argument("pipeline")
 @click.option("--out", type=_FOLDER, help="Copy the graphs into this folder.")
 @graph_options
+@artifacts_option
 @cache_option
 @opset_option
 def build(**options: object) -> int:

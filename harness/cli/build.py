@@ -33,19 +33,22 @@ def build_command(
     calibration_file: Path | None,
     calibration_method: str | None,
     percentile: float | None,
+    artifacts: Path | None,
     cache: Path | None,
     opset: int,
 ) -> int:
     """Export and convert, say where each graph is, and give the exit code."""
     wanted = tuple(dict.fromkeys(precisions)) or (FP32,)
     check_precisions(wanted)
-    options = build_options(precisions, calibration_file, calibration_method, percentile, opset)
+    options = build_options(
+        precisions, calibration_file, calibration_method, percentile, opset, artifacts
+    )
     loaded = load_pipeline(pipeline)
     if out is not None:
         check_folder(out)
     with ProgressObserver() as observer, WorkerPool() as pool:
-        artifacts = Cache(cache or default_cache_root())
-        prepared = prepare_models(loaded, wanted, options, artifacts, pool, observer)
+        own = Cache(cache or default_cache_root())
+        prepared = prepare_models(loaded, wanted, options, own, pool, observer)
     for precision, models in prepared.models.items():
         for model in models.values():
             path = model.path if out is None else _copy(model, _folder(out, precision, wanted))

@@ -18,6 +18,7 @@ def build_options(
     method: str | None,
     percentile: float | None,
     opset: int,
+    artifacts: Path | None = None,
 ) -> BuildOptions:
     """How graphs are made; an option that would change nothing is refused.
 
@@ -37,4 +38,6 @@ def build_options(
     rule = ClippingRule(
         method or default.method, default.percentile if percentile is None else percentile
     )
-    return BuildOptions(opset=opset, rule=rule, calibration_file=calibration_file)
+    return BuildOptions(
+        opset=opset, rule=rule, calibration_file=calibration_file, artifacts=artifacts
+    )

@@ -64,6 +64,7 @@ def run_command(
     calibration_method: str | None,
     percentile: float | None,
     plan: bool,
+    artifacts: Path | None,
     cache: Path | None,
     opset: int,
 ) -> int:
@@ -83,13 +84,15 @@ def run_command(
         cases=_cases(loaded, recording, durations_s, batches),
         sampling=SamplingPlan(max_samples=samples, max_time_s=max_time_s),
         seed=seed,
-        build=build_options(precisions, calibration_file, calibration_method, percentile, opset),
+        build=build_options(
+            precisions, calibration_file, calibration_method, percentile, opset, artifacts
+        ),
         recording=recording,
         command=("harness", *sys.argv[1:]),
     )
-    artifacts = Cache(cache or default_cache_root())
+    own = Cache(cache or default_cache_root())
     if plan:
-        for line in plan_run(loaded, chosen, artifacts, options):
+        for line in plan_run(loaded, chosen, own, options):
             click.echo(line)
         return EXIT_PASS
     store = ParquetStore(out)
@@ -97,7 +100,7 @@ def run_command(
     for file in filter(None, (json_file, converted)):
         check_writable(file)
     with ProgressObserver() as observer:
-        result = Run(loaded, chosen, artifacts, options, HostClock(), observer).execute()
+        result = Run(loaded, chosen, own, options, HostClock(), observer).execute()
     return _report(result, store, json_file, converted, options, enforce=enforce)
 
 

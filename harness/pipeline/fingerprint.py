@@ -19,7 +19,12 @@ _CHUNK_BYTES = 1 << 20
 
 def hash_text(text: str) -> str:
     """The hash of ``text`` in UTF-8."""
-    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    return hash_bytes(text.encode())
+
+
+def hash_bytes(content: bytes) -> str:
+    """The hash of ``content``."""
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def hash_json(value: Any) -> str:  # noqa: ANN401

@@ -1,0 +1,172 @@
+"""A CUDA device through PyCUDA, the only module that imports it: memory, a stream, its events."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from harness.backends.gpu import read_gpu
+from harness.errors import EngineError, missing_dependency
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+# Spins until the device's clock has gone on by so many nanoseconds. As PTX it needs no compiler:
+# the driver makes machine code of it.
+_DELAY_PTX: Final = b"""
+.version 6.0
+.target sm_50
+.address_size 64
+.visible .entry harness_delay(.param .u64 duration)
+{
+    .reg .pred %waiting;
+    .reg .b64 %limit, %start, %now, %spent;
+    ld.param.u64 %limit, [duration];
+    mov.u64 %start, %globaltimer;
+AGAIN:
+    mov.u64 %now, %globaltimer;
+    sub.u64 %spent, %now, %start;
+    setp.lt.u64 %waiting, %spent, %limit;
+    @%waiting bra AGAIN;
+    ret;
+}
+"""
+
+
+class CudaDevice:
+    """The first visible GPU, with a stream of its own; everything is queued on that stream.
+
+    It shares the device's primary context with whatever else uses the CUDA runtime here.
+
+    Raises:
+        FeatureUnavailableError: there is no GPU.
+        MissingDependencyError: PyCUDA is not installed.
+    """
+
+    def __init__(self) -> None:
+        self.info = read_gpu()
+        try:
+            from pycuda import driver  # noqa: PLC0415
+        except ImportError as error:
+            raise missing_dependency("pycuda", "pycuda", "running TensorRT engines") from error
+        self._driver = driver
+        driver.init()
+        self._context = driver.Device(0).retain_primary_context()
+        self._context.push()
+        self._stream = driver.Stream()
+        self._buffers: dict[int, Any] = {}
+        module = driver.module_from_buffer(_DELAY_PTX)
+        self._delay = module.get_function("harness_delay")
+
+    @property
+    def stream_handle(self) -> int:
+        """The stream, as other libraries take it."""
+        return int(self._stream.handle)
+
+    def close(self) -> None:
+        """Free all memory and leave the context."""
+        self._stream.synchronize()
+        for buffer in self._buffers.values():
+            buffer.free()
+        self._buffers.clear()
+        self._context.pop()
+
+    def allocate(self, size_bytes: int) -> int:
+        """The address of ``size_bytes`` of the device's memory; at least one byte is taken.
+
+        Raises:
+            EngineError: the device has no more; the message tells how much was asked for.
+        """
+        try:
+            buffer = self._driver.mem_alloc(max(1, size_bytes))
+        except self._driver.MemoryError as error:
+            free, total = self._driver.mem_get_info()
+            what = (
+                f"the device is out of memory: {size_bytes / 1e6:.1f} MB are needed, "
+                f"{free / 1e6:.1f} of {total / 1e6:.1f} MB are free"
+            )
+            raise EngineError(what, where="CUDA", fix="free some, or measure less") from error
+        self._buffers[int(buffer)] = buffer
+        return int(buffer)
+
+    def free(self, address: int) -> None:
+        """Give back what ``allocate()`` gave."""
+        self._buffers.pop(address).free()
+
+    def free_bytes(self) -> int:
+        """The memory that nobody uses."""
+        return int(self._driver.mem_get_info()[0])
+
+    def pinned(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """An array of page-locked host memory, which copies need not stage."""
+        array: NDArray[Any] = self._driver.pagelocked_empty(shape, np.dtype(dtype))
+        return array
+
+    def upload(self, array: NDArray[Any], address: int) -> None:
+        """Copy ``array`` to the device, and wait for it."""
+        self.queue_upload(np.ascontiguousarray(array), address)
+        self.synchronize()
+
+    def download(self, address: int, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """Copy an array from the device, and wait for it."""
+        array = np.empty(shape, dtype=np.dtype(dtype))
+        self.queue_download(array, address)
+        self.synchronize()
+        return array
+
+    def queue_upload(self, array: NDArray[Any], address: int) -> None:
+        """Queue a copy to the device; ``array`` must stay as it is until it is done."""
+        self._driver.memcpy_htod_async(address, array, self._stream)
+
+    def queue_download(self, array: NDArray[Any], address: int) -> None:
+        """Queue a copy from the device."""
+        self._driver.memcpy_dtoh_async(array, address, self._stream)
+
+    def fill(self, address: int, byte: int, size_bytes: int) -> None:
+        """Queue the filling of memory with ``byte``."""
+        self._driver.memset_d8_async(address, byte, size_bytes, self._stream)
+
+    def queue_copy(self, target: int, source: int, size_bytes: int) -> None:
+        """Queue a copy within the device's memory."""
+        self._driver.memcpy_dtod_async(target, source, size_bytes, self._stream)
+
+    def record(self) -> Any:  # noqa: ANN401  # PyCUDA's event
+        """Queue an event, and give it."""
+        event = self._driver.Event()
+        event.record(self._stream)
+        return event
+
+    def is_past(self, event: Any) -> bool:  # noqa: ANN401
+        """Whether the device has come to ``event``."""
+        return bool(event.query())
+
+    def elapsed_s(self, start: Any, end: Any) -> float:  # noqa: ANN401
+        """Seconds between two events that are past, in steps of half a microsecond or so."""
+        return float(start.time_till(end)) * 1e-3
+
+    def delay(self, seconds: float) -> None:
+        """Queue a kernel that does nothing for ``seconds``."""
+        nanoseconds = np.uint64(seconds * 1e9)
+        self._delay(nanoseconds, block=(1, 1, 1), grid=(1, 1), stream=self._stream)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that is queued.
+
+        Raises:
+            EngineError: something that was queued failed.
+        """
+        with _device_errors():
+            self._stream.synchronize()
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        what = f"the device failed: {error}"
+        raise EngineError(what, where="CUDA", fix="start again; the context is lost") from error

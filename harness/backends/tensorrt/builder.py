@@ -1,0 +1,291 @@
+"""Build one engine; called in a worker process by ``harness.backends.tensorrt.engines``.
+
+A build cannot be interrupted from Python: in a process of its own it can be killed, and whatever
+it had reserved on the device goes with it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.artifacts.adapt import adapt_graph
+from harness.artifacts.graph_precision import index_chain, name_nodes
+from harness.backends.cuda import CudaDevice
+from harness.backends.gpu import has_gpu
+from harness.backends.tensorrt.calibrator import Feeder, make_calibrator
+from harness.backends.tensorrt.inspector import describe_layers
+from harness.backends.tensorrt.library import Library, find_library
+from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
+from harness.backends.tensorrt.options import Recipe, TensorRTOptions
+from harness.backends.tensorrt.profiles import (
+    ShapeRange,
+    check_declared,
+    check_profile,
+    check_shortest,
+)
+from harness.errors import (
+    CalibrationError,
+    EngineError,
+    FeatureUnavailableError,
+    HarnessError,
+    storage_errors,
+)
+from harness.files import load_arrays
+from harness.pipeline.fingerprint import hash_bytes
+from harness.pipeline.loader import load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What every version that has them is asked for: 8.5 runs dynamic shapes much slower without.
+_PREVIEWS: Final = ("FASTER_DYNAMIC_SHAPES_0805",)
+_CONSTRAINT_FLAGS: Final = {
+    "obey": "OBEY_PRECISION_CONSTRAINTS",
+    "prefer": "PREFER_PRECISION_CONSTRAINTS",
+}
+
+
+def build_engine(request: dict[str, Any]) -> Mapping[str, Any]:
+    """Build the engine of ``request`` into its folder; gives what the sidecar says of it.
+
+    ``request`` holds: library, component, graph, folder, recipe, options, profile (lists by input),
+    and, where there are: pipeline (its folder), calibration (an .npz of stacked inputs),
+    calibration_cache, timing_cache and progress (files).
+    """
+    library = find_library(request["library"], has_gpu=has_gpu())
+    options = TensorRTOptions(**_tuples(request["options"]))
+    library.open_plugins(options.plugins)
+    profile = {
+        name: ShapeRange(*(tuple(shape) for shape in shapes))
+        for name, shapes in request["profile"].items()
+    }
+    build = _Build(library, Recipe(**request["recipe"]), options, profile, request)
+    return build.run()
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+class _Build:
+    def __init__(
+        self,
+        library: Library,
+        recipe: Recipe,
+        options: TensorRTOptions,
+        profile: Mapping[str, ShapeRange],
+        request: Mapping[str, Any],
+    ) -> None:
+        self._library = library
+        self._recipe = recipe
+        self._options = options
+        self._profile = profile
+        self._request = request
+        self._component: str = request["component"]
+        self._folder = Path(request["folder"])
+        self._feeder: Feeder | None = None
+        self._keep: list[Any] = []
+
+    def run(self) -> dict[str, Any]:
+        started = time.monotonic()
+        graph = self._readable_graph()
+        check_shortest(graph, self._profile)
+        parsed = ParsedNetwork(self._library, graph, strong=self._recipe.strong)
+        self._check(parsed)
+        config, cache = self._configure(parsed)
+        plan = parsed.builder.build_serialized_network(parsed.network, config)
+        self._check_built(plan)
+        path = self._folder / f"{self._component}.engine"
+        with storage_errors(path):
+            path.write_bytes(plan)
+        facts = {
+            "library": self._library.name,
+            "version": self._library.version,
+            "inputs": {t.name: [t.dtype, list(t.shape)] for t in parsed.inputs()},
+            "outputs": {t.name: [t.dtype, list(t.shape)] for t in parsed.outputs()},
+            "profile": {name: asdict(shapes) for name, shapes in self._profile.items()},
+            "recipe": asdict(self._recipe),
+            "options": asdict(self._options),
+            "size_bytes": path.stat().st_size,
+            "timing_cache_hash": self._keep_timing(cache),
+            "calibration_batches": self._feeder.count if self._feeder else None,
+            "layers": describe_layers(self._library, path, self._folder),
+        }
+        return {**facts, "build_s": time.monotonic() - started}
+
+    def _readable_graph(self) -> Path:
+        """The graph, with what this version's parser does not know written out."""
+        source = Path(self._request["graph"])
+        unknown = unsupported_operators(self._library, source)
+        target = Path(self._request["scratch"]) / source.name
+        self._inlined = adapt_graph(source, target, unsupported=unknown)
+        return target
+
+    def _check(self, parsed: ParsedNetwork) -> None:
+        if self._request.get("pipeline"):
+            pipeline = load_pipeline(Path(self._request["pipeline"]))
+            check_declared(pipeline, self._component, parsed.inputs(), parsed.outputs())
+        check_profile(parsed.inputs(), self._profile, self._component)
+
+    def _configure(self, parsed: ParsedNetwork) -> tuple[Any, Any]:
+        library, options = self._library, self._options
+        trt, config = library.module, parsed.builder.create_builder_config()
+        profile = parsed.builder.create_optimization_profile()
+        for tensor in parsed.inputs():
+            shapes = self._profile.get(tensor.name)
+            if shapes is not None:
+                profile.set_shape(tensor.name, shapes.min, shapes.opt, shapes.max)
+        if config.add_optimization_profile(profile) < 0:
+            what = f"{library} refuses the profile: {library.problem() or 'without a reason'}"
+            raise EngineError(what, where=self._component, fix="mend its min, opt and max")
+        if options.workspace_bytes is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_bytes)
+        self._set_flags(parsed, config)
+        self._set_level(config)
+        if options.tactic_sources is not None:
+            members = [library.member("TacticSource", name) for name in options.tactic_sources]
+            config.set_tactic_sources(sum(1 << int(member) for member in members))
+        for name in _PREVIEWS:
+            if library.has("PreviewFeature", name):
+                config.set_preview_feature(library.member("PreviewFeature", name), True)  # noqa: FBT003
+        # Needed for the inspector to name the precision of a layer.
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        self._watch(config)
+        if self._recipe.calibrator:
+            self._calibrate(config, profile)
+        return config, self._timing_cache(config)
+
+    def _set_flags(self, parsed: ParsedNetwork, config: Any) -> None:  # noqa: ANN401
+        library, recipe = self._library, self._recipe
+        tf32 = library.member("BuilderFlag", "TF32")
+        # On by default, which would make fp32 something else without a word.
+        (config.set_flag if self._options.tf32 else config.clear_flag)(tf32)
+        for name, is_wanted in (("FP16", recipe.fp16), ("INT8", recipe.int8)):
+            if is_wanted:
+                config.set_flag(library.member("BuilderFlag", name))
+        for name in self._options.builder_flags:
+            config.set_flag(library.member("BuilderFlag", name))
+        constraint = _CONSTRAINT_FLAGS.get(self._options.constraints)
+        is_chosen = (recipe.fp16 or recipe.int8) and constraint is not None
+        if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
+            config.set_flag(library.member("BuilderFlag", constraint))
+
+    def _set_level(self, config: Any) -> None:  # noqa: ANN401
+        if self._options.optimization_level is None:
+            return
+        if not hasattr(config, "builder_optimization_level"):
+            what = f"{self._library} has no optimization levels"
+            fix = "leave it out, or use --builder-flag ENABLE_TACTIC_HEURISTIC for fast builds"
+            raise FeatureUnavailableError(what, where="--optimization-level", fix=fix)
+        config.builder_optimization_level = self._options.optimization_level
+
+    def _fp32_nodes(self, graph: Path) -> list[str]:
+        """What must not be rounded: the nodes that compute an index."""
+        import onnx  # noqa: PLC0415
+
+        model = onnx.load(graph)
+        name_nodes(model)
+        return index_chain(model)
+
+    def _watch(self, config: Any) -> None:  # noqa: ANN401
+        file = self._request.get("progress")
+        if not file or not self._library.has("IProgressMonitor"):
+            return
+        monitor = _monitor(self._library, Path(file))
+        self._keep.append(monitor)
+        config.progress_monitor = monitor
+
+    def _calibrate(self, config: Any, profile: Any) -> None:  # noqa: ANN401
+        stacks = load_arrays(Path(self._request["calibration"]))
+        device = CudaDevice()
+        addresses: dict[str, int] = {}
+
+        def upload(name: str, array: Any) -> int:  # noqa: ANN401
+            # All batches are of one size, and read before the next is asked for.
+            if name not in addresses:
+                addresses[name] = device.allocate(array.nbytes)
+            device.upload(array, addresses[name])
+            return addresses[name]
+
+        count = len(next(iter(stacks.values())))
+        batches = [
+            lambda index=index: {name: stack[index] for name, stack in stacks.items()}
+            for index in range(count)
+        ]
+        cache_file = Path(self._request["calibration_cache"])
+        cache = cache_file.read_bytes() if cache_file.is_file() else None
+        self._feeder = Feeder(batches, upload, cache)
+        calibrator = make_calibrator(self._library, self._feeder)
+        self._keep.extend((device, calibrator))
+        config.int8_calibrator = calibrator
+        config.set_calibration_profile(profile)
+
+    def _timing_cache(self, config: Any) -> Any:  # noqa: ANN401
+        file = self._request.get("timing_cache")
+        if not file or not hasattr(config, "create_timing_cache"):
+            return None
+        known = Path(file).read_bytes() if Path(file).is_file() else b""
+        cache = config.create_timing_cache(known)
+        # Of another version or device: TensorRT says so in its log and gives none.
+        if cache is None or not config.set_timing_cache(cache, False):  # noqa: FBT003
+            cache = config.create_timing_cache(b"")
+            config.set_timing_cache(cache, False)  # noqa: FBT003
+        return cache
+
+    def _keep_timing(self, cache: Any) -> str | None:  # noqa: ANN401
+        if cache is None:
+            return None
+        content = bytes(cache.serialize())
+        with storage_errors(self._folder):
+            (Path(self._request["scratch"]) / "timing.cache").write_bytes(content)
+        return hash_bytes(content)
+
+    def _check_built(self, plan: Any) -> None:  # noqa: ANN401
+        feeder = self._feeder
+        if feeder is not None and feeder.error is not None:
+            if isinstance(feeder.error, HarnessError):
+                raise feeder.error
+            what = f"the calibrator failed: {type(feeder.error).__name__}: {feeder.error}"
+            fix = "make the set again with harness calibrate"
+            raise CalibrationError(what, where=self._component, fix=fix) from feeder.error
+        if plan is None:
+            raise self._failed()
+        if feeder is not None and feeder.cache is not None and not feeder.was_cached:
+            Path(self._request["scratch"]).joinpath("calibration.cache").write_bytes(feeder.cache)
+
+    def _failed(self) -> EngineError:
+        problem = self._library.problem() or "without a reason"
+        what = f"{self._library} cannot build it: {problem[:600]}"
+        fix = "look at the first error; --precision fp32 tells whether the precision is at fault"
+        if "memory" in problem.lower():
+            fix = "free device memory, give --workspace, or a smaller max in the profile"
+        return EngineError(what, where=self._component, fix=fix)
+
+
+def _monitor(library: Library, file: Path) -> Any:  # noqa: ANN401
+    base = library.module.IProgressMonitor
+
+    class Monitor(base):  # type: ignore[misc,valid-type]
+        """Writes how much of the outermost phase is done into a file that the parent reads."""
+
+        def __init__(self) -> None:
+            base.__init__(self)
+            self._outer = ""
+            self._steps = 1
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            if not parent:
+                self._outer, self._steps = name, max(1, steps)
+
+        def phase_finish(self, name: str) -> None:
+            pass
+
+        def step_complete(self, name: str, step: int) -> bool:
+            if name == self._outer:
+                file.write_text(f"{min(1.0, (step + 1) / self._steps):.3f}", encoding="utf-8")
+            return True
+
+    return Monitor()

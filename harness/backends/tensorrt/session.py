@@ -1,0 +1,210 @@
+"""A pipeline of engines on one device: every tensor stays there, from audio to audio."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from harness.backends.cuda_graph import CudaGraph
+from harness.backends.nvtx import marked
+from harness.backends.protocol import Series
+from harness.backends.tensorrt.buffers import Buffers
+from harness.backends.tensorrt.engine import OpenEngine
+from harness.backends.tensorrt.profiles import check_declared
+from harness.errors import EngineError
+from harness.measure.device_clock import EnqueueClock, HandOverClock, QueuedClock
+from harness.pipeline.feeds import constant_inputs
+from harness.pipeline.pipeline import (
+    DEVICE_TO_HOST,
+    HOST_ENQUEUE,
+    HOST_TO_DEVICE,
+    WHOLE_PIPELINE,
+)
+from harness.types import GRAPH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.backends.cuda import CudaDevice
+    from harness.backends.protocol import Arrays, Built
+    from harness.backends.tensorrt.library import Library
+    from harness.pipeline.pipeline import Pipeline
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class TensorRTSession:
+    """The open engines of a pipeline and the buffers that they share, on one stream."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        built: Mapping[str, Built],
+        library: Library,
+        device: CudaDevice,
+        *,
+        launches: Sequence[str],
+        nvtx: bool = False,
+        make_graph: Callable[[int, Callable[[], None]], Any] = CudaGraph,
+    ) -> None:
+        self._pipeline = pipeline
+        self._device = device
+        self._launches = tuple(launches)
+        self._nvtx = nvtx
+        self._make_graph = make_graph
+        self._graphs: dict[str, Any] = {}
+        self._shapes: dict[str, Shapes] = {}
+        self._load_s: dict[str, float] = {}
+        self.memory_bytes: dict[str, int] = {}
+        self.engines: dict[str, OpenEngine] = {}
+        self._buffers = Buffers(pipeline, device)
+        for name in pipeline.components:
+            started, free = time.perf_counter(), device.free_bytes()
+            with _naming(name):
+                engine = OpenEngine(library, built[name].path, name)
+                check_declared(pipeline, name, engine.inputs, engine.outputs)
+                self._buffers.add(name, engine)
+            self.engines[name] = engine
+            self._load_s[name] = time.perf_counter() - started
+            self.memory_bytes[name] = max(0, free - device.free_bytes())
+
+    @property
+    def load_s(self) -> Mapping[str, float]:
+        """Seconds that reading and opening each engine took."""
+        return self._load_s
+
+    def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Set every shape to ``sizes`` and upload the free inputs and the constants."""
+        for name, component in self._pipeline.components.items():
+            declared = {n: t.concrete_shape(sizes) for n, t in component.inputs.items()}
+            found = self._set_shapes(name, declared)
+            for output, tensor in component.outputs.items():
+                expected = tensor.concrete_shape(sizes)
+                if found[output] != expected:
+                    what = f"{output} is {list(found[output])}, declared is {list(expected)}"
+                    fix = "mend the declaration, or build the engine from the right graph"
+                    raise EngineError(what, where=name, fix=fix)
+            for constant, array in constant_inputs(component, sizes).items():
+                self._buffers.write(f"{name}.{constant}", array)
+        for name, array in inputs.items():
+            self._buffers.write(name, array)
+        self._buffers.stage(inputs, self._final_shapes())
+
+    def _set_shapes(self, name: str, inputs: Mapping[str, tuple[int, ...]]) -> Shapes:
+        engine = self.engines[name]
+        known = self._shapes.get(name)
+        if known is not None and all(known[n] == shape for n, shape in inputs.items()):
+            return known
+        # A recorded graph is of the former shapes.
+        self._drop_graphs()
+        self._shapes[name] = engine.set_shapes(inputs)
+        for tensor in self._shapes[name]:
+            engine.set_address(tensor, self._buffers.address(name, tensor))
+        return self._shapes[name]
+
+    def _final_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {
+            f"{name}.{output}": self._shapes[name][output]
+            for name, output in self._pipeline.final_outputs
+        }
+
+    def launch(self, component: str) -> None:
+        """Run one component, kernel by kernel, and wait for it."""
+        with _naming(component):
+            self._enqueue(component)
+            self._device.synchronize()
+
+    def launch_pipeline(self) -> None:
+        """Run every component in order, as one graph if graphs are asked for, and wait."""
+        if GRAPH in self._launches:
+            self._graph(WHOLE_PIPELINE).launch()
+        else:
+            self._enqueue_all()
+        self._device.synchronize()
+
+    def _enqueue(self, component: str) -> None:
+        self.engines[component].enqueue(self._device.stream_handle)
+
+    def _enqueue_all(self) -> None:
+        for name in self._pipeline.order:
+            self._enqueue(name)
+
+    def _graph(self, name: str) -> Any:  # noqa: ANN401
+        if name not in self._graphs:
+            work = self._work(name)
+            # TensorRT loads kernels and takes memory on the first launch at a shape, which no
+            # recording allows.
+            work()
+            self._device.synchronize()
+            with _naming(name):
+                self._graphs[name] = self._make_graph(self._device.stream_handle, work)
+        return self._graphs[name]
+
+    def _work(self, name: str) -> Callable[[], None]:
+        return self._enqueue_all if name == WHOLE_PIPELINE else lambda: self._enqueue(name)
+
+    def _drop_graphs(self) -> None:
+        for graph in self._graphs.values():
+            graph.close()
+        self._graphs.clear()
+
+    def read(self, component: str, output: str) -> NDArray[Any]:
+        """A copy of what an output holds now, in the declared dtype."""
+        declared = self._pipeline.components[component].outputs[output]
+        array = self._buffers.read(component, output, self._shapes[component][output])
+        return array.astype(declared.dtype, copy=False)
+
+    def infer(self, component: str, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Run one component on the given arrays; what is bound is overwritten."""
+        self._set_shapes(component, {name: array.shape for name, array in inputs.items()})
+        for name, array in inputs.items():
+            self._buffers.write_input(component, name, array)
+        outputs = self._pipeline.components[component].outputs
+        for output in outputs:
+            # What is not written must not pass for what a former launch wrote.
+            self._buffers.spoil(component, output)
+        self.launch(component)
+        return {output: self.read(component, output) for output in outputs}
+
+    def series(self) -> Sequence[Series]:
+        """Components and the whole, launched in each way, with copies in the first series."""
+        found: list[Series] = []
+        for launch in self._launches:
+            targets: dict[str, Callable[[], None]] = {}
+            for name in (*self._pipeline.order, WHOLE_PIPELINE):
+                target = self._graph(name).launch if launch == GRAPH else self._work(name)
+                targets[name] = marked(target, name) if self._nvtx else target
+            clock = (QueuedClock if launch == GRAPH else EnqueueClock)(self._device)
+            if not found:
+                whole = targets.pop(WHOLE_PIPELINE)
+                targets = {HOST_TO_DEVICE: self._buffers.queue_inputs, **targets}
+                targets |= {DEVICE_TO_HOST: self._buffers.queue_outputs, WHOLE_PIPELINE: whole}
+            found.append(Series(launch, targets, clock))
+            found.append(
+                Series(launch, {HOST_ENQUEUE: targets[WHOLE_PIPELINE]}, HandOverClock(self._device))
+            )
+        return found
+
+    def close(self) -> None:
+        """Free graphs, buffers and engines."""
+        self._device.synchronize()
+        self._drop_graphs()
+        self._buffers.close()
+        for engine in self.engines.values():
+            engine.close()
+        self.engines.clear()
+
+
+@contextmanager
+def _naming(component: str) -> Iterator[None]:
+    """Say in an error of the device which component it was about."""
+    try:
+        yield
+    except EngineError as error:
+        if error.where in {component, ""} or error.where.endswith(".engine"):
+            raise
+        where = f"{component} ({error.where})"
+        raise EngineError(error.what, where=where, fix=error.fix) from error
