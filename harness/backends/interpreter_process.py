@@ -15,7 +15,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from harness import errors
 from harness.backends.interpreter_server import ANSWER_ARRAYS, REQUEST_ARRAYS
@@ -24,7 +24,7 @@ from harness.files import load_arrays, save_arrays
 from harness.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from harness.backends.protocol import Backend
 
@@ -41,6 +41,13 @@ _STDERR_LINES: Final = 3
 # What tells this Python where it is, and is wrong for another.
 _OURS: Final = frozenset({"PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONSTARTUP", "VIRTUAL_ENV"})
 _LIBRARIES: Final = "LD_LIBRARY_PATH"
+
+
+class Closable(Protocol):
+    """A file or a socket."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +82,15 @@ class InterpreterProcess:
             try:
                 self._process = _start(python, self._folder, theirs, self._log)
             except OSError as error:
+                self._log.close()
+                self._channel.close()
                 shutil.rmtree(self._folder, ignore_errors=True)
                 what = f"{python} cannot be started: {error.strerror}"
                 raise OptionError(what, where=OPTION, fix="name a Python") from error
         # However we end, short of being killed: then the channel's end ends it.
-        self._end = weakref.finalize(self, _end, self._process, self._channel, self._folder)
         self._answers = self._channel.makefile("r", encoding="utf-8")
+        files = (self._answers, self._channel, self._log)
+        self._end = weakref.finalize(self, _end, self._process, files, self._folder)
         hello = {"factory": spec.factory, "arguments": dict(spec.arguments)}
         try:
             self.about = self.ask("hello", folder=str(self._folder), **hello)
@@ -132,10 +142,12 @@ class InterpreterProcess:
         return load_arrays(self._folder / ANSWER_ARRAYS)
 
     def _died(self, do: str) -> WorkerError:
-        self.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         tail = " | ".join(line.strip() for line in lines[-_STDERR_LINES:]) or "it printed nothing"
+        self.close()
         what = f"{self._python} died at {do!r} (exit {self._process.returncode}): {tail}"
         return WorkerError(what, where=OPTION, fix="does this Python have what the backend needs?")
 
@@ -157,27 +169,30 @@ def _start(
     # there, for another Python.
     (folder / "path").mkdir()
     (folder / "path" / _PACKAGE.name).symlink_to(_PACKAGE, target_is_directory=True)
+    return subprocess.Popen(  # noqa: S603  # the Python that the user named, and our own module
+        [python, "-c", _START],
+        stdin=channel.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=log.fileno(),
+        env=_environment(folder / "path"),
+        # Ctrl-C reaches us alone, and we end it in order.
+        start_new_session=True,
+    )
+
+
+def _environment(path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _OURS}
     if _LIBRARIES in kept:
         # Those of this Python's own folder are no use to another.
         own = (sys.prefix, sys.base_prefix)
         folders = [f for f in kept[_LIBRARIES].split(os.pathsep) if f and not f.startswith(own)]
         kept[_LIBRARIES] = os.pathsep.join(folders)
-    return subprocess.Popen(  # noqa: S603  # the Python that the user named, and our own module
-        [python, "-c", _START],
-        stdin=channel.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=log.fileno(),
-        env={**kept, "PYTHONPATH": str(folder / "path")},
-        # Ctrl-C reaches us alone, and we end it in order.
-        start_new_session=True,
-    )
+    return {**kept, "PYTHONPATH": str(path)}
 
 
-def _end(process: subprocess.Popen[bytes], channel: socket.socket, folder: Path) -> None:
-    with suppress(OSError):
-        channel.shutdown(socket.SHUT_RDWR)
-    channel.close()
+def _end(process: subprocess.Popen[bytes], files: Iterable[Closable], folder: Path) -> None:
+    for file in files:
+        file.close()
     with suppress(subprocess.TimeoutExpired):
         # One that waits for us ends at once, with its own exit code; the others are ended.
         process.wait(timeout=0.2)

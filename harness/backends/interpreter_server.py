@@ -77,7 +77,7 @@ class Server:
         """What the backend tells of each component, and what runs it here."""
         backend, pipeline = self._load(request)
         found = backend.inspect(pipeline, self._built(request), request["sizes"], self._arrays())
-        here = {"interpreter": platform.python_version(), **_library_versions()}
+        here = {"interpreter": platform.python_version(), **_library_version(backend.name)}
         answer: dict[str, Any] = {}
         for name in pipeline.components:
             one = found.get(name)
@@ -182,10 +182,10 @@ class Server:
         save_arrays(self._folder / ANSWER_ARRAYS, arrays)
 
 
-def _library_versions() -> dict[str, str]:
-    """The versions of what runs models here, of what is loaded."""
-    loaded = {name: sys.modules.get(name) for name in ("torch", "onnxruntime", "tensorrt")}
-    return {name: str(m.__version__) for name, m in loaded.items() if m is not None}
+def _library_version(backend: str) -> dict[str, str]:
+    """The version of what runs models here, which is what the backend is called after."""
+    library = backend.split("-", maxsplit=1)[0]
+    return {library: str(importlib.import_module(library).__version__)}
 
 
 def main() -> None:

@@ -76,7 +76,21 @@ def app() -> None:
     "--backend",
     "backends",
     multiple=True,
-    help="onnxruntime (default) or torch; repeat to measure several in turn.",
+    help="onnxruntime (default), torch, torch-cuda, torch-cuda-compile or onnxruntime-cuda; "
+    "repeat to measure several in turn.",
+)
+@click.option(
+    "--launch",
+    "launches",
+    multiple=True,
+    help="On a GPU: graph (default) or enqueue; repeat for both.",
+)
+@click.option(
+    "--interpreter",
+    "interpreters",
+    multiple=True,
+    metavar="BACKEND=PYTHON",
+    help="The Python that a backend runs in, where it is not this one; repeat for several.",
 )
 @graph_options
 @click.option(

@@ -16,6 +16,7 @@ from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
 from harness.cli.graphs import build_options
+from harness.cli.interpreters import parse_interpreters
 from harness.cli.progress import ProgressObserver
 from harness.errors import (
     EXIT_INCONCLUSIVE,
@@ -34,7 +35,7 @@ from harness.report.json import write_json
 from harness.report.terminal import render
 from harness.runner import Run, RunOptions, RunResult
 from harness.store.parquet import ParquetStore
-from harness.types import Case
+from harness.types import GRAPH, Case
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,8 @@ def run_command(
     calibration_method: str | None,
     percentile: float | None,
     plan: bool,
+    launches: tuple[str, ...],
+    interpreters: tuple[str, ...],
     artifacts: Path | None,
     cache: Path | None,
     opset: int,
@@ -78,7 +81,13 @@ def run_command(
         }
     )
     loaded = load_pipeline(pipeline)
-    chosen = make_backends(backends or (DEFAULT_BACKEND,), precisions or (FP32,), threads=threads)
+    chosen = make_backends(
+        backends or (DEFAULT_BACKEND,),
+        precisions or (FP32,),
+        threads=threads,
+        launches=launches or (GRAPH,),
+        interpreters=parse_interpreters(interpreters),
+    )
     recording = _recording(loaded, audio, converted, durations_s, batches)
     options = RunOptions(
         cases=_cases(loaded, recording, durations_s, batches),

@@ -20,7 +20,9 @@ from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from harness.artifacts.cache import Cache
     from harness.pipeline.pipeline import Pipeline
     from tests.conftest import ToyFactory
 
@@ -313,6 +315,26 @@ def test_a_wrong_shape_names_the_component(pipeline: Pipeline, device: FakeDevic
     assert caught.value.where == "encoder"
 
 
+def test_a_run_shows_every_launch_and_the_copies_apart(
+    toy: ToyFactory,
+    device: FakeDevice,
+    harness: Callable[..., tuple[int, str, str]],
+    shared_cache: Cache,
+    tmp_path: Path,
+) -> None:
+    launches = ("--launch", "graph", "--launch", "enqueue")
+    precisions = ("--precision", "fp32", "--precision", "fp16")
+    where = ("--cache", shared_cache.root, "--out", tmp_path)
+
+    code, out, _ = harness(
+        "run", toy(), "--backend", "torch-cuda", *precisions, *launches, "--samples", 3, *where
+    )
+
+    assert code == 0
+    for launch in ("graph", "enqueue"):
+        assert f"torch-cuda, {launch}, 0.5 s, hot" in out
+
+
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch has CUDA")
 def test_a_build_without_cuda_says_so(pipeline: Pipeline) -> None:
     with pytest.raises(FeatureUnavailableError, match=r"built without CUDA; .*--interpreter"):
@@ -342,3 +364,44 @@ def test_what_it_cannot_do_is_refused(make: Callable[[], Any], where: str) -> No
     with pytest.raises(OptionError) as caught:
         make()
     assert caught.value.where == where
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", ["toy", "tiny"])
+@pytest.mark.parametrize(("precision", "route"), [("fp32", ""), ("fp16", ""), ("fp16", "compile")])
+def test_on_a_gpu(toy: ToyFactory, name: str, precision: str, route: str) -> None:
+    pipeline = load_pipeline(toy() if name == "toy" else name)
+    peer = TorchBackend(threads=1).open(pipeline, {})
+    backend = TorchCudaBackend(precision=precision, route=route, launches=("graph", "enqueue"))
+    assert backend.inspect(pipeline, {}, {}, {})[pipeline.order[0]].details["gpu_uuid"]
+    session = backend.open(pipeline, {})
+    tolerance = 1e-4 if precision == "fp32" else 2e-2
+    for duration_s, seed in ((0.5, 1), (0.5, 2), (1.0, 3)):
+        for opened in (peer, session):
+            _bind(opened, pipeline, duration_s, seed)
+            opened.launch_pipeline()
+        for component, output in pipeline.final_outputs:
+            expected = peer.read(component, output)
+            error = np.linalg.norm(session.read(component, output) - expected)
+            assert error < tolerance * np.linalg.norm(expected)
+            whole = session.read(component, output)
+            session.launch(component)
+            np.testing.assert_allclose(session.read(component, output), whole, rtol=1e-2, atol=1e-2)
+    for series in session.series():
+        assert series.clock is not None
+        timed = series.clock.time_block([*series.targets.values()] * 20)
+        assert all(0 < seconds < 0.1 for seconds in timed)
+    session.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_delay_on_a_gpu_takes_its_time() -> None:
+    gpu = open_device()
+    start = gpu.record()
+    gpu.delay(0.01)
+    end = gpu.record()
+    assert not gpu.is_past(end)
+    gpu.synchronize()
+    assert 0.005 < gpu.elapsed_s(start, end) < 0.03
