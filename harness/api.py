@@ -10,7 +10,11 @@ from harness.artifacts.calibration import CalibrationSet, save_set
 from harness.artifacts.export import DEFAULT_OPSET, OnnxModel
 from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.backends.gpu import has_gpu
 from harness.backends.peers import PEERS, check_interpreters, make_peer, runnable_precisions
+from harness.backends.tensorrt.backend import TensorRTBackend
+from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
+from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
 from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
 from harness.errors import FeatureUnavailableError, OptionError
 from harness.files import check_writable
@@ -21,7 +25,7 @@ from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, prepare_models
 from harness.runner import Run, RunOptions, default_cases
-from harness.types import GRAPH, Case
+from harness.types import ENQUEUE, GRAPH, Case
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -41,8 +45,8 @@ __all__ = [
 ]
 
 DEFAULT_BACKEND: Final = "onnxruntime"
-BACKENDS: Final = PEERS
-_LATER: Final = ("tensorrt", "tensorrt-rtx")
+BACKENDS: Final = (*PEERS, TENSORRT, TENSORRT_RTX, AUTO)
+_TENSORRT: Final = (TENSORRT, TENSORRT_RTX, AUTO)
 
 
 def make_backends(
@@ -51,6 +55,7 @@ def make_backends(
     *,
     threads: int | None = None,
     launches: Sequence[str] = (GRAPH,),
+    tensorrt: TensorRTChoice | None = None,
     interpreters: Mapping[str, Path] | None = None,
 ) -> list[Backend]:
     """Every named backend at every named precision that it can run, each once.
@@ -68,6 +73,10 @@ def make_backends(
     check_interpreters(interpreters, names)
     made: list[Backend] = []
     for name in dict.fromkeys(names):
+        if name in _TENSORRT:
+            choice = tensorrt or TensorRTChoice()
+            made.extend(_tensorrt_backends(name, precisions, launches, choice))
+            continue
         made.extend(
             make_backend(
                 name,
@@ -103,10 +112,29 @@ def make_backend(
         return make_peer(
             name, threads=threads, precision=precision, launches=launches, python=python
         )
-    if name in _LATER:
-        raise _not_yet(f"the backend {name}")
     fix = f"choose one of: {', '.join(BACKENDS)}"
     raise OptionError(f"there is no backend {name!r}", where="--backend", fix=fix)
+
+
+def _tensorrt_backends(
+    name: str, precisions: Sequence[str], launches: Sequence[str], choice: TensorRTChoice
+) -> list[Backend]:
+    for launch in launches:
+        if launch not in {GRAPH, ENQUEUE}:
+            fix = f"choose {GRAPH} or {ENQUEUE}"
+            raise OptionError(f"there is no way of launching {launch!r}", where="--launch", fix=fix)
+    library = find_library(name, has_gpu=has_gpu())
+    recipes = make_recipes(library, list(dict.fromkeys(precisions)), choice)
+    return [
+        TensorRTBackend(
+            library,
+            recipe,
+            choice.options,
+            launches=dict.fromkeys(launches),
+            engines=choice.engines,
+        )
+        for recipe in recipes
+    ]
 
 
 def export_and_build_engines(

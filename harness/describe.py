@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.types import Artifact, Budget, Engine
+from harness.artifacts.cost import graph_cost
+from harness.pipeline.pipeline import TRANSFERS
+from harness.types import Artifact, Budget, ComponentCost, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +107,26 @@ def describe_engine(
     )
 
 
+def describe_costs(
+    pipeline: Pipeline, prepared: Prepared, cases: Sequence[Case]
+) -> tuple[ComponentCost, ...]:
+    """What every graph must do at each of ``cases``, for a roofline.
+
+    Raises:
+        ContractError: the shapes inside a graph cannot be told.
+    """
+    found = []
+    for case in cases:
+        sizes = pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
+        for precision, models in prepared.models.items():
+            for name, model in models.items():
+                inputs = pipeline.components[name].inputs
+                shapes = {i: tensor.concrete_shape(sizes) for i, tensor in inputs.items()}
+                cost = graph_cost(model.path, shapes)
+                found.append(ComponentCost(name, precision, case.duration_s, case.batch, cost))
+    return tuple(found)
+
+
 def describe_accuracy(check: Check) -> dict[str, Any]:
     """The fields of a measurement that tell its accuracy; none without a reference."""
     if check.accuracy is None:
@@ -118,7 +140,12 @@ def describe_accuracy(check: Check) -> dict[str, Any]:
 
 
 def find_floor(pipeline: Pipeline, component: str, precision: str) -> float | None:
-    """The accuracy floor (dB) of a component, its own or the pipeline's; None without one."""
+    """The accuracy floor (dB) of a component, its own or the pipeline's; None without one.
+
+    A copy has none: nothing is computed.
+    """
+    if component in TRANSFERS:
+        return None
     declared = pipeline.components.get(component)
     floors = [declared.min_snr_db] if declared else []
     for group in (*floors, pipeline.declaration.min_snr_db):

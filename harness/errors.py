@@ -8,7 +8,7 @@ HarnessError                     exit 2
 ├── InputDataError               generated inputs or a recording cannot be used
 ├── CalibrationError             a calibration set does not fit, or cannot be made
 ├── EngineError                  an engine cannot be built, read or run
-├── MeasurementError             what was timed is not what was to be timed
+├── MeasurementError             exit 3: what was timed is not what was to be timed
 ├── OptionError                  a command-line option or argument is out of range
 ├── MissingDependencyError       an optional package is not installed
 ├── FeatureUnavailableError      the harness cannot do this here, or not yet

@@ -16,6 +16,7 @@ from harness.describe import (
     describe_artifact,
     describe_budget,
     describe_calibration,
+    describe_costs,
     describe_engine,
     describe_inputs,
     describe_missing,
@@ -33,7 +34,7 @@ from harness.reference import (
     seek_reference,
     why_no_reference,
 )
-from harness.types import Case, Engine, Measurement, Record, Variant
+from harness.types import Case, Ceilings, ComponentCost, Engine, Measurement, Record, Variant
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class Run:
         self._prepared = Prepared({}, None)
         self._built: dict[Variant, Mapping[str, Built]] = {}
         self._engines: list[Engine] = []
+        self._costs: tuple[ComponentCost, ...] = ()
+        self._ceilings: Ceilings | None = None
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
@@ -130,6 +133,8 @@ class Run:
             HarnessError: a part of the run is impossible; nothing is recorded.
             KeyboardInterrupt: before anything was measured.
         """
+        for backend in self._backends.values():
+            backend.check_can_run()
         # The inputs come first: where they are wrong, no export is waited for.
         feeds = self._all_feeds()
         with WorkerPool() as pool:
@@ -138,6 +143,7 @@ class Run:
             references = self._references(feeds, pool)
             self._build(pool)
         self._inspect(feeds)
+        self._look_up_costs()
         sessions = self._open()
         is_complete = True
         try:
@@ -247,6 +253,13 @@ class Run:
                     for name, inspection in found.items()
                 )
                 self._observer.step(str(variant))
+
+    def _look_up_costs(self) -> None:
+        """What the graphs must do, and what the device can: where there is a device."""
+        found = (backend.ceilings(self._cache) for backend in self._backends.values())
+        self._ceilings = next(filter(None, found), None)
+        if self._ceilings is not None:
+            self._costs = describe_costs(self._pipeline, self._prepared, self._options.cases)
 
     def _open(self) -> dict[Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
@@ -366,6 +379,8 @@ class Run:
             measurements=tuple(self._measurements),
             is_complete=is_complete,
             phases_s=dict(self._phases_s),
+            costs=self._costs,
+            ceilings=self._ceilings,
         )
 
 

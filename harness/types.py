@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -95,10 +95,45 @@ class GraphCost:
         """The multiply-accumulates of all precisions."""
         return self.macs_by_precision.total
 
+    def in_precision(self, precision: str) -> GraphCost:
+        """The same work with all products, and the weights, in ``precision``; they are now fp32."""
+        divisor = {"fp32": 1, "fp16": 2, "int8": 4}[precision]
+        return replace(
+            self,
+            macs_by_precision=MacCounts(**{precision: self.macs}),
+            weight_bytes=self.weight_bytes // divisor,
+        )
+
     @property
     def bytes(self) -> int:
         """What must cross the device's memory even if all that lies between stays on the chip."""
         return self.weight_bytes + self.input_bytes + self.output_bytes
+
+
+@dataclass(frozen=True)
+class ComponentCost:
+    """What a component's graph in one precision must do at one case."""
+
+    component: str
+    precision: str
+    duration_s: float | None
+    batch: int
+    cost: GraphCost
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What a device was measured to do at best: products by precision, and copies.
+
+    ``matrix_macs_per_s`` are multiply-accumulates per second of a large product, and
+    ``copy_bytes_per_s`` counts bytes read and bytes written. ``source`` names what measured them,
+    and ``gpu_uuid`` the device.
+    """
+
+    matrix_macs_per_s: dict[str, float]
+    copy_bytes_per_s: float
+    source: str
+    gpu_uuid: str
 
 
 @dataclass(frozen=True)
@@ -231,7 +266,7 @@ class Record:
 
     ``is_complete`` is false for a run that was interrupted. ``inputs`` tells what was fed: the
     seed of synthetic inputs, or the recording's name and hash; ``calibration`` does so for the set
-    that INT8 was made with.
+    that INT8 was made with. ``costs`` and ``ceilings`` are given where a device was measured.
     """
 
     record_id: str
@@ -248,3 +283,5 @@ class Record:
     measurements: tuple[Measurement, ...]
     is_complete: bool = True
     phases_s: dict[str, float] = field(default_factory=dict)
+    costs: tuple[ComponentCost, ...] = ()
+    ceilings: Ceilings | None = None

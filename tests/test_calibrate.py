@@ -11,6 +11,7 @@ import soundfile
 
 from harness.artifacts.cache import Cache
 from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.protocol import Built
 from harness.backends.torch import TorchBackend
 from harness.calibrate import CalibrationOptions, make_calibration_set
 from harness.errors import CalibrationError, HarnessError, InputDataError, OptionError
@@ -190,8 +191,8 @@ def test_components_that_are_graphs_are_run_by_onnx_runtime(
     calibration = make_calibration_set(
         pipeline, CalibrationOptions(samples=4), shared_cache, shared_pool
     )
-    paths = {name: pipeline.root / f"{name}.onnx" for name in pipeline.components}
-    session = OnnxRuntimeBackend(threads=1).open(pipeline, paths)
+    built = {name: Built(pipeline.root / f"{name}.onnx") for name in pipeline.components}
+    session = OnnxRuntimeBackend(threads=1).open(pipeline, built)
 
     assert calibration.info["fp32"].startswith("onnxruntime ")
     assert set(calibration.tensors) == {"signal", "voiced", "encoder.features"}

@@ -37,3 +37,6 @@ def test_a_floor_is_the_components_own_or_that_of_the_pipeline() -> None:
     assert find_floor(changed, "pipeline", "int8-ort") == 15.0
     # Each precision has its own: int8+fp16 is neither int8 nor fp16.
     assert find_floor(changed, "vocoder", "int8+fp16") is None
+    # What is copied is not computed.
+    for name in ("host_to_device", "device_to_host", "host_enqueue"):
+        assert find_floor(changed, name, "fp32") is None

@@ -31,7 +31,7 @@ logger = logging.getLogger("harness.cache")
 
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
-KINDS: Final = ("onnx", "reference", "histograms", "precision")
+KINDS: Final = ("onnx", "reference", "histograms", "precision", "engine")
 _KEY: Final = re.compile(r"[0-9a-f]{40}")
 _POLL_S: Final = 0.2
 

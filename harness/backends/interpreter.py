@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Arrays, Built, Workshop
     from harness.pipeline.pipeline import Pipeline
@@ -46,6 +47,17 @@ class RemoteBackend:
         self.graph_precision = local.graph_precision
         self.builds_engines = False
         self.is_calibrated = local.is_calibrated
+
+    def ceilings(self, cache: Cache) -> None:
+        """Not measured from here."""
+
+    def check_can_run(self) -> None:
+        """See there that it can be run.
+
+        Raises:
+            HarnessError: it cannot, or the process cannot be started.
+        """
+        self._running().ask("check_can_run")
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop

@@ -53,6 +53,7 @@ class Server:
         """
         kinds = {
             "hello": self._hello,
+            "check_can_run": self._check_can_run,
             "inspect": self._inspect,
             "open": self._open,
             "bind": self._bind,
@@ -72,6 +73,18 @@ class Server:
         factory = getattr(importlib.import_module(module), name)
         self._backend = factory(**request["arguments"])
         return {"harness": __version__, "python": platform.python_version()}
+
+    def _check_can_run(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        """See that the backend can be run here."""
+        self._made_backend.check_can_run()
+        return {}
+
+    @property
+    def _made_backend(self) -> Backend:
+        if self._backend is None:
+            message = "hello comes first"
+            raise RuntimeError(message)
+        return self._backend
 
     def _inspect(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What the backend tells of each component, and what runs it here."""
@@ -159,12 +172,9 @@ class Server:
     def _load(self, request: Mapping[str, Any]) -> tuple[Backend, Pipeline]:
         from harness.pipeline.loader import load_pipeline  # noqa: PLC0415
 
-        if self._backend is None:
-            message = "hello comes first"
-            raise RuntimeError(message)
         if self._pipeline is None or self._pipeline.root != Path(request["root"]):
             self._pipeline = load_pipeline(Path(request["root"]))
-        return self._backend, self._pipeline
+        return self._made_backend, self._pipeline
 
     def _built(self, request: Mapping[str, Any]) -> dict[str, Built]:
         from harness.backends.protocol import Built  # noqa: PLC0415

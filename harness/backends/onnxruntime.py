@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Arrays, Built, Inspection, Series, Workshop
     from harness.pipeline.pipeline import Pipeline
@@ -36,6 +37,12 @@ class OnnxRuntimeBackend:
         self.threads = threads
         self.precision = precision
         self.graph_precision = precision
+
+    def ceilings(self, cache: Cache) -> None:
+        """Not measured of a CPU, which shares its own."""
+
+    def check_can_run(self) -> None:
+        """The CPU is always there."""
 
     def build(
         self,

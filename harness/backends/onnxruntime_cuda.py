@@ -32,6 +32,14 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     def __init__(self, *, threads: int = 1, precision: str = "fp32") -> None:
         super().__init__(threads=threads, precision=precision)
 
+    def check_can_run(self) -> None:
+        """See that there is a provider for the GPU.
+
+        Raises:
+            FeatureUnavailableError: this ONNX Runtime has none.
+        """
+        _check_provider()
+
     def open(self, pipeline: Pipeline, built: Mapping[str, Built]) -> OnnxRuntimeCudaSession:
         """Open every component of ``pipeline``.
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 # The class of each, and the precisions that it runs; none are named where it runs every one.
 _CLASSES: Final = {
     "onnxruntime": ("harness.backends.onnxruntime:OnnxRuntimeBackend", ()),
+    "torch": ("harness.backends.torch:TorchBackend", ("fp32",)),
     "onnxruntime-cuda": (
         "harness.backends.onnxruntime_cuda:OnnxRuntimeCudaBackend",
         ("fp32", "fp16"),
     ),
-    "torch": ("harness.backends.torch:TorchBackend", ("fp32",)),
     "torch-cuda": ("harness.backends.torch_cuda:TorchCudaBackend", ("fp32", "fp16")),
     "torch-cuda-compile": ("harness.backends.torch_cuda:TorchCudaBackend", ("fp32", "fp16")),
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.artifacts.worker import WorkerPool
     from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
-    from harness.types import NodeCounts
+    from harness.types import Ceilings, NodeCounts
 
 Arrays = dict[str, "NDArray[Any]"]
 
@@ -155,6 +155,16 @@ class Backend(Protocol):
     @property
     def is_calibrated(self) -> bool:
         """Whether building, apart from the graphs, takes a calibration set."""
+
+    def ceilings(self, cache: Cache) -> Ceilings | None:
+        """What the device does at best, measured once and kept; None where that is not known."""
+
+    def check_can_run(self) -> None:
+        """See that what it builds can be run here, before anything is built.
+
+        Raises:
+            FeatureUnavailableError: it cannot; the message names what is missing.
+        """
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Arrays, Built, Inspection, Series, Workshop
     from harness.pipeline.pipeline import Pipeline
@@ -35,6 +36,12 @@ class TorchBackend:
 
     def __init__(self, *, threads: int) -> None:
         self.threads = threads
+
+    def ceilings(self, cache: Cache) -> None:
+        """Not measured of a CPU, which shares its own."""
+
+    def check_can_run(self) -> None:
+        """The CPU is always there."""
 
     def build(
         self,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Arrays, Built, Workshop
     from harness.backends.torch_cuda_device import CudaDevice
@@ -62,6 +63,18 @@ class TorchCudaBackend:
         self.route = route
         self.launches = tuple(dict.fromkeys(launches))
         self._opened: tuple[Pipeline, TorchCudaSession] | None = None
+
+    def ceilings(self, cache: Cache) -> None:
+        """Left to the backends whose layers are known."""
+
+    def check_can_run(self) -> None:
+        """See that there is a GPU.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+            FeatureUnavailableError: this PyTorch has no CUDA, or finds no GPU.
+        """
+        open_device()
 
     def build(
         self,

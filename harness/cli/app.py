@@ -51,6 +51,88 @@ _GRAPH_OPTIONS = (
 )
 
 
+_ENGINE_OPTIONS = (
+    click.option(
+        "--fp16",
+        "fp16_routes",
+        multiple=True,
+        help="TensorRT: how fp16 is asked for: graph (default) or flag; repeat for both.",
+    ),
+    click.option(
+        "--int8",
+        "int8_routes",
+        multiple=True,
+        help="TensorRT: how INT8 is asked for: qdq (default) or calibrator; repeat for both.",
+    ),
+    click.option(
+        "--workspace",
+        "workspace_mib",
+        type=click.IntRange(min=1),
+        help="TensorRT: the builder's scratch memory in MiB.",
+    ),
+    click.option("--tf32", is_flag=True, help="TensorRT: let fp32 products run in TF32."),
+    click.option(
+        "--optimization-level", type=int, help="TensorRT: how long to look for tactics, 0 to 5."
+    ),
+    click.option(
+        "--tactic-source",
+        "tactic_sources",
+        multiple=True,
+        help="TensorRT: take tactics from this TacticSource only; repeat for several.",
+    ),
+    click.option(
+        "--builder-flag",
+        "builder_flags",
+        multiple=True,
+        help="TensorRT: set this BuilderFlag, by its name; repeat for several.",
+    ),
+    click.option(
+        "--precision-constraints",
+        "constraints",
+        default="obey",
+        show_default=True,
+        help="TensorRT: whether nodes that must stay in fp32 do: obey, prefer or none.",
+    ),
+    click.option(
+        "--plugin",
+        "plugins",
+        type=_FILE,
+        multiple=True,
+        help="TensorRT: a library of plugins to load; repeat for several.",
+    ),
+)
+_SESSION_OPTIONS = (
+    click.option(
+        "--engine",
+        "engines",
+        multiple=True,
+        help="TensorRT: NAME=FILE, an engine to measure in place of a component's own.",
+    ),
+    click.option(
+        "--launch",
+        "launches",
+        multiple=True,
+        help="On a GPU: graph (default) or enqueue; repeat for both.",
+    ),
+    click.option("--profile", "layer_times", is_flag=True, help="TensorRT: time every layer."),
+    click.option("--nvtx", is_flag=True, help="TensorRT: mark launches for NVIDIA's profilers."),
+)
+
+
+def engine_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of how engines are built."""
+    for option in reversed(_ENGINE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def session_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of how engines are run."""
+    for option in reversed(_SESSION_OPTIONS):
+        command = option(command)
+    return command
+
+
 def graph_options(command: Any) -> Any:  # noqa: ANN401
     """The options of which graphs are made, and how."""
     for option in reversed(_GRAPH_OPTIONS):
@@ -76,14 +158,8 @@ def app() -> None:
     "--backend",
     "backends",
     multiple=True,
-    help="onnxruntime (default), torch, torch-cuda, torch-cuda-compile or onnxruntime-cuda; "
-    "repeat to measure several in turn.",
-)
-@click.option(
-    "--launch",
-    "launches",
-    multiple=True,
-    help="On a GPU: graph (default) or enqueue; repeat for both.",
+    help="tensorrt, tensorrt-rtx, auto, onnxruntime (default), onnxruntime-cuda, torch, torch-cuda "
+    "or torch-cuda-compile; repeat for several.",
 )
 @click.option(
     "--interpreter",
@@ -93,6 +169,8 @@ def app() -> None:
     help="The Python that a backend runs in, where it is not this one; repeat for several.",
 )
 @graph_options
+@engine_options
+@session_options
 @click.option(
     "--duration",
     "durations_s",
@@ -145,23 +223,30 @@ def app() -> None:
 @opset_option
 def run(**options: object) -> int:
     """Measure a pipeline: each component and the whole, against its latency budget."""
+    from harness.cli.engines import take_choice  # noqa: PLC0415
     from harness.cli.run import run_command  # noqa: PLC0415
 
-    return run_command(**options)  # type: ignore[arg-type]
+    return run_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
 
 
 @app.command()
 @click.argument("pipeline")
-@click.option("--out", type=_FOLDER, help="Copy the graphs into this folder.")
+@click.option("--out", type=_FOLDER, help="Copy the graphs, or engines, into this folder.")
+@click.option(
+    "--backend",
+    help="Build engines for it: tensorrt, tensorrt-rtx (needs no GPU) or auto.",
+)
 @graph_options
+@engine_options
 @artifacts_option
 @cache_option
 @opset_option
 def build(**options: object) -> int:
-    """Export a pipeline's components to ONNX, in each precision, without measuring."""
+    """Export a pipeline's components to ONNX, or build engines, without measuring."""
     from harness.cli.build import build_command  # noqa: PLC0415
+    from harness.cli.engines import take_choice  # noqa: PLC0415
 
-    return build_command(**options)  # type: ignore[arg-type]
+    return build_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
 
 
 @app.command()

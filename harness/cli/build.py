@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.api import make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
@@ -16,19 +17,28 @@ from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
 from harness.files import check_folder, check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import prepare_models
+from harness.prepare import build_backends, prepare_models
 from harness.report.words import held_sentence
+from harness.types import Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.artifacts.export import OnnxModel
+    from harness.backends.protocol import Backend
+    from harness.backends.tensorrt.options import TensorRTChoice
+    from harness.observer import Observer
+    from harness.pipeline.pipeline import Pipeline
+    from harness.prepare import BuildOptions
 
 
 def build_command(
     *,
     pipeline: str,
     out: Path | None,
+    backend: str | None,
+    tensorrt: TensorRTChoice,
     precisions: tuple[str, ...],
     calibration_file: Path | None,
     calibration_method: str | None,
@@ -44,16 +54,65 @@ def build_command(
         precisions, calibration_file, calibration_method, percentile, opset, artifacts
     )
     loaded = load_pipeline(pipeline)
+    backends = [] if backend is None else make_backends([backend], wanted, tensorrt=tensorrt)
     if out is not None:
         check_folder(out)
+    own = Cache(cache or default_cache_root())
     with ProgressObserver() as observer, WorkerPool() as pool:
-        own = Cache(cache or default_cache_root())
+        if any(made.builds_engines for made in backends):
+            _build_engines(loaded, backends, options, own, pool, observer, out)
+            return EXIT_PASS
         prepared = prepare_models(loaded, wanted, options, own, pool, observer)
     for precision, models in prepared.models.items():
         for model in models.values():
             path = model.path if out is None else _copy(model, _folder(out, precision, wanted))
             click.echo(f"{_label(model, wanted)}: {path}")
     return EXIT_PASS
+
+
+def _build_engines(
+    pipeline: Pipeline,
+    backends: Sequence[Backend],
+    options: BuildOptions,
+    cache: Cache,
+    pool: WorkerPool,
+    observer: Observer,
+    out: Path | None,
+) -> None:
+    graphs = [b.graph_precision for b in backends if b.graph_precision is not None]
+    is_calibrated = any(backend.is_calibrated for backend in backends)
+    prepared = prepare_models(
+        pipeline,
+        list(dict.fromkeys(graphs)),
+        options,
+        cache,
+        pool,
+        observer,
+        is_calibrated=is_calibrated,
+    )
+    variants = {Variant(b.name, b.precision, b.route): b for b in backends}
+    made = build_backends(pipeline, variants, prepared, cache, pool, observer)
+    for variant, engines in made.items():
+        folder = out
+        if out is not None and len(variants) > 1:
+            folder = out / "-".join(filter(None, (variant.precision, variant.route)))
+        for name, built in engines.items():
+            path = built.path if folder is None else _copy_engine(built.path, folder)
+            spent = "cached, " if built.was_cached else ""
+            size = f"{(built.size_bytes or 0) / 1e6:.2f} MB"
+            click.echo(
+                f"{name} {variant} ({size}, {spent}built in {built.build_s or 0.0:.1f} s): {path}"
+            )
+
+
+def _copy_engine(path: Path, folder: Path) -> Path:
+    """Copy an engine and the sidecar that tells what it is."""
+    for source in (path.with_suffix(".json"), path):
+        target = folder / source.name
+        check_writable(target)
+        with written_whole(target) as scratch:
+            shutil.copyfile(source, scratch)
+    return folder / path.name
 
 
 def _folder(out: Path, precision: str, wanted: tuple[str, ...]) -> Path:

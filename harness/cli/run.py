@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.audio import Recording
+    from harness.backends.tensorrt.options import TensorRTChoice
     from harness.pipeline.pipeline import Pipeline
     from harness.report.figures import Figures
 
@@ -67,6 +68,7 @@ def run_command(
     plan: bool,
     launches: tuple[str, ...],
     interpreters: tuple[str, ...],
+    tensorrt: TensorRTChoice,
     artifacts: Path | None,
     cache: Path | None,
     opset: int,
@@ -87,6 +89,7 @@ def run_command(
         threads=threads,
         launches=launches or (GRAPH,),
         interpreters=parse_interpreters(interpreters),
+        tensorrt=tensorrt,
     )
     recording = _recording(loaded, audio, converted, durations_s, batches)
     options = RunOptions(

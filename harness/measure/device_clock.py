@@ -100,6 +100,7 @@ class EnqueueClock:
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""
         found: list[float] = []
+        self._device.synchronize()
         for launch in launches:
             pairs = _queue(self._device, [launch])
             self._device.synchronize()

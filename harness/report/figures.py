@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.errors import RecordError
 from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
 from harness.stats.budget import BudgetVerdict, Verdict, judge_budget
+from harness.stats.roofline import Roofline, roofline
 from harness.stats.summary import LatencySummary, real_time_factor, summarize
-from harness.types import Case, Variant
+from harness.types import CALL, ENQUEUE, GRAPH, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.types import Artifact, Measurement, NodeCounts, Record
+    from harness.types import Artifact, GraphCost, Measurement, NodeCounts, Record
 
 _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
 FP32 = "fp32"
+# What a user would run on a GPU instead, the fastest first.
+_PEERS = (
+    Variant("torch-cuda", "fp16", "", GRAPH),
+    Variant("torch-cuda", FP32, "", GRAPH),
+    Variant("torch-cuda", "fp16", "", ENQUEUE),
+    Variant("torch-cuda", FP32, "", ENQUEUE),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,19 @@ class Row:
     memory_case: Case | None
     graph_nodes: NodeCounts | None
     engine_nodes: NodeCounts | None
+    least_s: float | None = None
+    bound: str = ""
+
+    @property
+    def times_roofline(self) -> float | None:
+        """The median over the least time that the device's ceilings allow; None if not known."""
+        return self.latency.median.value / self.least_s if self.least_s else None
+
+    @property
+    def asked(self) -> str:
+        """The precision and route that were asked for: ``fp16 by flag``."""
+        measured = self.measurement
+        return f"{measured.precision} by {measured.route}" if measured.route else measured.precision
 
     @property
     def mostly(self) -> str:
@@ -56,9 +77,7 @@ class Row:
     @property
     def label(self) -> str:
         """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
-        precision, nodes = self.measurement.precision, self.engine_nodes or self.graph_nodes
-        if self.measurement.route:
-            precision = f"{precision} by {self.measurement.route}"
+        precision, nodes = self.asked, self.engine_nodes or self.graph_nodes
         if self.mostly:
             return f"{precision} (mostly {self.mostly})"
         if self.measurement.precision != FP32 and nodes is not None and not nodes.total:
@@ -96,13 +115,21 @@ class Group:
     """All series of one variant at one case; the last row is the whole pipeline.
 
     ``transfers`` are apart from it: copies to and from the device, and the host's time to hand the
-    pipeline over.
+    pipeline over. ``peer`` is what a user would run instead, and ``ratio_to_peer`` the pipeline's
+    median over its, in the same run.
     """
 
     case: Case
     variant: Variant
     rows: tuple[Row, ...]
     transfers: tuple[Row, ...] = ()
+    peer: Variant | None = None
+    ratio_to_peer: float | None = None
+
+    @property
+    def mode(self) -> str:
+        """How it was measured."""
+        return self.pipeline.measurement.mode
 
     @property
     def backend(self) -> str:
@@ -210,7 +237,7 @@ def figures_of(record: Record) -> Figures:
         shown = [context.row(measurement) for measurement in measurements]
         own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
         transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
-        groups.append(Group(case, variant, own, transfers))
+        groups.append(Group(case, variant, own, transfers, *context.peer_of(case, variant, own)))
     return Figures(record=record, groups=tuple(groups), budgets=_budgets(record, groups))
 
 
@@ -226,6 +253,10 @@ class _Context:
         }
         self._artifacts = {
             (a.precision, a.component): (a.size_bytes, a.nodes) for a in record.artifacts
+        }
+        self._ceilings = record.ceilings
+        self._costs = {
+            (c.component, c.precision, Case(c.duration_s, c.batch)): c.cost for c in record.costs
         }
         self._engines = {
             (e.backend, e.precision, e.route, e.component): (e, Case(e.duration_s, e.batch))
@@ -244,6 +275,7 @@ class _Context:
         engines = _of(self._engines, kind, measurement.component)
         built_bytes = _total([engine.size_bytes for engine, _ in engines])
         fp32 = replace(variant, precision=FP32, route="")
+        rooflines = self._rooflines(measurement)
         return Row(
             measurement=measurement,
             latency=latency,
@@ -258,7 +290,42 @@ class _Context:
             memory_case=engines[0][1] if engines else None,
             graph_nodes=_total([nodes for _, nodes in artifacts]),
             engine_nodes=_total([engine.nodes for engine, _ in engines]),
+            least_s=sum(part.time_s for part in rooflines) if rooflines else None,
+            # Of several components, each is bound by something else.
+            bound=rooflines[0].bound if len(rooflines) == 1 else "",
         )
+
+    def peer_of(
+        self, case: Case, variant: Variant, rows: Sequence[Row]
+    ) -> tuple[Variant | None, float | None]:
+        """What a user would run instead on a device, and the ratio of the medians to it."""
+        if variant.launch == CALL:
+            return None, None
+        measured = {v for v, at, _ in self._medians_s if at == case}
+        peer = next((v for v in _PEERS if v in measured), None)
+        peer_s = self._medians_s.get((peer, case, WHOLE_PIPELINE)) if peer else None
+        return peer, rows[-1].latency.median.value / peer_s if peer_s else None
+
+    def _rooflines(self, measurement: Measurement) -> list[Roofline]:
+        """Those of the component, or of all for the whole; none where nothing was measured."""
+        ceilings, case = self._ceilings, Case(measurement.duration_s, measurement.batch)
+        if ceilings is None or measurement.launch == CALL or measurement.component in TRANSFERS:
+            return []
+        is_pipeline = measurement.component == WHOLE_PIPELINE
+        names = dict.fromkeys(name for name, _, _ in self._costs)
+        return [
+            roofline(cost, ceilings.matrix_macs_per_s, ceilings.copy_bytes_per_s)
+            for name in (names if is_pipeline else [measurement.component])
+            if (cost := self._cost(name, measurement, case)) is not None
+        ]
+
+    def _cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
+        """That of the graph in this precision; else of the fp32 graph, put into this precision."""
+        exact = self._costs.get((component, measurement.precision, case))
+        if exact is not None and "flag" not in measurement.route:
+            return exact
+        base = self._costs.get((component, FP32, case))
+        return base and base.in_precision(named_precision(measurement.precision))
 
     def _ratio(
         self, measurement: Measurement, latency: LatencySummary, peer: Variant

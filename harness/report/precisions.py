@@ -81,12 +81,6 @@ def _name(group: Group) -> str:
     return group.backend if launch == CALL else f"{group.backend}, {launch}"
 
 
-def _asked(row: Row) -> str:
-    """The precision and route that were asked for."""
-    measured = row.measurement
-    return f"{measured.precision} by {measured.route}" if measured.route else measured.precision
-
-
 def _megabytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes / 1e6:.2f}"
 
@@ -103,7 +97,7 @@ def _accuracies(groups: Sequence[Group], seen: str) -> Table:
             rows,
             [
                 (
-                    _asked(row),
+                    row.asked,
                     snr_of(row),
                     decibels(row.measurement.constant_snr_db),
                     decibels(row.measurement.dependent_snr_db),

@@ -8,6 +8,7 @@ from rich.console import Group as Lines
 from rich.padding import Padding
 from rich.text import Text
 
+from harness.report.device import render_device
 from harness.report.precisions import render_precisions
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
@@ -20,6 +21,7 @@ from harness.report.words import (
 )
 from harness.stats.budget import Verdict
 from harness.stats.quantiles import samples_for_interval
+from harness.types import CALL
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,6 +46,7 @@ def render(figures: Figures) -> RenderableType:
             parts.extend(render_precisions(groups, seen_words(figures.record)))
         else:
             parts.extend(_latencies(group) for group in groups)
+    parts.extend(render_device(figures))
     ratios = _ratios(figures)
     if ratios is not None:
         parts.append(ratios)
@@ -111,13 +114,20 @@ def _ratios(figures: Figures) -> Table | None:
         return None
     table = table_of("median against PyTorch eager in the same run (below 1 is faster)")
     for group in groups:
-        table.add_column(f"{group.backend}\n{group.precision}\n{group.case}", justify="right")
+        table.add_column("\n".join(_heading(group)), justify="right")
     for rows in zip(*(group.rows for group in groups), strict=True):
         if rows[0].is_pipeline:
             table.add_section()
         ratios = [f"{row.ratio_to_torch:.2f}" for row in rows]
         table.add_row(rows[0].measurement.component, *ratios)
     return table
+
+
+def _heading(group: Group) -> list[str]:
+    variant = group.variant
+    launch = [] if variant.launch == CALL else [variant.launch]
+    route = [f"by {variant.route}"] if variant.route else []
+    return [variant.backend, variant.precision, *route, *launch, str(group.case)]
 
 
 def _notes(figures: Figures) -> list[RenderableType]:
@@ -135,7 +145,9 @@ def _notes(figures: Figures) -> list[RenderableType]:
                 f"leaves out {record.budget.excludes or 'nothing'}."
             )
         )
-    notes.extend(Text(floor_sentence(row), style="red") for row in figures.missed_floors)
+    # Accuracy is that of the session: once, however many ways its launches were timed.
+    missed = dict.fromkeys(floor_sentence(row) for row in figures.missed_floors)
+    notes.extend(Text(sentence, style="red") for sentence in missed)
     if figures.unchecked_floors:
         notes.append(Text("Accuracy floors are not checked: no reference", style="yellow"))
     if any(not row.latency.p99.is_finite for group in figures.groups for row in group.rows):

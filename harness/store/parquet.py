@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from harness.errors import RecordError
 from harness.files import check_folder, written_whole
 from harness.pipeline.fingerprint import hash_json
-from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
+from harness.types import (
+    Artifact,
+    Budget,
+    Ceilings,
+    ComponentCost,
+    Engine,
+    GraphCost,
+    MacCounts,
+    Measurement,
+    NodeCounts,
+    Record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,10 +155,19 @@ def _rebuild(header: dict[str, Any], rows: list[dict[str, Any]]) -> Record:
     header["budget"] = None if header["budget"] is None else Budget(**header["budget"])
     header["artifacts"] = tuple(Artifact(**_with_counts(a)) for a in header["artifacts"])
     header["engines"] = tuple(Engine(**_with_counts(engine)) for engine in header["engines"])
+    header["costs"] = tuple(_cost(row) for row in header["costs"])
+    ceilings = header["ceilings"]
+    header["ceilings"] = None if ceilings is None else Ceilings(**ceilings)
     measurements = tuple(
         Measurement(**{**row, "latency_s": tuple(row["latency_s"])}) for row in rows
     )
     return Record(**header, measurements=measurements)
+
+
+def _cost(row: dict[str, Any]) -> ComponentCost:
+    cost = row["cost"]
+    macs = MacCounts(**cost["macs_by_precision"])
+    return ComponentCost(**{**row, "cost": GraphCost(**{**cost, "macs_by_precision": macs})})
 
 
 def _with_counts(row: dict[str, Any]) -> dict[str, Any]:

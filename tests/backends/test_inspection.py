@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from harness.backends.onnxruntime import OnnxRuntimeBackend
 from harness.backends.onnxruntime_inspection import count_kernels
+from harness.backends.protocol import Built
 from harness.backends.torch import TorchBackend
 from harness.errors import ContractError, WorkerError
 from harness.pipeline.feeds import synthetic_inputs
@@ -97,9 +98,9 @@ def inspect(onnx_toy: Callable[..., Path]) -> Callable[..., dict[str, Inspection
     def call(**options: Any) -> dict[str, Inspection]:
         pipeline = load_pipeline(onnx_toy(**options))
         sizes = pipeline.profile("opt")
-        models = {name: pipeline.root / f"{name}.onnx" for name in pipeline.components}
+        built = {name: Built(pipeline.root / f"{name}.onnx") for name in pipeline.components}
         inputs = synthetic_inputs(pipeline, sizes, seed=0)
-        return OnnxRuntimeBackend(threads=1).inspect(pipeline, models, sizes, inputs)
+        return OnnxRuntimeBackend(threads=1).inspect(pipeline, built, sizes, inputs)
 
     return call
 
@@ -160,7 +161,7 @@ def test_a_graph_that_cannot_be_read_is_told_in_one_line(
     with pytest.raises(ContractError, match=r"broken\.onnx: ONNX Runtime cannot load it") as caught:
         OnnxRuntimeBackend(threads=1).inspect(
             pipeline,
-            {"encoder": broken, "decoder": broken},
+            {"encoder": Built(broken), "decoder": Built(broken)},
             sizes,
             synthetic_inputs(pipeline, sizes, seed=0),
         )
@@ -195,11 +196,11 @@ def test_quantized_nodes_ran_in_int8_where_the_runtime_has_a_kernel(
         weight_scale=np.float32(0.01),
         weight_zero=np.int8(0),
     )
-    models = {name: pipeline.root / f"{name}.onnx" for name in pipeline.components}
+    built = {name: Built(pipeline.root / f"{name}.onnx") for name in pipeline.components}
     sizes = pipeline.profile("opt")
     inputs = synthetic_inputs(pipeline, sizes, seed=0)
 
-    found = OnnxRuntimeBackend(threads=1).inspect(pipeline, models, sizes, inputs)
+    found = OnnxRuntimeBackend(threads=1).inspect(pipeline, built, sizes, inputs)
 
     assert found["encoder"].nodes == NodeCounts(int8=1)
 

@@ -169,8 +169,9 @@ def test_no_gpu_there_is_told(pipeline: Pipeline) -> None:
     spec = BackendSpec("harness.backends.torch_cuda:TorchCudaBackend", {"precision": "fp16"})
     backend = RemoteBackend(spec, PYTHON)
     assert (backend.name, backend.precision, backend.threads) == ("torch-cuda", "fp16", 1)
-    with pytest.raises(FeatureUnavailableError, match=r"without CUDA|finds no GPU"):
-        backend.inspect(pipeline, {}, {}, {})
+    for call in (backend.check_can_run, lambda: backend.inspect(pipeline, {}, {}, {})):
+        with pytest.raises(FeatureUnavailableError, match=r"without CUDA|finds no GPU"):
+            call()
 
 
 def test_closing_ends_its_process_and_leaves_no_folder(

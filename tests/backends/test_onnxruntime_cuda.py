@@ -46,6 +46,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_runtime_without_the_provider_says_what_to_install(pipeline: Pipeline) -> None:
     backend = OnnxRuntimeCudaBackend()
     for call in (
+        backend.check_can_run,
         lambda: backend.open(pipeline, BUILT),
         lambda: backend.inspect(pipeline, {}, {}, {}),
     ):

@@ -9,6 +9,7 @@ import pytest
 
 from harness.artifacts.export import export_pipeline
 from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.protocol import Built, as_built
 from harness.backends.torch import TorchBackend
 from harness.errors import ContractError, ModelError
 from harness.pipeline.feeds import synthetic_inputs
@@ -36,8 +37,7 @@ def session(
     if request.param == "torch":
         return TorchBackend(threads=1).open(pipeline, {})
     models = export_pipeline(pipeline, shared_cache, shared_pool)
-    paths = {name: model.path for name, model in models.items()}
-    return OnnxRuntimeBackend(threads=1).open(pipeline, paths)
+    return OnnxRuntimeBackend(threads=1).open(pipeline, as_built(models))
 
 
 def _expected(inputs: dict[str, np.ndarray], features: np.ndarray) -> np.ndarray:
@@ -110,8 +110,8 @@ def test_onnxruntime_hands_over_the_same_memory(
     pipeline: Pipeline, shared_cache: Cache, shared_pool: WorkerPool
 ) -> None:
     """The decoder reads the very buffer that the encoder writes, before and after a launch."""
-    paths = {n: m.path for n, m in export_pipeline(pipeline, shared_cache, shared_pool).items()}
-    session = OnnxRuntimeBackend(threads=1).open(pipeline, paths)
+    built = as_built(export_pipeline(pipeline, shared_cache, shared_pool))
+    session = OnnxRuntimeBackend(threads=1).open(pipeline, built)
     sizes = pipeline.profile("opt")
     session.bind(sizes, synthetic_inputs(pipeline, sizes, seed=1))
     address = session._values["encoder.features"].data_ptr()
@@ -134,7 +134,9 @@ def test_onnxruntime_names_a_graph_that_it_cannot_load(pipeline: Pipeline, tmp_p
     broken.write_bytes(b"no model")
 
     with pytest.raises(ContractError, match="cannot load") as caught:
-        OnnxRuntimeBackend(threads=1).open(pipeline, {"encoder": broken, "decoder": broken})
+        OnnxRuntimeBackend(threads=1).open(
+            pipeline, {"encoder": Built(broken), "decoder": Built(broken)}
+        )
 
     assert caught.value.where == str(broken)
 

@@ -22,3 +22,4 @@ def test_every_sample_is_a_row_with_its_labels(toy: ToyFactory, shared_cache: Ca
     whole = frame[frame["component"] == "pipeline"]
     assert tuple(whole["latency_s"][:4]) == record.measurements[-1].latency_s
     assert list(whole["sample"]) == [0, 1, 2, 3] * 2
+    assert (set(frame["route"]), set(frame["launch"])) == ({""}, {"call"})

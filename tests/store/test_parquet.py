@@ -60,6 +60,19 @@ RECORD = Record(
     engines=(
         Engine("encoder", "onnxruntime", "fp32", 1 << 40, NodeCounts(fp32=7), 1.0, 2),
         Engine("decoder", "onnxruntime", "int8+fp16", None, None, None, 1),
+        Engine(
+            *("encoder", "tensorrt", "fp16", 1 << 33, NodeCounts(fp16=7), 1.0, 2),
+            route="flag",
+            size_bytes=1 << 31,
+            build_s=0.30000000000000004,
+            details={
+                "library": "tensorrt 10.0",
+                "device": {"name": "Gerät “é”", "capability": [9, 0]},
+                "timing_cache": None,
+                "layers": [{"name": "音声", "precision": "fp16", "ms": 1e-9}],
+                "is_hardware_compatible": False,
+            },
+        ),
     ),
     calibration={"kind": "recordings", "files": [{"file": "é.wav"}], "clipping": "minmax"},
     measurements=(
@@ -77,6 +90,14 @@ RECORD = Record(
             log_spectral_distance_db=None,
             min_snr_db=None,
             simulated=True,
+        ),
+        replace(
+            MEASUREMENT,
+            backend="tensorrt",
+            precision="fp16",
+            clock="cuda events, queued ahead",
+            route="flag",
+            launch="graph",
         ),
     ),
     phases_s={"export": 1.5, "measure": 30.0},
@@ -140,7 +161,7 @@ def test_every_field_of_a_measurement_is_a_column_of_its_type(tmp_path: Path) ->
     numbers = (*times, *ratios, "log_spectral_distance_db")
     assert {types[name] for name in numbers} == {pa.float64()}
     assert types["simulated"] == pa.bool_()
-    words = ("component", "backend", "precision", "mode", "clock")
+    words = ("component", "backend", "precision", "mode", "clock", "route", "launch")
     assert {types[name] for name in words} == {pa.string()}
 
 
@@ -257,25 +278,53 @@ def test_counts_of_nodes_come_back_as_such(tmp_path: Path) -> None:
     """They can be added up again, as no dictionary can."""
     record = read_record(ParquetStore(tmp_path).append(RECORD))
 
-    (encoder, _), (_, decoder) = record.engines, record.artifacts
+    (encoder, *_), (_, decoder) = record.engines, record.artifacts
     assert encoder.nodes is not None
     assert decoder.nodes is not None
     assert encoder.nodes + decoder.nodes == NodeCounts(int8=3, fp16=2, fp32=8)
     assert decoder.recipe["clipping"]["percentile"] == 99.99
 
 
+def test_how_an_engine_was_built_and_what_was_timed_of_it_come_back(tmp_path: Path) -> None:
+    record = read_record(ParquetStore(tmp_path).append(RECORD))
+
+    *plain, engine = record.engines
+    assert (engine.route, engine.size_bytes, engine.build_s) == (
+        *("flag", 1 << 31, 0.30000000000000004),
+    )
+    assert engine.details["device"] == {"name": "Gerät “é”", "capability": [9, 0]}
+    assert engine.details["layers"][0]["ms"] == 1e-9
+    assert all((e.route, e.size_bytes, e.build_s, e.details) == ("", None, None, {}) for e in plain)
+    assert [str(m.variant) for m in record.measurements] == [
+        *("onnxruntime fp32", "onnxruntime fp32", "tensorrt fp16 by flag, graph"),
+    ]
+
+
+def test_details_that_were_changed_afterwards_are_damage(tmp_path: Path) -> None:
+    path = ParquetStore(tmp_path).append(RECORD)
+
+    def change(header: dict[str, Any]) -> dict[str, Any]:
+        header["engines"][-1]["details"]["library"] = "tensorrt 8.6"
+        return header
+
+    rewrite_header(path, change)
+
+    with pytest.raises(RecordError, match="its hash is not that of its content"):
+        read_record(path)
+
+
 def test_a_record_of_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
-    rewrite_header(path, lambda header: {**header, "schema_version": 1})
+    rewrite_header(path, lambda header: {**header, "schema_version": 2})
 
-    with pytest.raises(RecordError, match="has schema version 1") as caught:
+    with pytest.raises(RecordError, match="has schema version 2, this is version 3") as caught:
         read_record(path)
 
     assert caught.value.where == str(path)
-    assert SCHEMA_VERSION == 2
+    assert SCHEMA_VERSION == 3
 
 
-@pytest.mark.parametrize("version", [0, 1, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
+@pytest.mark.parametrize("version", [0, 1, 2, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
 def test_record_of_another_schema_version_is_refused_by_name(
     tmp_path: Path, version: object
 ) -> None:

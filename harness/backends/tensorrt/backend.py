@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.backends.ceilings import find_or_measure_ceilings
 from harness.backends.cuda import CudaDevice
 from harness.backends.protocol import Built, Inspection
 from harness.backends.tensorrt.engines import EngineFactory
@@ -14,16 +15,18 @@ from harness.errors import FeatureUnavailableError, OptionError
 from harness.types import NodeCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Workshop
     from harness.backends.tensorrt.library import Library
     from harness.backends.tensorrt.options import Recipe, TensorRTOptions
     from harness.pipeline.pipeline import Pipeline
+    from harness.types import Ceilings
 
 _devices: Final[list[CudaDevice]] = []
 
@@ -43,7 +46,7 @@ class TensorRTBackend:
         recipe: Recipe,
         options: TensorRTOptions,
         *,
-        launches: Sequence[str],
+        launches: Iterable[str],
         engines: Mapping[str, Path] | None = None,
     ) -> None:
         self.name = library.name
@@ -56,6 +59,19 @@ class TensorRTBackend:
         self._factory = EngineFactory(library, recipe, options)
         self._launches = tuple(launches)
         self._engines = dict(engines or {})
+
+    def ceilings(self, cache: Cache) -> Ceilings | None:
+        """What the GPU does at best, measured once and kept."""
+        return find_or_measure_ceilings(self._device(), cache)
+
+    def check_can_run(self) -> None:
+        """See that there is a GPU, and what reaches it.
+
+        Raises:
+            FeatureUnavailableError: there is none.
+            MissingDependencyError: PyCUDA is not installed.
+        """
+        self._device()
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop

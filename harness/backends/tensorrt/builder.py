@@ -87,6 +87,7 @@ class _Build:
         self._component: str = request["component"]
         self._folder = Path(request["folder"])
         self._feeder: Feeder | None = None
+        self._config: Any = None
         self._keep: list[Any] = []
 
     def run(self) -> dict[str, Any]:
@@ -96,6 +97,7 @@ class _Build:
         parsed = ParsedNetwork(self._library, graph, strong=self._recipe.strong)
         self._check(parsed)
         config, cache = self._configure(parsed)
+        self._config = config
         plan = parsed.builder.build_serialized_network(parsed.network, config)
         self._check_built(plan)
         path = self._folder / f"{self._component}.engine"
@@ -168,8 +170,8 @@ class _Build:
                 config.set_flag(library.member("BuilderFlag", name))
         for name in self._options.builder_flags:
             config.set_flag(library.member("BuilderFlag", name))
-        constraint = _CONSTRAINT_FLAGS.get(self._options.constraints)
-        is_chosen = (recipe.fp16 or recipe.int8) and constraint is not None
+        constraint = _CONSTRAINT_FLAGS.get(self._options.constraints, "")
+        is_chosen = (recipe.fp16 or recipe.int8) and bool(constraint)
         if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
             config.set_flag(library.member("BuilderFlag", constraint))
 
@@ -238,6 +240,10 @@ class _Build:
     def _keep_timing(self, cache: Any) -> str | None:  # noqa: ANN401
         if cache is None:
             return None
+        # Another build may have gone on beside this one: what it found is kept as well.
+        file = Path(self._request["timing_cache"])
+        if file.is_file():
+            cache.combine(self._config.create_timing_cache(file.read_bytes()), False)  # noqa: FBT003
         content = bytes(cache.serialize())
         with storage_errors(self._folder):
             (Path(self._request["scratch"]) / "timing.cache").write_bytes(content)

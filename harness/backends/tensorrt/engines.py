@@ -138,7 +138,7 @@ class EngineFactory:
                 "scratch": scratch,
                 "recipe": asdict(self.recipe),
                 "options": asdict(self.options),
-                "profile": {n: list(asdict(shapes).values()) for n, shapes in key_profile(key)},
+                "profile": {name: list(points.values()) for name, points in key["profile"].items()},
                 "pipeline": str(pipeline.root),
                 "timing_cache": str(timing),
                 "calibration_cache": str(calibration),
@@ -171,11 +171,6 @@ _RECORDED: Final = (
     "inlined",
     "layers",
 )
-
-
-def key_profile(key: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The profile of a key, by input."""
-    return list(key["profile"].items())
 
 
 def target_device() -> dict[str, str]:

@@ -81,7 +81,7 @@ class Library:
         return self.has("IInt8EntropyCalibrator2")
 
     def has(self, kind: str, member: str = "") -> bool:
-        """The bits of ``names`` that the enum ``kind`` has, for calls that take a mask."""
+        """Whether the library has ``kind``, and its ``member`` if one is named."""
         found = getattr(self.module, kind, None)
         return found is not None and (not member or hasattr(found, member))
 
@@ -100,8 +100,8 @@ class Library:
 
     def flag_bits(self, kind: str, *names: str) -> int:
         """The bits of those of ``names`` that the enum ``kind`` has, for calls that take a mask."""
-        members = (getattr(self.module, kind), *names)
-        return sum(1 << int(getattr(members[0], n)) for n in names if self.has(kind, n))
+        enum = getattr(self.module, kind)
+        return sum(1 << int(getattr(enum, name)) for name in names if self.has(kind, name))
 
     def problem(self) -> str:
         """The last errors that the library logged, on one line; they are then forgotten."""

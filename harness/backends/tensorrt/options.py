@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import FeatureUnavailableError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from harness.backends.tensorrt.library import Library
 
 FP16_ROUTES: Final = ("graph", "flag")
@@ -52,6 +55,16 @@ class TensorRTOptions:
 
 
 @dataclass(frozen=True)
+class TensorRTChoice:
+    """Which TensorRT variants to measure: routes, launches, options, and engines given as files."""
+
+    options: TensorRTOptions = field(default_factory=TensorRTOptions)
+    fp16_routes: tuple[str, ...] = ("graph",)
+    int8_routes: tuple[str, ...] = ("qdq",)
+    engines: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How one precision is reached: the graph to build from, and what the builder is told.
 
@@ -66,6 +79,24 @@ class Recipe:
     int8: bool = False
     calibrator: bool = False
     strong: bool = False
+
+
+def make_recipes(
+    library: Library, precisions: Sequence[str], choice: TensorRTChoice
+) -> tuple[Recipe, ...]:
+    """Every way asked for of reaching each of ``precisions``, each once.
+
+    Raises:
+        OptionError: there is no such route, or no engine of that precision.
+        FeatureUnavailableError: the library has no such route.
+    """
+    found = (
+        make_recipe(library, precision, fp16_route, int8_route)
+        for precision in precisions
+        for int8_route in choice.int8_routes
+        for fp16_route in choice.fp16_routes
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def make_recipe(library: Library, precision: str, fp16_route: str, int8_route: str) -> Recipe:
