@@ -11,12 +11,11 @@ from harness.artifacts.export import DEFAULT_OPSET, OnnxModel
 from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu
-from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.peers import PEERS, check_interpreters, make_peer, runnable_precisions
 from harness.backends.tensorrt.backend import TensorRTBackend
 from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
 from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
 from harness.backends.tensorrt.standalone import TensorRTConverter, TensorRTEngine
-from harness.backends.torch import TorchBackend
 from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
 from harness.errors import OptionError
 from harness.files import check_writable
@@ -30,7 +29,7 @@ from harness.runner import Run, RunOptions, default_cases
 from harness.types import ENQUEUE, GRAPH, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.backends.protocol import Backend
     from harness.pipeline.pipeline import Pipeline
@@ -46,7 +45,7 @@ __all__ = [
 ]
 
 DEFAULT_BACKEND: Final = "onnxruntime"
-BACKENDS: Final = (DEFAULT_BACKEND, "torch", TENSORRT, TENSORRT_RTX, AUTO)
+BACKENDS: Final = (*PEERS, TENSORRT, TENSORRT_RTX, AUTO)
 _TENSORRT: Final = (TENSORRT, TENSORRT_RTX, AUTO)
 
 
@@ -57,31 +56,48 @@ def make_backends(
     threads: int | None = None,
     launches: Sequence[str] = (GRAPH,),
     tensorrt: TensorRTChoice | None = None,
+    interpreters: Mapping[str, Path] | None = None,
 ) -> list[Backend]:
     """Every named backend at every named precision that it can run, each once.
 
-    PyTorch runs fp32 only; with others it is the peer that they are held against.
+    PyTorch runs fp32, on a GPU also fp16; with others it is the peer that they are held against.
+    ``launches`` are those of a GPU: ``graph``, ``enqueue``. A backend of ``interpreters`` runs in
+    that Python.
 
     Raises:
         FeatureUnavailableError: this version does not have it.
         OptionError: there is no such backend or precision, or none that fit together.
     """
     check_precisions(precisions)
+    interpreters = interpreters or {}
+    check_interpreters(interpreters, names)
     made: list[Backend] = []
     for name in dict.fromkeys(names):
         if name in _TENSORRT:
             choice = tensorrt or TensorRTChoice()
             made.extend(_tensorrt_backends(name, precisions, launches, choice))
             continue
-        runnable = [p for p in dict.fromkeys(precisions) if p == FP32 or name != "torch"]
-        if precisions and not runnable:
-            what = f"{name} runs {FP32} only, and {', '.join(precisions)} is asked for"
-            raise OptionError(what, where="--precision", fix=f"add --precision {FP32}")
-        made.extend(make_backend(name, threads=threads, precision=p) for p in runnable)
+        made.extend(
+            make_backend(
+                name,
+                threads=threads,
+                precision=precision,
+                launches=launches,
+                python=interpreters.get(name),
+            )
+            for precision in runnable_precisions(name, precisions)
+        )
     return made
 
 
-def make_backend(name: str, *, threads: int | None = None, precision: str = FP32) -> Backend:
+def make_backend(
+    name: str,
+    *,
+    threads: int | None = None,
+    precision: str = FP32,
+    launches: Sequence[str] = (GRAPH,),
+    python: Path | None = None,
+) -> Backend:
     """The backend called ``name``, using ``threads`` CPU threads (all available ones by default).
 
     Raises:
@@ -92,10 +108,10 @@ def make_backend(name: str, *, threads: int | None = None, precision: str = FP32
     if not 1 <= threads <= available_cores():
         what = f"{threads} threads, and {available_cores()} cores are available"
         raise OptionError(what, where="--threads", fix=f"choose 1 to {available_cores()}")
-    if name == DEFAULT_BACKEND:
-        return OnnxRuntimeBackend(threads=threads, precision=precision)
-    if name == "torch":
-        return TorchBackend(threads=threads)
+    if name in PEERS:
+        return make_peer(
+            name, threads=threads, precision=precision, launches=launches, python=python
+        )
     fix = f"choose one of: {', '.join(BACKENDS)}"
     raise OptionError(f"there is no backend {name!r}", where="--backend", fix=fix)
 

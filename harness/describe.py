@@ -89,9 +89,9 @@ def describe_artifact(model: OnnxModel) -> Artifact:
 
 
 def describe_engine(
-    variant: Variant, case: Case, name: str, built: Built, found: Inspection
+    variant: Variant, case: Case, name: str, built: Built | None, found: Inspection
 ) -> Engine:
-    """What a backend made of a graph, looked into at ``case``."""
+    """What a backend made of a component, looked into at ``case``; nothing may be built for it."""
     return Engine(
         component=name,
         backend=variant.backend,
@@ -101,9 +101,9 @@ def describe_engine(
         nodes=found.nodes,
         duration_s=case.duration_s,
         batch=case.batch,
-        size_bytes=built.size_bytes,
-        build_s=built.build_s,
-        details={**built.details, **found.details},
+        size_bytes=built.size_bytes if built else None,
+        build_s=built.build_s if built else None,
+        details={**(built.details if built else {}), **found.details},
     )
 
 

@@ -249,7 +249,7 @@ class Run:
                 built = self._built[variant]
                 found = backend.inspect(self._pipeline, built, self._sizes(case), feeds[case][0])
                 self._engines.extend(
-                    describe_engine(variant, case, name, built[name], inspection)
+                    describe_engine(variant, case, name, built.get(name), inspection)
                     for name, inspection in found.items()
                 )
                 self._observer.step(str(variant))

@@ -10,6 +10,7 @@ import pytest
 import harness
 from harness.api import make_backends
 from harness.artifacts.sources import pipeline_hash
+from harness.types import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +122,17 @@ def test_no_precision_is_no_run(toy: ToyFactory) -> None:
         (["onnxruntime"], ["fp32"], ["onnxruntime fp32"]),
         (["onnxruntime"], ["int8", "fp32", "int8"], ["onnxruntime int8", "onnxruntime fp32"]),
         (["torch", "torch"], ["fp32"], ["torch fp32"]),
+        (["torch-cuda"], ["fp16", "int8"], ["torch-cuda fp16"]),
+        (
+            ["onnxruntime-cuda"],
+            ["int8", "fp32", "fp16"],
+            ["onnxruntime-cuda fp32", "onnxruntime-cuda fp16"],
+        ),
+        (
+            ["torch-cuda", "torch-cuda-compile"],
+            ["fp32"],
+            ["torch-cuda fp32", "torch-cuda fp32 by compile"],
+        ),
         (
             ["onnxruntime", "torch"],
             ["fp16", "fp32"],
@@ -133,7 +145,7 @@ def test_every_backend_is_made_once_for_each_precision_that_it_runs(
 ) -> None:
     made = make_backends(names, precisions, threads=1)
 
-    assert [f"{backend.name} {backend.precision}" for backend in made] == expected
+    assert [str(Variant(b.name, b.precision, b.route)) for b in made] == expected
     assert {backend.threads for backend in made} <= {1}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.backends.onnxruntime_inspection import inspect_graphs
-from harness.backends.onnxruntime_session import open_graph
+from harness.backends.onnxruntime_session import CPU, open_graph
 from harness.backends.protocol import as_built, call_series
 from harness.errors import ModelError
 from harness.pipeline.feeds import constant_inputs
@@ -81,7 +81,12 @@ def _paths(built: Mapping[str, Built]) -> dict[str, Path]:
 
 
 class OnnxRuntimeSession:
-    """The open sessions of a pipeline and the tensors that they share, all in host memory."""
+    """The open sessions of a pipeline and the tensors that they share, in host memory or another's.
+
+    Another execution provider is a subclass, with its own ``providers`` and ``place()``.
+    """
+
+    providers: Sequence[Any] = CPU
 
     def __init__(self, pipeline: Pipeline, models: Mapping[str, Path], *, threads: int) -> None:
         import onnxruntime  # noqa: PLC0415
@@ -94,7 +99,9 @@ class OnnxRuntimeSession:
         self._load_s: dict[str, float] = {}
         for name in pipeline.components:
             started = time.perf_counter()
-            self._sessions[name] = open_graph(models[name], threads=threads)
+            self._sessions[name] = open_graph(
+                models[name], threads=threads, providers=self.providers
+            )
             self._load_s[name] = time.perf_counter() - started
 
     @property
@@ -104,22 +111,23 @@ class OnnxRuntimeSession:
 
     def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
         """Allocate every tensor at ``sizes`` and bind it to each component that uses it."""
-        self._values = {name: self._value(array) for name, array in inputs.items()}
+        self._values = {name: self.place(array) for name, array in inputs.items()}
         for name, component in self._pipeline.components.items():
             binding = self._sessions[name].io_binding()
             constants = constant_inputs(component, sizes)
             for input_name, tensor in component.inputs.items():
                 key = tensor.source or f"{name}.{input_name}"
                 if tensor.source is None:
-                    self._values[key] = self._value(constants[input_name])
+                    self._values[key] = self.place(constants[input_name])
                 binding.bind_ortvalue_input(input_name, self._values[key])
             for output, declared in component.outputs.items():
                 array = np.zeros(declared.concrete_shape(sizes), dtype=declared.dtype)
-                self._values[f"{name}.{output}"] = self._value(array)
+                self._values[f"{name}.{output}"] = self.place(array)
                 binding.bind_ortvalue_output(output, self._values[f"{name}.{output}"])
             self._bindings[name] = binding
 
-    def _value(self, array: NDArray[Any]) -> Any:  # noqa: ANN401
+    def place(self, array: NDArray[Any]) -> Any:  # noqa: ANN401
+        """A value of ONNX Runtime's, in the memory of the provider."""
         return self._runtime.OrtValue.ortvalue_from_numpy(array)
 
     def launch(self, component: str) -> None:

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import ContractError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-_PROVIDERS = ["CPUExecutionProvider"]
+CPU = ("CPUExecutionProvider",)
 
 
-def open_graph(path: Path, *, threads: int, profile_prefix: Path | None = None) -> Any:  # noqa: ANN401
+def open_graph(
+    path: Path,
+    *,
+    threads: int,
+    profile_prefix: Path | None = None,
+    providers: Sequence[Any] = CPU,
+) -> Any:  # noqa: ANN401
     """An ``InferenceSession`` of ``path``; it writes a profile of its runs where a prefix is given.
 
     Raises:
@@ -32,7 +39,7 @@ def open_graph(path: Path, *, threads: int, profile_prefix: Path | None = None) 
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)
     try:
-        return onnxruntime.InferenceSession(path, options, providers=_PROVIDERS)
+        return onnxruntime.InferenceSession(path, options, providers=list(providers))
     except Exception as error:
         what = f"ONNX Runtime cannot load it: {error}"
         raise ContractError(what, where=str(path), fix="export it again") from error

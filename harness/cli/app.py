@@ -158,7 +158,15 @@ def app() -> None:
     "--backend",
     "backends",
     multiple=True,
-    help="onnxruntime (default), torch, tensorrt, tensorrt-rtx or auto; repeat for several.",
+    help="tensorrt, tensorrt-rtx, auto, onnxruntime (default), onnxruntime-cuda, torch, torch-cuda "
+    "or torch-cuda-compile; repeat for several.",
+)
+@click.option(
+    "--interpreter",
+    "interpreters",
+    multiple=True,
+    metavar="BACKEND=PYTHON",
+    help="The Python that a backend runs in, where it is not this one; repeat for several.",
 )
 @graph_options
 @engine_options

@@ -16,6 +16,7 @@ from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
 from harness.cli.graphs import build_options
+from harness.cli.interpreters import parse_interpreters
 from harness.cli.progress import ProgressObserver
 from harness.errors import (
     EXIT_INCONCLUSIVE,
@@ -66,6 +67,7 @@ def run_command(
     percentile: float | None,
     plan: bool,
     launches: tuple[str, ...],
+    interpreters: tuple[str, ...],
     tensorrt: TensorRTChoice,
     artifacts: Path | None,
     cache: Path | None,
@@ -86,6 +88,7 @@ def run_command(
         precisions or (FP32,),
         threads=threads,
         launches=launches or (GRAPH,),
+        interpreters=parse_interpreters(interpreters),
         tensorrt=tensorrt,
     )
     recording = _recording(loaded, audio, converted, durations_s, batches)

@@ -55,6 +55,45 @@ def refused(
     return call
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--interpreter", "torch"], "'torch' names no Python; write BACKEND=PYTHON"),
+        (["--interpreter", "torch=/none/python"], "there is no program /none/python"),
+        (["--interpreter", "torch=python3"], "torch is not measured; add --backend torch"),
+        (["--interpreter", "tpu=python3"], "tpu takes no interpreter; it can be given for"),
+        (
+            [
+                *("--backend", "torch"),
+                *("--interpreter", "torch=python3", "--interpreter", "torch=python3"),
+            ],
+            "two are given for torch; leave one out",
+        ),
+    ],
+)
+def test_an_interpreter_that_cannot_be_meant(
+    refused: Callable[..., str], toy: ToyFactory, options: list[str], message: str
+) -> None:
+    line = refused(toy(), *options)
+
+    assert line.startswith(f"harness: --interpreter: {message}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--launch", "call"], "--launch: torch-cuda has no 'call'; choose of: graph, enqueue"),
+        (["--precision", "int8"], "--precision: torch-cuda runs fp32 and fp16 only"),
+    ],
+)
+def test_what_pytorch_on_a_gpu_does_not_do(
+    refused: Callable[..., str], toy: ToyFactory, options: list[str], message: str
+) -> None:
+    line = refused(toy(), "--backend", "torch-cuda", *options)
+
+    assert line.startswith(f"harness: {message}")
+
+
 def test_an_unknown_key(refused: Callable[..., str], toy: ToyFactory) -> None:
     line = refused(toy(("p99_s", "p95_s")))
 

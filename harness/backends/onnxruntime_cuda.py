@@ -1,0 +1,104 @@
+"""ONNX Runtime's CUDA provider: the graphs as they are, their tensors in the GPU's memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeSession
+from harness.backends.protocol import Inspection
+from harness.errors import FeatureUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from harness.backends.protocol import Built
+    from harness.pipeline.pipeline import Pipeline
+
+_NAME: Final = "onnxruntime-cuda"
+_PROVIDER: Final = "CUDAExecutionProvider"
+_GPU: Final = 0
+# fp32 means fp32. What the provider cannot run is left to the CPU's.
+_PROVIDERS: Final = ((_PROVIDER, {"device_id": str(_GPU), "use_tf32": "0"}), "CPUExecutionProvider")
+
+
+class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
+    """Runs graphs of fp32 or fp16 on the GPU; a launch returns when the GPU is done."""
+
+    name = _NAME
+
+    def __init__(self, *, threads: int = 1, precision: str = "fp32") -> None:
+        super().__init__(threads=threads, precision=precision)
+
+    def check_can_run(self) -> None:
+        """See that there is a provider for the GPU.
+
+        Raises:
+            FeatureUnavailableError: this ONNX Runtime has none.
+        """
+        _check_provider()
+
+    def open(self, pipeline: Pipeline, built: Mapping[str, Built]) -> OnnxRuntimeCudaSession:
+        """Open every component of ``pipeline``.
+
+        Raises:
+            FeatureUnavailableError: this ONNX Runtime has no CUDA provider, or it does not start.
+            ContractError: ONNX Runtime cannot load a graph.
+        """
+        paths = {name: one.path for name, one in built.items()}
+        return OnnxRuntimeCudaSession(pipeline, paths, threads=self.threads)
+
+    def inspect(
+        self,
+        pipeline: Pipeline,
+        built: Mapping[str, Built],  # noqa: ARG002
+        sizes: Mapping[str, int],  # noqa: ARG002
+        inputs: Mapping[str, NDArray[Any]],  # noqa: ARG002
+    ) -> dict[str, Inspection]:
+        """Which ONNX Runtime, and its provider's options.
+
+        Raises:
+            FeatureUnavailableError: this ONNX Runtime has no CUDA provider.
+        """
+        version = str(_check_provider().__version__)
+        providers = [_PROVIDER, "CPUExecutionProvider"]
+        details = {"onnxruntime": version, "providers": providers, "tf32": False}
+        return {name: Inspection(None, None, details) for name in pipeline.components}
+
+
+class OnnxRuntimeCudaSession(OnnxRuntimeSession):
+    """The open sessions of a pipeline and the tensors that they share in the GPU's memory."""
+
+    providers = _PROVIDERS
+
+    def __init__(self, pipeline: Pipeline, models: Mapping[str, Path], *, threads: int) -> None:
+        _check_provider()
+        super().__init__(pipeline, models, threads=threads)
+        for name, session in self._sessions.items():
+            # One whose libraries are not found is left out, with no more than a line of log.
+            if _PROVIDER not in session.get_providers():
+                what = f"ONNX Runtime's {_PROVIDER} does not start"
+                fix = "are the CUDA and cuDNN that it was built for in LD_LIBRARY_PATH?"
+                raise FeatureUnavailableError(what, where=name, fix=fix)
+
+    def place(self, array: NDArray[Any]) -> Any:  # noqa: ANN401
+        """A value in the GPU's memory."""
+        return self._runtime.OrtValue.ortvalue_from_numpy(array, "cuda", _GPU)
+
+    def launch(self, component: str) -> None:
+        """Run one component on its bound tensors, and wait for the GPU."""
+        super().launch(component)
+        self._bindings[component].synchronize_outputs()
+
+
+def _check_provider() -> Any:  # noqa: ANN401
+    """The module ``onnxruntime``, where it has the provider."""
+    import onnxruntime  # noqa: PLC0415
+
+    if _PROVIDER not in onnxruntime.get_available_providers():
+        what = f"ONNX Runtime {onnxruntime.__version__} has no {_PROVIDER}"
+        fix = "install onnxruntime-gpu instead of onnxruntime, or use the backend onnxruntime"
+        raise FeatureUnavailableError(what, where=_NAME, fix=fix)
+    return onnxruntime
