@@ -23,6 +23,7 @@ _CLASSES: Final = {
         ("fp32", "fp16"),
     ),
     "torch-cuda": ("harness.backends.torch_cuda:TorchCudaBackend", ("fp32", "fp16")),
+    "torch-cuda-benchmark": ("harness.backends.torch_cuda:TorchCudaBackend", ("fp32", "fp16")),
     "torch-cuda-compile": ("harness.backends.torch_cuda:TorchCudaBackend", ("fp32", "fp16")),
 }
 PEERS: Final = tuple(_CLASSES)

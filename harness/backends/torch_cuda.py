@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PRECISIONS: Final = ("fp32", "fp16")
 COMPILE: Final = "compile"
+BENCHMARK: Final = "benchmark"
 
 
 class TorchCudaBackend:
@@ -43,7 +44,8 @@ class TorchCudaBackend:
 
     Args:
         precision: ``fp32`` (without TF32) or ``fp16``.
-        route: ``compile`` for ``torch.compile``; empty for the modules as they are.
+        route: ``compile`` for ``torch.compile``, ``benchmark`` to let cuDNN try its algorithms
+            first (``torch.backends.cudnn.benchmark``); empty for the modules as they are.
         launches: ``graph``, ``enqueue`` or both.
     """
 
@@ -57,7 +59,7 @@ class TorchCudaBackend:
         self, *, precision: str = "fp32", route: str = "", launches: Sequence[str] = (GRAPH,)
     ) -> None:
         _check("--precision", [precision], PRECISIONS)
-        _check("--backend", [route], ("", COMPILE))
+        _check("--backend", [route], ("", BENCHMARK, COMPILE))
         _check("--launch", launches, (GRAPH, ENQUEUE))
         self.precision = precision
         self.route = route
@@ -107,6 +109,7 @@ class TorchCudaBackend:
             precision=self.precision,
             launches=self.launches,
             is_compiled=self.route == COMPILE,
+            is_tuned=self.route == BENCHMARK,
         )
 
     def inspect(
@@ -148,12 +151,15 @@ class TorchCudaSession:
         precision: str,
         launches: Sequence[str],
         is_compiled: bool = False,
+        is_tuned: bool = False,
     ) -> None:
         self._torch = import_torch("the backend torch-cuda")
         self._pipeline = pipeline
         self._device = device
         self._launches = tuple(launches)
         self._is_compiled = is_compiled
+        self._is_tuned = is_tuned
+        self._tune()
         self._modules: dict[str, DeviceModule] = {}
         self._load_s: dict[str, float] = {}
         self._bound: Bound | None = None
@@ -179,6 +185,7 @@ class TorchCudaSession:
             **self._device.details(),
             "computes_in": "fp16" if module.is_half else "fp32",
             "compiled": self._is_compiled,
+            "cudnn_benchmark": self._is_tuned,
             "notes": list(module.notes),
         }
 
@@ -188,6 +195,7 @@ class TorchCudaSession:
         if self._bound is not None and self._bound.fits(sizes, inputs):
             self._bound.update(inputs)
             return
+        self._tune()
         # First of all, the memory of the old sizes.
         self._bound = None
         self._bound = Bound(
@@ -198,6 +206,10 @@ class TorchCudaSession:
             inputs,
             has_graphs=GRAPH in self._launches,
         )
+
+    def _tune(self) -> None:
+        """Choose how cuDNN finds its algorithms: a switch of the whole process."""
+        self._torch.backends.cudnn.benchmark = self._is_tuned
 
     @property
     def _is_bound(self) -> Bound:

@@ -102,7 +102,6 @@ class CudaDevice:
             "tf32": bool(
                 self._torch.backends.cuda.matmul.allow_tf32 or self._torch.backends.cudnn.allow_tf32
             ),
-            "cudnn_benchmark": bool(self._torch.backends.cudnn.benchmark),
         }
 
 
