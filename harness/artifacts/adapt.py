@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from harness.artifacts.contract import graph_files, read_graph
 from harness.artifacts.graph_bodies import function_body
 from harness.artifacts.graph_precision import opset_of
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 # Where bodies stand until they are put in; nothing of it is left.
 _DOMAIN: Final = "trt_harness.bodies"
+_LAST: Final = 2**31 - 1
 _STANDARD: Final = ("", "ai.onnx")
 # Initializers that are no inputs came with the fourth version of the format, functions with the
 # eighth.
@@ -29,6 +32,7 @@ def adapt_graph(source: Path, target: Path, *, unsupported: Collection[str]) -> 
     """Write the graph at ``source`` to ``target`` without the operators ``unsupported``.
 
     Each is replaced by the body that its definition gives, down to what is not in ``unsupported``.
+    A Shape of a part of the shape becomes one of the whole and a Slice, whatever is unsupported.
     All other nodes keep their names, inputs and outputs theirs with their types and symbolic
     dimensions, and the file says the lowest version of the format that its opsets need. What the
     bodies are made of is for the caller to hold against the parser: naming it in ``unsupported``
@@ -57,6 +61,8 @@ def adapt_graph(source: Path, target: Path, *, unsupported: Collection[str]) -> 
         # Bodies that serve every type of number hold casts to the type of another tensor, younger
         # than most of what they replace; as plain casts any parser takes them.
         wanted.add("CastLike")
+    for graph in [model.graph, *(g for node in _nodes(model.graph) for g in _inner_graphs(node))]:
+        _spell_out_shapes(graph)
     lowest = onnx.helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
     needed = _FORMAT_OF_FUNCTIONS if model.functions else _FORMAT_OF_INITIALIZERS
     model.ir_version = max(lowest, needed)
@@ -104,6 +110,33 @@ def _replace(source: Path, model: Any, op_types: set[str]) -> Any:  # noqa: ANN4
     del inlined.opset_import[:]
     inlined.opset_import.extend(imports)
     return inlined
+
+
+def _spell_out_shapes(graph: Any) -> None:  # noqa: ANN401
+    """Put a Shape and a Slice in the place of a Shape with ``start`` or ``end``.
+
+    TensorRT 8.5's parser takes no notice of the two, which came with opset 15, and gives the whole
+    shape without a word.
+    """
+    import onnx  # noqa: PLC0415
+
+    nodes = []
+    for node in graph.node:
+        bounds = {attribute.name: attribute.i for attribute in node.attribute}
+        if node.op_type != "Shape" or node.domain not in _STANDARD or not bounds:
+            nodes.append(node)
+            continue
+        output = node.output[0]
+        whole, prefix = f"{output}/whole", f"{node.name or output}/bounds"
+        ends = (("start", bounds.get("start", 0)), ("end", bounds.get("end", _LAST)))
+        for name, value in ends:
+            tensor = onnx.numpy_helper.from_array(np.array([value]), f"{prefix}/{name}")
+            graph.initializer.append(tensor)
+        names = [f"{prefix}/{name}" for name, _ in ends]
+        nodes.append(onnx.helper.make_node("Shape", node.input, [whole], name=f"{node.name}/Shape"))
+        nodes.append(onnx.helper.make_node("Slice", [whole, *names], [output], name=node.name))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _is_one_of(node: Any, op_types: Collection[str]) -> bool:  # noqa: ANN401

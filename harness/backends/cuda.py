@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,8 +58,11 @@ class CudaDevice:
         driver.init()
         self._context = driver.Device(0).retain_primary_context()
         self._context.push()
+        self._is_closed = False
         self._stream = driver.Stream()
         self._buffers: dict[int, Any] = {}
+        # PyCUDA aborts the process if a context is left at its end.
+        atexit.register(self.close)
         module = driver.module_from_buffer(_DELAY_PTX)
         self._delay = module.get_function("harness_delay")
 
@@ -68,7 +72,11 @@ class CudaDevice:
         return int(self._stream.handle)
 
     def close(self) -> None:
-        """Free all memory and leave the context."""
+        """Free all memory and leave the context; a second time does nothing."""
+        atexit.unregister(self.close)
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._stream.synchronize()
         for buffer in self._buffers.values():
             buffer.free()

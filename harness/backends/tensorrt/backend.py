@@ -172,5 +172,5 @@ class TensorRTBackend:
 
 
 def _products(built: Built) -> NodeCounts | None:
-    layers = built.details.get("layers")
-    return None if layers is None else NodeCounts(**layers["products"])
+    products = built.details.get("layers", {}).get("products")
+    return None if products is None else NodeCounts(**products)

@@ -20,7 +20,7 @@ from harness.artifacts.keepsakes import keep, keepsake_path
 from harness.backends.gpu import gpu_problem, read_gpu
 from harness.backends.protocol import Built
 from harness.backends.tensorrt.profiles import declared_profile
-from harness.errors import CalibrationError
+from harness.errors import CalibrationError, HarnessError, WorkerError
 from harness.files import save_arrays
 from harness.pipeline.fingerprint import hash_file, hash_json
 
@@ -59,10 +59,20 @@ class EngineFactory:
         Raises:
             EngineError, ContractError: one cannot be built; the others stay in the cache.
         """
-        found = {}
+        found: dict[str, Built] = {}
+        failures: list[HarnessError] = []
         for name, model in models.items():
-            found[name] = self._find_or_build(pipeline, model, workshop)
-            workshop.on_done(name, found[name])
+            try:
+                found[name] = self._find_or_build(pipeline, model, workshop)
+            except WorkerError:
+                raise
+            except HarnessError as error:
+                # Builds take minutes: what can be built is there when this one is mended.
+                failures.append(error)
+            else:
+                workshop.on_done(name, found[name])
+        if failures:
+            raise failures[0]
         return found
 
     def _find_or_build(self, pipeline: Pipeline, model: OnnxModel, workshop: Workshop) -> Built:

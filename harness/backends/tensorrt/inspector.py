@@ -33,15 +33,15 @@ _FP16_KERNEL: Final = re.compile(
 _WEIGHTS: Final = {"int8": "int8", "half": "fp16", "float": "fp32"}
 
 
-def describe_layers(library: Library, path: Path, folder: Path) -> dict[str, Any] | None:
+def describe_layers(library: Library, path: Path, folder: Path) -> dict[str, Any]:
     """Write what the inspector says of the engine at ``path``, and sum it up.
 
-    None where this machine cannot open the engine, as one that has no GPU.
+    Where this machine cannot open the engine, as one that has no GPU, it says so in place of it.
     """
     try:
         engine = open_engine(library, path)
-    except EngineError:
-        return None
+    except EngineError as error:
+        return {"problem": str(error)}
     text = engine.create_engine_inspector().get_engine_information(
         library.member("LayerInformationFormat", "JSON")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.backends.tensorrt.header import check_header, read_header
@@ -31,6 +32,8 @@ def open_engine(library: Library, path: Path) -> Any:  # noqa: ANN401
         if runtime is None:
             raise _refused(library, path)
         _runtimes[library.name] = runtime
+        # Before the CUDA context goes, which is older.
+        atexit.register(_runtimes.clear)
     engine = _runtimes[library.name].deserialize_cuda_engine(path.read_bytes())
     if engine is None:
         raise _refused(library, path)
