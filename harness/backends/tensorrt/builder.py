@@ -171,7 +171,8 @@ class _Build:
         for name in self._options.builder_flags:
             config.set_flag(library.member("BuilderFlag", name))
         constraint = _CONSTRAINT_FLAGS.get(self._options.constraints, "")
-        is_chosen = (recipe.fp16 or recipe.int8) and bool(constraint)
+        # Where nothing may be rounded to 16 bits, INT8 is where the graph or the data say so.
+        is_chosen = recipe.fp16 and bool(constraint)
         if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
             config.set_flag(library.member("BuilderFlag", constraint))
 

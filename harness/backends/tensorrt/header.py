@@ -1,7 +1,9 @@
 """What the first bytes of an engine file say, without any TensorRT.
 
-The layout is not documented; it was read off engines of TensorRT 8.5 and TensorRT-RTX 1.7: four
-letters, the size of the whole in bytes 16 to 23, and the version in bytes 24 to 27.
+The layout is not documented; it was read off engines of TensorRT 8.5.3 and TensorRT-RTX 1.7.1.
+Both begin with four letters and hold a size in bytes 16 to 23: RTX that of the whole, 8.5 that of
+what follows the first 24. The version's four numbers are bytes 24 to 27 of RTX; in 8.5 each has
+four bytes of its own before it.
 """
 
 from __future__ import annotations
@@ -16,9 +18,22 @@ from harness.errors import EngineError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LETTERS: Final = {b"ftrt": TENSORRT, b"vtrt": TENSORRT_RTX}
-_HEADER_BYTES: Final = 28
-_VERSION: Final = slice(24, 28)
+
+@dataclass(frozen=True)
+class _Layout:
+    library: str
+    version: tuple[int, int, int, int]
+    bytes_before_size: int
+
+
+_PACKED: Final = (24, 25, 26, 27)
+# Seen in 8.5.3, seen in RTX 1.7.1; the second is said to be that of later versions of TensorRT.
+_LAYOUTS: Final = {
+    b"ptrt": _Layout(TENSORRT, (28, 33, 38, 43), 24),
+    b"ftrt": _Layout(TENSORRT, _PACKED, 0),
+    b"vtrt": _Layout(TENSORRT_RTX, _PACKED, 0),
+}
+_HEADER_BYTES: Final = 44
 # A file of protobuf begins with the key of its first field: ONNX writes ir_version first.
 _ONNX_FIRST_BYTE: Final = 0x08
 
@@ -49,8 +64,8 @@ def read_header(path: Path) -> EngineHeader:
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
         raise EngineError(what, where=str(path), fix="name an engine file") from error
-    library = _LETTERS.get(head[:4])
-    if library is None:
+    layout = _LAYOUTS.get(head[:4])
+    if layout is None:
         what = "is no TensorRT engine"
         fix = "name an engine file"
         if head[:1] == bytes([_ONNX_FIRST_BYTE]) or path.suffix == ".onnx":
@@ -60,10 +75,12 @@ def read_header(path: Path) -> EngineHeader:
     if len(head) < _HEADER_BYTES:
         raise EngineError("is cut off in its header", where=str(path), fix="copy it again")
     (declared_bytes,) = struct.unpack_from("<Q", head, 16)
-    if library == TENSORRT_RTX and declared_bytes > size_bytes:
-        what = f"is cut off: {size_bytes} bytes of {declared_bytes}"
+    whole_bytes = declared_bytes + layout.bytes_before_size
+    if whole_bytes > size_bytes:
+        what = f"is cut off: {size_bytes} bytes of {whole_bytes}"
         raise EngineError(what, where=str(path), fix="copy or build it again")
-    return EngineHeader(library, tuple(head[_VERSION]))  # type: ignore[arg-type]
+    first, second, third, fourth = (head[place] for place in layout.version)
+    return EngineHeader(layout.library, (first, second, third, fourth))
 
 
 def check_header(header: EngineHeader, library: str, version: str, path: Path) -> None:
