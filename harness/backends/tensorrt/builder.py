@@ -92,7 +92,6 @@ class _Build:
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
         graph = self._readable_graph()
-        check_shortest(graph, self._profile)
         parsed = ParsedNetwork(self._library, graph, strong=self._recipe.strong)
         self._check(parsed)
         config, cache = self._configure(parsed)
@@ -129,6 +128,7 @@ class _Build:
             pipeline = load_pipeline(Path(self._request["pipeline"]))
             check_declared(pipeline, self._component, parsed.inputs(), parsed.outputs())
         check_profile(parsed.inputs(), self._profile, self._component)
+        check_shortest(parsed.path, self._profile)
 
     def _configure(self, parsed: ParsedNetwork) -> tuple[Any, Any]:
         library, options = self._library, self._options
@@ -225,7 +225,7 @@ class _Build:
 
     def _timing_cache(self, config: Any) -> Any:  # noqa: ANN401
         file = self._request.get("timing_cache")
-        if not file or not hasattr(config, "create_timing_cache"):
+        if not file or not self._library.has_timing_cache:
             return None
         known = Path(file).read_bytes() if Path(file).is_file() else b""
         cache = config.create_timing_cache(known)
