@@ -15,12 +15,14 @@ from harness.artifacts.adapt import adapt_graph
 from harness.artifacts.graph_precision import index_chain, name_nodes
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
+from harness.backends.tensorrt.buffers import cast_numbers
 from harness.backends.tensorrt.calibrator import Feeder, make_calibrator
 from harness.backends.tensorrt.inspector import describe_layers
 from harness.backends.tensorrt.library import Library, find_library
 from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
 from harness.backends.tensorrt.options import Recipe, TensorRTOptions
 from harness.backends.tensorrt.profiles import (
+    NetworkTensor,
     ShapeRange,
     check_declared,
     check_profile,
@@ -38,7 +40,7 @@ from harness.pipeline.fingerprint import hash_bytes
 from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # What every version that has them is asked for: 8.5 runs dynamic shapes much slower without.
 _PREVIEWS: Final = ("FASTER_DYNAMIC_SHAPES_0805",)
@@ -155,7 +157,7 @@ class _Build:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         self._watch(config)
         if self._recipe.calibrator:
-            self._calibrate(config, profile)
+            self._calibrate(config, profile, parsed.inputs())
         return config, self._timing_cache(config)
 
     def _set_flags(self, parsed: ParsedNetwork, config: Any) -> None:  # noqa: ANN401
@@ -198,8 +200,12 @@ class _Build:
         self._keep.append(monitor)
         config.progress_monitor = monitor
 
-    def _calibrate(self, config: Any, profile: Any) -> None:  # noqa: ANN401
+    def _calibrate(self, config: Any, profile: Any, inputs: Sequence[NetworkTensor]) -> None:  # noqa: ANN401
         stacks = load_arrays(Path(self._request["calibration"]))
+        # A batch is read as the network's own type, whatever the type of the array is.
+        for tensor in inputs:
+            if tensor.name in stacks:
+                stacks[tensor.name] = cast_numbers(stacks[tensor.name], tensor.dtype, tensor.name)
         device = CudaDevice()
         addresses: dict[str, int] = {}
 
