@@ -88,6 +88,7 @@ class _Build:
         self._request = request
         self._component: str = request["component"]
         self._folder = Path(request["folder"])
+        self._inlined: tuple[str, ...] = ()
         self._feeder: Feeder | None = None
         self._keep: list[Any] = []
 
@@ -112,6 +113,7 @@ class _Build:
             "options": asdict(self._options),
             "size_bytes": path.stat().st_size,
             "timing_cache_hash": self._keep_timing(cache),
+            "inlined": list(self._inlined),
             "calibration_batches": self._feeder.count if self._feeder else None,
             "layers": describe_layers(self._library, path, self._folder),
         }
@@ -148,7 +150,7 @@ class _Build:
         self._set_flags(parsed, config)
         self._set_level(config)
         if options.tactic_sources is not None:
-            members = [library.member("TacticSource", name) for name in options.tactic_sources]
+            members = {library.member("TacticSource", name) for name in options.tactic_sources}
             config.set_tactic_sources(sum(1 << int(member) for member in members))
         for name in _PREVIEWS:
             if library.has("PreviewFeature", name):
