@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.backends.cuda import CudaDevice
+from harness.backends.cuda_graph import import_driver
+from harness.backends.nvtx import check_nvtx
 from harness.backends.protocol import Built, Inspection
 from harness.backends.tensorrt.engines import EngineFactory
 from harness.backends.tensorrt.header import check_header, read_header
 from harness.backends.tensorrt.layer_times import time_layers
 from harness.backends.tensorrt.session import TensorRTSession
 from harness.errors import FeatureUnavailableError, OptionError
-from harness.types import NodeCounts
+from harness.types import GRAPH, NodeCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,13 +60,17 @@ class TensorRTBackend:
         self._engines = dict(engines or {})
 
     def check_can_run(self) -> None:
-        """See that there is a GPU, and what reaches it.
+        """See that there is a GPU, and all that reaches it.
 
         Raises:
             FeatureUnavailableError: there is none.
-            MissingDependencyError: PyCUDA is not installed.
+            MissingDependencyError: PyCUDA, the CUDA bindings or NVTX are wanted and not installed.
         """
         self._device()
+        if GRAPH in self._launches:
+            import_driver()
+        if self._options.nvtx:
+            check_nvtx()
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop

@@ -1,4 +1,4 @@
-"""TensorRT-RTX, which parses and builds on a machine without a GPU, and requests for its builder."""
+"""TensorRT-RTX, which builds on a machine without a GPU, and sessions on fakes of a device."""
 
 from __future__ import annotations
 
@@ -10,13 +10,30 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from harness.backends.protocol import Built
 from harness.backends.tensorrt import builder
+from harness.backends.tensorrt import library as libraries
+from harness.backends.tensorrt import open as opening
 from harness.backends.tensorrt.library import TENSORRT_RTX, Library, find_library
 from harness.backends.tensorrt.options import TensorRTOptions, make_recipe
+from harness.backends.tensorrt.session import TensorRTSession
+from harness.pipeline.loader import load_pipeline
+from harness.types import GRAPH
+from tests.backends.tensorrt.fakes import (
+    DECODER,
+    ENCODER,
+    FakeDevice,
+    make_library,
+    write_engine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from harness.pipeline.pipeline import Pipeline
+    from tests.backends.tensorrt.fakes import Program
+    from tests.conftest import ToyFactory
 
 Request = dict[str, Any]
 
@@ -92,3 +109,51 @@ def rtx_engine(make_request: Callable[..., Request], conv: Path) -> Path:
     request = make_request(conv, {"x": [[1, 1, 5], [1, 1, 8], [2, 1, 16]]})
     builder.build_engine(request)
     return conv.parent / "folder" / "net.engine"
+
+
+# Sessions, on a device and a TensorRT that are fakes.
+
+
+@pytest.fixture
+def own_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process has one runtime and one logger; those of fakes are for one test."""
+    monkeypatch.setattr(libraries, "_loggers", {})
+    monkeypatch.setattr(opening, "_runtimes", {})
+
+
+@pytest.fixture
+def device() -> FakeDevice:
+    return FakeDevice()
+
+
+@pytest.fixture
+def pipeline(toy: ToyFactory) -> Pipeline:
+    return load_pipeline(toy())
+
+
+@pytest.fixture
+def open_session(
+    own_library: None, device: FakeDevice, pipeline: Pipeline, tmp_path: Path
+) -> Callable[..., TensorRTSession]:
+    """Open the toy with the programs given, launched in the ways given."""
+
+    def call(
+        *launches: str,
+        encoder: Program = ENCODER,
+        decoder: Program = DECODER,
+        declared: Pipeline = pipeline,
+        **options: Any,
+    ) -> TensorRTSession:
+        programs = {"encoder": encoder, "decoder": decoder}
+        built = {name: Built(write_engine(tmp_path / f"{name}.engine", name)) for name in programs}
+        return TensorRTSession(
+            declared,
+            built,
+            make_library(device, programs),
+            device,  # type: ignore[arg-type]
+            launches=launches or (GRAPH,),
+            make_graph=device.make_graph,
+            **options,
+        )
+
+    return call

@@ -178,7 +178,7 @@ def test_the_builder_of_rtx_has_every_name_that_is_used(rtx: Library) -> None:
         for chain in _uses(tree):
             for owner, holders in kinds.items():
                 used = _after(chain, ((owner,),))
-                if not used or chain[0] in {"feeder"} or used[0] in OLDER:
+                if not used or chain[0] == "feeder" or used[0] in OLDER:
                     continue
                 found.add(used[0])
                 assert any(hasattr(holder, used[0]) for holder in holders), f"{file}: {chain}"

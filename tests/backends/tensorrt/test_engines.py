@@ -90,7 +90,7 @@ def cache(tmp_path: Path) -> Cache:
 def fake(
     cache: Cache, pipeline: Pipeline, models: dict[str, OnnxModel], rtx: Library
 ) -> Callable[..., Any]:
-    """Build the toy's encoder with a pool that builds nothing; gives the pool and what was built."""
+    """Build the toy's encoder with a pool that builds nothing; gives the pool and its engine."""
 
     def call(
         *,
@@ -130,15 +130,15 @@ def test_what_another_engine_comes_of_is_in_its_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paths = [fake().path]
-    for options in (
+    changed: tuple[dict[str, Any], ...] = (
         {"tf32": True},
         {"optimization_level": 5},
         {"workspace_bytes": 1 << 30},
         {"tactic_sources": ("JIT_CONVOLUTIONS",)},
         {"builder_flags": ("STRICT_NANS",)},
         {"constraints": "none"},
-    ):
-        paths.append(fake(options=TensorRTOptions(**options)).path)
+    )
+    paths.extend(fake(options=TensorRTOptions(**options)).path for options in changed)
     paths.append(fake(recipe=replace(FP32, precision="fp16", route="graph")).path)
     paths.append(fake(model=replace(models["encoder"], content_hash="0" * 40)).path)
     later = SimpleNamespace(name=rtx.name, version="1.8.0.1")

@@ -126,7 +126,7 @@ def test_an_engine_of_another_version(rtx_engine: Path, rtx: Library) -> None:
 def test_an_engine_of_the_other_library(rtx_engine: Path) -> None:
     header = read_header(rtx_engine)
 
-    with pytest.raises(EngineError, match="was built by TensorRT-RTX .* here is TensorRT 8.5.3.1"):
+    with pytest.raises(EngineError, match=r"was built by TensorRT-RTX .* here is TensorRT 8.5.3.1"):
         check_header(header, TENSORRT, "8.5.3.1", rtx_engine)
 
 

@@ -81,7 +81,7 @@ def test_one_whose_own_libraries_cannot_be_loaded(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "tensorrt")
 
-    with pytest.raises(MissingDependencyError, match="libnvinfer.so.8: cannot open"):
+    with pytest.raises(MissingDependencyError, match=r"libnvinfer.so.8: cannot open"):
         find_library(TENSORRT, has_gpu=True)
 
 
@@ -222,7 +222,8 @@ def test_a_process_has_one_logger() -> None:
 def test_errors_are_collected_and_told_once(old: Library) -> None:
     severities = [SimpleNamespace(name=n) for n in ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO")]
     for severity in severities:
-        old.logger.log(severity, f"[{severity.name}]\n  of the  builder")
+        text = f"[{severity.name}]\n  of the  builder"
+        old.logger.log(severity, text)
     old.logger.log(severities[1], "[ERROR] of the builder")
 
     assert old.problem() == "[INTERNAL_ERROR] of the builder | [ERROR] of the builder"
@@ -231,7 +232,8 @@ def test_errors_are_collected_and_told_once(old: Library) -> None:
 
 def test_only_the_last_errors_are_kept(old: Library) -> None:
     for number in range(100):
-        old.logger.log(SimpleNamespace(name="ERROR"), f"error {number}.")
+        text = f"error {number}."
+        old.logger.log(SimpleNamespace(name="ERROR"), text)
 
     problem = old.problem()
 
@@ -243,7 +245,9 @@ def test_what_is_missing_to_run_an_engine_is_named(rtx: Library) -> None:
     rtx.check_runtime()
     lacking = Library(TENSORRT, _module("lacking_trt", "8.4.0.1", Runtime=object))
 
-    with pytest.raises(FeatureUnavailableError, match="lacks Runtime.deserialize_cuda_engine, ICu"):
+    with pytest.raises(
+        FeatureUnavailableError, match=r"lacks Runtime.deserialize_cuda_engine, ICu"
+    ):
         lacking.check_runtime()
 
 

@@ -130,7 +130,7 @@ def test_rtx_has_neither_flags_nor_calibrators(
 
 @pytest.mark.parametrize(("fp16", "int8"), [("grahp", "qdq"), ("graph", "qqd")])
 def test_a_route_that_there_is_not(both: Library, fp16: str, int8: str) -> None:
-    with pytest.raises(OptionError, match="there is no route 'grahp'|there is no route 'qqd'"):
+    with pytest.raises(OptionError, match=r"there is no route 'grahp'|there is no route 'qqd'"):
         make_recipe(both, "fp16", fp16, int8)
 
 
