@@ -119,10 +119,9 @@ class TensorRTBackend:
                 _devices.append(CudaDevice())
             except FeatureUnavailableError as error:
                 what = f"{self._library} runs engines on an NVIDIA GPU, and here is none"
-                fix = (
-                    "harness build makes the engines without one; measure with --backend "
-                    "onnxruntime"
-                )
+                fix = "measure with --backend onnxruntime"
+                if self._library.builds_without_gpu:
+                    fix = f"harness build makes the engines without one; {fix}"
                 where = f"--backend {self.name}"
                 raise FeatureUnavailableError(
                     f"{what} ({error.what})", where=where, fix=fix
