@@ -1,10 +1,9 @@
-"""Engines on the command line: what is missing, or misspelt, is told before anything is exported."""
+"""Engines on the command line: what is missing or misspelt is told before anything is exported."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from harness.backends.tensorrt.header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from harness.artifacts.cache import Cache
     from tests.conftest import ToyFactory
