@@ -49,7 +49,11 @@ class CudaGraph:
             # Also after a failure: a stream that records takes no other work.
             ended = driver.cuStreamEndCapture(self._stream)
         self._graph = self._call(ended)
-        self._executable = self._call(driver.cuGraphInstantiate(self._graph, 0))
+        try:
+            self._executable = self._call(driver.cuGraphInstantiate(self._graph, 0))
+        except EngineError:
+            driver.cuGraphDestroy(self._graph)
+            raise
 
     def _call(self, answer: tuple[Any, ...]) -> Any:  # noqa: ANN401
         code, *values = answer

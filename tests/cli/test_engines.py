@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where there is one."""
     problem = "there is no libcuda.so.1, which comes with NVIDIA's driver"
-    monkeypatch.setattr("harness.backends.gpu.gpu_problem", lambda *_: problem)
+    for module in ("harness.backends.gpu", "harness.backends.tensorrt.engines"):
+        monkeypatch.setattr(f"{module}.gpu_problem", lambda *_: problem)
+    monkeypatch.setattr("harness.backends.tensorrt.backend._devices", [])
 
 
 @pytest.fixture

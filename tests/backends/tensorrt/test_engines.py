@@ -211,10 +211,16 @@ def test_the_sidecar_tells_what_the_engine_is(
 
     told = json.loads(built.path.with_suffix(".json").read_text())
     assert told["onnx_hash"] == models["encoder"].content_hash
-    assert told["device"] == {"gpu": "none", "compute_capability": "none"}
+    assert told["device"] == engines.target_device()
     assert told["size_bytes"] == 9
     assert built.details["timing_cache_hash"] == "00"
-    assert built.details["device"]["gpu"] == "none"
+    assert built.details["device"] == told["device"]
+
+
+def test_an_engine_that_is_built_without_a_gpu_is_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "gpu_problem", lambda: "there is none")
+
+    assert engines.target_device() == {"gpu": "none", "compute_capability": "none"}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), EngineError("no"), WorkerError("died")])
