@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 		|| { echo "error: '$(PYTHON)' lacks the module venv or ensurepip (on Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
 	@if [ -e $(STAMP) ]; then rm $(STAMP); else rm -rf $(VENV); "$(PYTHON)" -m venv $(VENV); fi
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt $(TORCH)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,f0,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[export,f0,tensorrt-rtx,dev]'
 	$(BIN)/python -m pip check
 	@touch $(STAMP)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.errors import storage_errors
 from harness.files import written_whole
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def keep(path: Path, content: bytes) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as scratch:
         scratch.write_bytes(content)

@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def import_driver() -> Any:  # noqa: ANN401
+    """NVIDIA's bindings of the driver.
+
+    Raises:
+        MissingDependencyError: cuda-bindings is not installed.
+    """
+    try:
+        from cuda.bindings import driver  # noqa: PLC0415
+    except ImportError as error:
+        raise missing_dependency("cuda-bindings", "cuda", "a CUDA graph") from error
+    return driver
+
+
 class CudaGraph:
     """What ``enqueue`` queues on a stream, recorded once and launched as one.
 
@@ -26,11 +39,7 @@ class CudaGraph:
     """
 
     def __init__(self, stream_handle: int, enqueue: Callable[[], None]) -> None:
-        try:
-            from cuda.bindings import driver  # noqa: PLC0415
-        except ImportError as error:
-            raise missing_dependency("cuda-bindings", "cuda", "a CUDA graph") from error
-        self._driver = driver
+        self._driver = driver = import_driver()
         self._stream = driver.CUstream(stream_handle)
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call(driver.cuStreamBeginCapture(self._stream, mode))
@@ -40,7 +49,11 @@ class CudaGraph:
             # Also after a failure: a stream that records takes no other work.
             ended = driver.cuStreamEndCapture(self._stream)
         self._graph = self._call(ended)
-        self._executable = self._call(driver.cuGraphInstantiate(self._graph, 0))
+        try:
+            self._executable = self._call(driver.cuGraphInstantiate(self._graph, 0))
+        except EngineError:
+            driver.cuGraphDestroy(self._graph)
+            raise
 
     def _call(self, answer: tuple[Any, ...]) -> Any:  # noqa: ANN401
         code, *values = answer

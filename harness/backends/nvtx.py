@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def check_nvtx() -> None:
+    """See that launches can be marked.
+
+    Raises:
+        MissingDependencyError: nvtx is not installed.
+    """
+    marked(lambda: None, "")
+
+
 def marked(launch: Callable[[], None], name: str) -> Callable[[], None]:
     """``launch`` inside a range of that name.
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.backends.tensorrt.header import read_header
+from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from harness.pipeline.pipeline import Pipeline
 
 _MIB = 1 << 20
 
@@ -39,6 +43,24 @@ def take_choice(options: dict[str, Any]) -> TensorRTChoice:
         int8_routes=options.pop("int8_routes") or TensorRTChoice.int8_routes,
         engines=_engines(options.pop("engines", ())),
     )
+
+
+def check_engines(choice: TensorRTChoice, pipeline: Pipeline, backends: Iterable[str]) -> None:
+    """Check the engines that are given as files, before anything long is begun.
+
+    Raises:
+        OptionError: one is for no component, or no backend takes it.
+        EngineError: a file is no engine.
+    """
+    for name, path in choice.engines.items():
+        if name not in pipeline.components:
+            what = f"{pipeline.name} has no component {name!r}"
+            fix = f"name one of: {', '.join(pipeline.components)}"
+            raise OptionError(what, where="--engine", fix=fix)
+        if not set(backends) & {TENSORRT, TENSORRT_RTX, AUTO}:
+            fix = f"add --backend {TENSORRT}"
+            raise OptionError("no backend takes engines", where="--engine", fix=fix)
+        read_header(path)
 
 
 def _plugin(path: Path) -> str:

@@ -15,6 +15,7 @@ from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
+from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
 from harness.cli.progress import ProgressObserver
@@ -83,6 +84,7 @@ def run_command(
         }
     )
     loaded = load_pipeline(pipeline)
+    check_engines(tensorrt, loaded, backends)
     chosen = make_backends(
         backends or (DEFAULT_BACKEND,),
         precisions or (FP32,),

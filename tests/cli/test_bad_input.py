@@ -125,7 +125,6 @@ def test_a_batch_outside_the_profile(refused: Callable[..., str], toy: ToyFactor
     ("arguments", "message"),
     [
         (("--backend", "cuda"), "there is no backend 'cuda'; choose one of: onnxruntime, torch"),
-        (("--backend", "tensorrt"), "the backend tensorrt is not in version"),
         (("--threads", "4096"), "--threads: 4096 threads"),
         (("--threads", "0"), "--threads: 0 threads"),
         (("--max-time", "0"), "--max-time: 0 s; give more than 0 s"),

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.backends.ceilings import find_or_measure_ceilings
 from harness.backends.cuda import CudaDevice
+from harness.backends.cuda_graph import import_driver
+from harness.backends.nvtx import check_nvtx
 from harness.backends.protocol import Built, Inspection
 from harness.backends.tensorrt.engines import EngineFactory
 from harness.backends.tensorrt.header import check_header, read_header
 from harness.backends.tensorrt.layer_times import time_layers
 from harness.backends.tensorrt.session import TensorRTSession
 from harness.errors import FeatureUnavailableError, OptionError
-from harness.types import NodeCounts
+from harness.types import GRAPH, NodeCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,13 +67,17 @@ class TensorRTBackend:
         return find_or_measure_ceilings(self._device(), cache)
 
     def check_can_run(self) -> None:
-        """See that there is a GPU, and what reaches it.
+        """See that there is a GPU, and all that reaches it.
 
         Raises:
             FeatureUnavailableError: there is none.
-            MissingDependencyError: PyCUDA is not installed.
+            MissingDependencyError: PyCUDA, the CUDA bindings or NVTX are wanted and not installed.
         """
         self._device()
+        if GRAPH in self._launches:
+            import_driver()
+        if self._options.nvtx:
+            check_nvtx()
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop
@@ -120,10 +126,9 @@ class TensorRTBackend:
                 _devices.append(CudaDevice())
             except FeatureUnavailableError as error:
                 what = f"{self._library} runs engines on an NVIDIA GPU, and here is none"
-                fix = (
-                    "harness build makes the engines without one; measure with --backend "
-                    "onnxruntime"
-                )
+                fix = "measure with --backend onnxruntime"
+                if self._library.builds_without_gpu:
+                    fix = f"harness build makes the engines without one; {fix}"
                 where = f"--backend {self.name}"
                 raise FeatureUnavailableError(
                     f"{what} ({error.what})", where=where, fix=fix

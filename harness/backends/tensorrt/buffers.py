@@ -75,7 +75,7 @@ class Buffers:
     def write(self, source: str, array: NDArray[Any]) -> None:
         """Copy ``array`` into the buffer of ``source``, and wait for it."""
         buffer = self._buffers[source]
-        self._device.upload(_cast(array, buffer.dtype, source), buffer.address)
+        self._device.upload(cast_numbers(array, buffer.dtype, source), buffer.address)
 
     def write_input(self, component: str, name: str, array: NDArray[Any]) -> None:
         """Copy ``array`` into what a component reads, and wait for it."""
@@ -99,7 +99,7 @@ class Buffers:
         for source, array in inputs.items():
             buffer = self._buffers[source]
             host = self._device.pinned(array.shape, buffer.dtype)
-            host[...] = _cast(array, buffer.dtype, source)
+            host[...] = cast_numbers(array, buffer.dtype, source)
             self._staged_inputs.append((host, buffer.address))
         self._staged_outputs = [
             (self._device.pinned(shape, self._buffers[source].dtype), self._buffers[source].address)
@@ -125,8 +125,12 @@ class Buffers:
         self._staged_outputs.clear()
 
 
-def _cast(array: NDArray[Any], dtype: str, where: str) -> NDArray[Any]:
-    """``array`` in the dtype of an engine's tensor: 8.5 takes 32-bit integers for 64-bit ones."""
+def cast_numbers(array: NDArray[Any], dtype: str, where: str) -> NDArray[Any]:
+    """``array`` in the dtype of an engine's tensor: 8.5 takes 32-bit integers for 64-bit ones.
+
+    Raises:
+        EngineError: a number does not fit.
+    """
     if array.dtype.name == dtype:
         return array
     cast = array.astype(dtype)

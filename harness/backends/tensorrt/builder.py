@@ -15,12 +15,14 @@ from harness.artifacts.adapt import adapt_graph
 from harness.artifacts.graph_precision import index_chain, name_nodes
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
+from harness.backends.tensorrt.buffers import cast_numbers
 from harness.backends.tensorrt.calibrator import Feeder, make_calibrator
 from harness.backends.tensorrt.inspector import describe_layers
 from harness.backends.tensorrt.library import Library, find_library
 from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
 from harness.backends.tensorrt.options import Recipe, TensorRTOptions
 from harness.backends.tensorrt.profiles import (
+    NetworkTensor,
     ShapeRange,
     check_declared,
     check_profile,
@@ -38,7 +40,7 @@ from harness.pipeline.fingerprint import hash_bytes
 from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # What every version that has them is asked for: 8.5 runs dynamic shapes much slower without.
 _PREVIEWS: Final = ("FASTER_DYNAMIC_SHAPES_0805",)
@@ -86,6 +88,7 @@ class _Build:
         self._request = request
         self._component: str = request["component"]
         self._folder = Path(request["folder"])
+        self._inlined: tuple[str, ...] = ()
         self._feeder: Feeder | None = None
         self._config: Any = None
         self._keep: list[Any] = []
@@ -93,7 +96,6 @@ class _Build:
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
         graph = self._readable_graph()
-        check_shortest(graph, self._profile)
         parsed = ParsedNetwork(self._library, graph, strong=self._recipe.strong)
         self._check(parsed)
         config, cache = self._configure(parsed)
@@ -113,6 +115,7 @@ class _Build:
             "options": asdict(self._options),
             "size_bytes": path.stat().st_size,
             "timing_cache_hash": self._keep_timing(cache),
+            "inlined": list(self._inlined),
             "calibration_batches": self._feeder.count if self._feeder else None,
             "layers": describe_layers(self._library, path, self._folder),
         }
@@ -131,6 +134,7 @@ class _Build:
             pipeline = load_pipeline(Path(self._request["pipeline"]))
             check_declared(pipeline, self._component, parsed.inputs(), parsed.outputs())
         check_profile(parsed.inputs(), self._profile, self._component)
+        check_shortest(parsed.path, self._profile)
 
     def _configure(self, parsed: ParsedNetwork) -> tuple[Any, Any]:
         library, options = self._library, self._options
@@ -148,7 +152,7 @@ class _Build:
         self._set_flags(parsed, config)
         self._set_level(config)
         if options.tactic_sources is not None:
-            members = [library.member("TacticSource", name) for name in options.tactic_sources]
+            members = {library.member("TacticSource", name) for name in options.tactic_sources}
             config.set_tactic_sources(sum(1 << int(member) for member in members))
         for name in _PREVIEWS:
             if library.has("PreviewFeature", name):
@@ -157,7 +161,7 @@ class _Build:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         self._watch(config)
         if self._recipe.calibrator:
-            self._calibrate(config, profile)
+            self._calibrate(config, profile, parsed.inputs())
         return config, self._timing_cache(config)
 
     def _set_flags(self, parsed: ParsedNetwork, config: Any) -> None:  # noqa: ANN401
@@ -201,8 +205,12 @@ class _Build:
         self._keep.append(monitor)
         config.progress_monitor = monitor
 
-    def _calibrate(self, config: Any, profile: Any) -> None:  # noqa: ANN401
+    def _calibrate(self, config: Any, profile: Any, inputs: Sequence[NetworkTensor]) -> None:  # noqa: ANN401
         stacks = load_arrays(Path(self._request["calibration"]))
+        # A batch is read as the network's own type, whatever the type of the array is.
+        for tensor in inputs:
+            if tensor.name in stacks:
+                stacks[tensor.name] = cast_numbers(stacks[tensor.name], tensor.dtype, tensor.name)
         device = CudaDevice()
         addresses: dict[str, int] = {}
 
@@ -228,7 +236,7 @@ class _Build:
 
     def _timing_cache(self, config: Any) -> Any:  # noqa: ANN401
         file = self._request.get("timing_cache")
-        if not file or not hasattr(config, "create_timing_cache"):
+        if not file or not self._library.has_timing_cache:
             return None
         known = Path(file).read_bytes() if Path(file).is_file() else b""
         cache = config.create_timing_cache(known)

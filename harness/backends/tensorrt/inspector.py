@@ -22,9 +22,7 @@ LAYERS_FILE: Final = "layers.json"
 # Layers that multiply, by the inspector's LayerType or, for what was fused, by the names of the
 # kernels: 8.5 calls a fused layer after its first operation only.
 _MATRIX_TYPES: Final = ("convolution", "deconvolution", "matrixmultiply", "gemm", "fullyconnected")
-_MATRIX_KERNELS: Final = re.compile(
-    r"gemm|conv|fprop|dgrad|xmma|mma|fmha|mha|deconv", re.IGNORECASE
-)
+_MATRIX_KERNELS: Final = re.compile(r"gemm|conv(?!ert)|fprop|dgrad|mma|mha", re.IGNORECASE)
 # A kernel's name tells what it multiplies, the formats of a layer only what it is handed.
 _INT8_KERNEL: Final = re.compile(r"i8i8|_int8_|imma|s8s8|i8816|int8", re.IGNORECASE)
 _FP16_KERNEL: Final = re.compile(

@@ -29,7 +29,6 @@ RUNTIME_API: Final = {
         "get_tensor_profile_shape",
         "get_tensor_shape",
         "num_io_tensors",
-        "num_optimization_profiles",
     ),
     "IExecutionContext": (
         "execute_async_v3",
@@ -41,7 +40,7 @@ RUNTIME_API: Final = {
     ),
     "EngineInspector": ("get_engine_information",),
     "IProfiler": ("report_layer_time",),
-    "TensorIOMode": ("INPUT", "OUTPUT"),
+    "TensorIOMode": ("INPUT",),
     "TensorLocation": ("DEVICE",),
     "LayerInformationFormat": ("JSON",),
 }
@@ -80,6 +79,11 @@ class Library:
         """Whether the builder can find INT8's ranges by itself, from batches of data."""
         return self.has("IInt8EntropyCalibrator2")
 
+    @property
+    def has_timing_cache(self) -> bool:
+        """Whether tactics are timed, and the timings can be kept; RTX has the calls only."""
+        return self.has("ITimingCache") and self.name != TENSORRT_RTX
+
     def has(self, kind: str, member: str = "") -> bool:
         """Whether the library has ``kind``, and its ``member`` if one is named."""
         found = getattr(self.module, kind, None)
@@ -91,12 +95,13 @@ class Library:
         Raises:
             FeatureUnavailableError: this version has none; the message names those that it has.
         """
-        if self.has(kind, name):
-            return getattr(getattr(self.module, kind), name)
-        enum = getattr(self.module, kind, None)
-        known = ", ".join(sorted(getattr(enum, "__members__", {}))) or "none"
+        # Not by attribute: a class has others than its members.
+        members = getattr(getattr(self.module, kind, None), "__members__", {})
+        if name in members:
+            return members[name]
         what = f"{self} has no {kind} called {name!r}"
-        raise FeatureUnavailableError(what, where=self.name, fix=f"it has: {known}")
+        fix = f"it has: {', '.join(sorted(members)) or 'none'}"
+        raise FeatureUnavailableError(what, where=self.name, fix=fix)
 
     def flag_bits(self, kind: str, *names: str) -> int:
         """The bits of those of ``names`` that the enum ``kind`` has, for calls that take a mask."""

@@ -61,15 +61,23 @@ class TensorRTSession:
         self.memory_bytes: dict[str, int] = {}
         self.engines: dict[str, OpenEngine] = {}
         self._buffers = Buffers(pipeline, device)
-        for name in pipeline.components:
-            started, free = time.perf_counter(), device.free_bytes()
-            with _naming(name):
-                engine = OpenEngine(library, built[name].path, name)
-                check_declared(pipeline, name, engine.inputs, engine.outputs)
-                self._buffers.add(name, engine)
+        try:
+            for name in pipeline.components:
+                self._open(name, built[name], library)
+        except BaseException:
+            # The device outlives the session, and so would the memory.
+            self.close()
+            raise
+
+    def _open(self, name: str, built: Built, library: Library) -> None:
+        started, free = time.perf_counter(), self._device.free_bytes()
+        with _naming(name):
+            engine = OpenEngine(library, built.path, name)
             self.engines[name] = engine
-            self._load_s[name] = time.perf_counter() - started
-            self.memory_bytes[name] = max(0, free - device.free_bytes())
+            check_declared(self._pipeline, name, engine.inputs, engine.outputs)
+            self._buffers.add(name, engine)
+        self._load_s[name] = time.perf_counter() - started
+        self.memory_bytes[name] = max(0, free - self._device.free_bytes())
 
     @property
     def load_s(self) -> Mapping[str, float]:
@@ -96,10 +104,11 @@ class TensorRTSession:
     def _set_shapes(self, name: str, inputs: Mapping[str, tuple[int, ...]]) -> Shapes:
         engine = self.engines[name]
         known = self._shapes.get(name)
-        if known is not None and all(known[n] == shape for n, shape in inputs.items()):
+        if known is not None and {t.name: known[t.name] for t in engine.inputs} == dict(inputs):
             return known
-        # A recorded graph is of the former shapes.
+        # A recorded graph is of the former shapes, and so is the context until it has taken all.
         self._drop_graphs()
+        self._shapes.pop(name, None)
         self._shapes[name] = engine.set_shapes(inputs)
         for tensor in self._shapes[name]:
             engine.set_address(tensor, self._buffers.address(name, tensor))
