@@ -6,10 +6,11 @@ import datetime as dt
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.artifacts.worker import WorkerPool
+from harness.backends.gpu import has_gpu, read_gpu
 from harness.checks import Check, check_components
 from harness.describe import (
     describe_accuracy,
@@ -123,6 +124,7 @@ class Run:
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
         self._environment = describe_environment(pipeline.root)
+        self._environment["gpu"] = asdict(read_gpu()) if has_gpu() else None
         self._audio: NDArray[np.float32] | None = None
         self._no_reference = why_no_reference(pipeline, options.build.foreign)
 

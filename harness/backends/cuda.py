@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Spins until the device's clock has gone on by so many nanoseconds. As PTX it needs no compiler:
-# the driver makes machine code of it.
-_DELAY_PTX: Final = b"""
-.version 6.0
-.target sm_50
+# the driver makes machine code of it, for any device from that architecture on.
+_DELAY_PTX: Final = """
+.version 6.3
+.target {target}
 .address_size 64
 .visible .entry harness_delay(.param .u64 duration)
-{
+{{
     .reg .pred %waiting;
     .reg .b64 %limit, %start, %now, %spent;
     ld.param.u64 %limit, [duration];
@@ -34,7 +34,7 @@ AGAIN:
     setp.lt.u64 %waiting, %spent, %limit;
     @%waiting bra AGAIN;
     ret;
-}
+}}
 """
 
 
@@ -63,7 +63,10 @@ class CudaDevice:
         self._buffers: dict[int, Any] = {}
         # PyCUDA aborts the process if a context is left at its end.
         atexit.register(self.close)
-        module = driver.module_from_buffer(_DELAY_PTX)
+        # Newer drivers have forgotten the oldest architectures.
+        target = "sm_75" if float(self.info.compute_capability) >= 7.5 else "sm_50"  # noqa: PLR2004
+        ptx = _DELAY_PTX.format(target=target).encode() + b"\0"
+        module = driver.module_from_buffer(ptx)
         self._delay = module.get_function("harness_delay")
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.report.figures import mostly_other, named_precision
 from harness.stats.budget import Verdict
@@ -112,9 +112,14 @@ def environment_sentence(figures: Figures) -> str:
     )
     machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
     return (
-        f"{environment['cpu']}{machine}, {threads} threads, load {_load(environment)}; {backends}, "
+        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, load {_load(environment)}; {backends}, "
         f"Python {environment['python']}; clock: {', '.join(sorted({m.clock for m in measured}))}"
     )
+
+
+def _gpu(environment: dict[str, Any]) -> str:
+    gpu = environment.get("gpu")
+    return f"{gpu['name']} ({gpu['uuid']}); " if gpu else ""
 
 
 def _load(environment: dict[str, object]) -> str:
