@@ -112,7 +112,8 @@ def environment_sentence(figures: Figures) -> str:
     )
     machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
     return (
-        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, load {_load(environment)}; {backends}, "
+        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, "
+        f"load {_load(environment)}; {backends}, "
         f"Python {environment['python']}; clock: {', '.join(sorted({m.clock for m in measured}))}"
     )
 
