@@ -83,6 +83,17 @@ def index_chain(model: Any) -> list[str]:  # noqa: ANN401
     return list(chain)
 
 
+def fp32_nodes(model: Any) -> list[str]:  # noqa: ANN401
+    """The names of the nodes that a graph of mixed precision computes in fp32."""
+    types = _element_types(model)
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type not in {"Cast", "QuantizeLinear", "DequantizeLinear"}
+        and any(types.get(name) == _FLOAT for name in node.output)
+    ]
+
+
 def _makes_integers(node: Any, types: Mapping[str, int]) -> bool:  # noqa: ANN401
     if node.op_type in {"ArgMax", "ArgMin", "TopK", "NonMaxSuppression"}:
         return True

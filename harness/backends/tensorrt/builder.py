@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.adapt import adapt_graph
-from harness.artifacts.graph_precision import index_chain, name_nodes
+from harness.artifacts.graph_precision import fp32_nodes, index_chain, name_nodes
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt.buffers import cast_numbers
@@ -169,7 +169,8 @@ class _Build:
         tf32 = library.member("BuilderFlag", "TF32")
         # On by default, which would make fp32 something else without a word.
         (config.set_flag if self._options.tf32 else config.clear_flag)(tf32)
-        for name, is_wanted in (("FP16", recipe.fp16), ("INT8", recipe.int8)):
+        has_int8 = recipe.int8 and self._has_int8(parsed)
+        for name, is_wanted in (("FP16", recipe.fp16), ("INT8", has_int8)):
             if is_wanted:
                 config.set_flag(library.member("BuilderFlag", name))
         for name in self._options.builder_flags:
@@ -179,6 +180,13 @@ class _Build:
         is_chosen = recipe.fp16 and bool(constraint)
         if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
             config.set_flag(library.member("BuilderFlag", constraint))
+
+    def _has_int8(self, parsed: ParsedNetwork) -> bool:
+        """Whether there is anything to be in INT8: 8.5 refuses the flag where nothing is."""
+        if self._recipe.calibrator:
+            return True
+        layers = (parsed.network.get_layer(i) for i in range(parsed.network.num_layers))
+        return any(layer.type.name == "QUANTIZE" for layer in layers)
 
     def _set_level(self, config: Any) -> None:  # noqa: ANN401
         if self._options.optimization_level is None:
@@ -195,6 +203,8 @@ class _Build:
 
         model = onnx.load(graph)
         name_nodes(model)
+        if self._recipe.graph_precision != "fp32":
+            return fp32_nodes(model)
         return index_chain(model)
 
     def _watch(self, config: Any) -> None:  # noqa: ANN401

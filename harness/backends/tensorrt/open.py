@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _runtimes: Final[dict[str, Any]] = {}
 
 
-def open_engine(library: Library, path: Path) -> Any:  # noqa: ANN401
+def open_engine(library: Library, path: Path, plugins: tuple[str, ...] = ()) -> Any:  # noqa: ANN401
     """The ``ICudaEngine`` of the file at ``path``; its runtime lives as long as the process.
 
     Raises:
@@ -26,6 +26,8 @@ def open_engine(library: Library, path: Path) -> Any:  # noqa: ANN401
     """
     check_header(read_header(path), library.name, library.version, path)
     library.check_runtime()
+    # An engine may hold plugins of the library's own, such as that of instance normalization.
+    library.open_plugins(plugins)
     library.problem()
     if library.name not in _runtimes:
         runtime = library.module.Runtime(library.logger)
