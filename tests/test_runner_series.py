@@ -17,7 +17,7 @@ from harness.pipeline.loader import load_pipeline
 from harness.report.figures import figures_of
 from harness.runner import Run, RunOptions
 from harness.store.parquet import ParquetStore, read_record
-from harness.types import CALL, ENQUEUE, GRAPH, Case, Measurement, NodeCounts, Variant
+from harness.types import CALL, ENQUEUE, GRAPH, Case, Ceilings, Measurement, NodeCounts, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +118,15 @@ class DeviceBackend:
         self.built_of: dict[str, OnnxModel] = {}
         self.workshop: Workshop | None = None
         self.opened: list[DeviceSession] = []
+        self.found_ceilings: Ceilings | None = None
+        self.obstacle: Exception | None = None
+
+    def ceilings(self, cache: Cache) -> Ceilings | None:
+        return self.found_ceilings
+
+    def check_can_run(self) -> None:
+        if self.obstacle is not None:
+            raise self.obstacle
 
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop

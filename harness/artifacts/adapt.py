@@ -61,7 +61,9 @@ def adapt_graph(source: Path, target: Path, *, unsupported: Collection[str]) -> 
         # Bodies that serve every type of number hold casts to the type of another tensor, younger
         # than most of what they replace; as plain casts any parser takes them.
         wanted.add("CastLike")
-    for graph in [model.graph, *(g for node in _nodes(model.graph) for g in _inner_graphs(node))]:
+    graphs = [model.graph, *(g for node in _nodes(model.graph) for g in _inner_graphs(node))]
+    # The inner ones first: a graph whose nodes are put in anew holds copies of theirs.
+    for graph in reversed(graphs):
         _spell_out_shapes(graph)
     lowest = onnx.helper.find_min_ir_version_for(model.opset_import, ignore_unknown=True)
     needed = _FORMAT_OF_FUNCTIONS if model.functions else _FORMAT_OF_INITIALIZERS
@@ -126,14 +128,15 @@ def _spell_out_shapes(graph: Any) -> None:  # noqa: ANN401
         if node.op_type != "Shape" or node.domain not in _STANDARD or not bounds:
             nodes.append(node)
             continue
+        # Names of nodes need not differ, those of tensors do.
         output = node.output[0]
-        whole, prefix = f"{output}/whole", f"{node.name or output}/bounds"
+        whole, prefix = f"{output}/whole", f"{output}/bounds"
         ends = (("start", bounds.get("start", 0)), ("end", bounds.get("end", _LAST)))
         for name, value in ends:
             tensor = onnx.numpy_helper.from_array(np.array([value]), f"{prefix}/{name}")
             graph.initializer.append(tensor)
         names = [f"{prefix}/{name}" for name, _ in ends]
-        nodes.append(onnx.helper.make_node("Shape", node.input, [whole], name=f"{node.name}/Shape"))
+        nodes.append(onnx.helper.make_node("Shape", node.input, [whole], name=f"{output}/Shape"))
         nodes.append(onnx.helper.make_node("Slice", [whole, *names], [output], name=node.name))
     del graph.node[:]
     graph.node.extend(nodes)

@@ -17,6 +17,7 @@ from harness.types import Ceilings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from harness.artifacts.cache import Cache
     from harness.backends.cuda import CudaDevice
@@ -37,15 +38,24 @@ def find_or_measure_ceilings(device: CudaDevice, cache: Cache) -> Ceilings | Non
     """
     key = hash_json({"version": _VERSION, "gpu": device.info.uuid})
     path = keepsake_path(cache, "ceilings", key)
+    kept = _read(path)
+    if kept is not None:
+        return kept
     try:
-        if path.is_file():
-            return Ceilings(**json.loads(path.read_text(encoding="utf-8")))
         found = _measure(device)
     except (HarnessError, ValueError, TypeError) as error:
         logger.warning("no ceilings for the roofline: %s", error)
         return None
     keep(path, json.dumps(asdict(found)).encode())
     return found
+
+
+def _read(path: Path) -> Ceilings | None:
+    """What was kept; None where nothing was, or it is damaged."""
+    try:
+        return Ceilings(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _measure(device: CudaDevice) -> Ceilings:
@@ -66,12 +76,14 @@ def _measure(device: CudaDevice) -> Ceilings:
 
 
 def _copy_rate(device: CudaDevice) -> float:
-    source, target = device.allocate(_COPY_BYTES), device.allocate(_COPY_BYTES)
+    addresses: list[int] = []
     try:
+        addresses.extend(device.allocate(_COPY_BYTES) for _ in range(2))
+        target, source = addresses
         spent_s = _median_s(device, lambda: device.queue_copy(target, source, _COPY_BYTES))
     finally:
-        device.free(source)
-        device.free(target)
+        for address in addresses:
+            device.free(address)
     # Read once, written once.
     return 2 * _COPY_BYTES / spent_s
 

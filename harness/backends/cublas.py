@@ -50,20 +50,23 @@ class MatrixProduct:
         values = random.integers(-127, 128, count).astype(source)
         if source != "int8":
             values /= np.asarray(127 * size**0.5, dtype=source)
-        self._addresses = [
-            device.allocate(values.nbytes),
-            device.allocate(values.nbytes),
-            device.allocate(count * np.dtype(target).itemsize),
-        ]
-        for address in self._addresses[:2]:
-            device.upload(values, address)
         whole = precision == "int8"
         self._one = ctypes.c_int32(1) if whole else ctypes.c_float(1.0)
         self._zero = ctypes.c_int32(0) if whole else ctypes.c_float(0.0)
+        self._addresses: list[int] = []
         self._handle = ctypes.c_void_p()
-        self._check(self._library.cublasCreate_v2(ctypes.byref(self._handle)))
-        stream = ctypes.c_void_p(device.stream_handle)
-        self._check(self._library.cublasSetStream_v2(self._handle, stream))
+        try:
+            for size_bytes in (values.nbytes, values.nbytes, count * np.dtype(target).itemsize):
+                self._addresses.append(device.allocate(size_bytes))
+            for address in self._addresses[:2]:
+                device.upload(values, address)
+            self._check(self._library.cublasCreate_v2(ctypes.byref(self._handle)))
+            stream = ctypes.c_void_p(device.stream_handle)
+            self._check(self._library.cublasSetStream_v2(self._handle, stream))
+        except BaseException:
+            # The device outlives the product, and so would the memory.
+            self.close()
+            raise
 
     @property
     def macs(self) -> int:
@@ -98,7 +101,8 @@ class MatrixProduct:
     def close(self) -> None:
         """Free it."""
         self._device.synchronize()
-        self._library.cublasDestroy_v2(self._handle)
+        if self._handle:
+            self._library.cublasDestroy_v2(self._handle)
         for address in self._addresses:
             self._device.free(address)
 

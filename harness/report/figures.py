@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
 FP32 = "fp32"
+_BUILDERS_ROUTES = ("flag", "calibrator")
 # What a user would run on a GPU instead, the fastest first.
 _PEERS = (
+    Variant("torch-cuda", "fp16", "benchmark", GRAPH),
     Variant("torch-cuda", "fp16", "", GRAPH),
+    Variant("torch-cuda", FP32, "benchmark", GRAPH),
     Variant("torch-cuda", FP32, "", GRAPH),
+    Variant("torch-cuda", "fp16", "benchmark", ENQUEUE),
     Variant("torch-cuda", "fp16", "", ENQUEUE),
+    Variant("torch-cuda", FP32, "benchmark", ENQUEUE),
     Variant("torch-cuda", FP32, "", ENQUEUE),
 )
 
@@ -326,7 +331,9 @@ class _Context:
     def _cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
         """That of the graph in this precision; else of the fp32 graph, put into this precision."""
         exact = self._costs.get((component, measurement.precision, case))
-        if exact is not None and "flag" not in measurement.route:
+        # What the builder chooses itself starts from the fp32 graph, whatever else was measured.
+        is_builders = any(word in measurement.route for word in _BUILDERS_ROUTES)
+        if exact is not None and not is_builders:
             return exact
         base = self._costs.get((component, FP32, case))
         return base and base.in_precision(named_precision(measurement.precision))

@@ -261,8 +261,10 @@ class _Build:
             return None
         # Another build may have gone on beside this one: what it found is kept as well.
         file = Path(self._request["timing_cache"])
-        if file.is_file():
-            cache.combine(self._config.create_timing_cache(file.read_bytes()), False)  # noqa: FBT003
+        other = self._config.create_timing_cache(file.read_bytes()) if file.is_file() else None
+        if other is not None:
+            # Nothing is taken of another version's or device's.
+            cache.combine(other, False)  # noqa: FBT003
         content = bytes(cache.serialize())
         with storage_errors(self._folder):
             (Path(self._request["scratch"]) / "timing.cache").write_bytes(content)

@@ -33,7 +33,7 @@ _LAYOUTS: Final = {
     b"ftrt": _Layout(TENSORRT, _PACKED, 0),
     b"vtrt": _Layout(TENSORRT_RTX, _PACKED, 0),
 }
-_HEADER_BYTES: Final = 44
+_HEADER_BYTES: Final = max(max(layout.version) for layout in _LAYOUTS.values()) + 1
 # A file of protobuf begins with the key of its first field: ONNX writes ir_version first.
 _ONNX_FIRST_BYTE: Final = 0x08
 
@@ -72,7 +72,7 @@ def read_header(path: Path) -> EngineHeader:
             what += "; it looks like an ONNX graph"
             fix = "build it first: harness build, or TensorRTConverter.convert()"
         raise EngineError(what, where=str(path), fix=fix)
-    if len(head) < _HEADER_BYTES:
+    if len(head) <= max(layout.version):
         raise EngineError("is cut off in its header", where=str(path), fix="copy it again")
     (declared_bytes,) = struct.unpack_from("<Q", head, 16)
     whole_bytes = declared_bytes + layout.bytes_before_size

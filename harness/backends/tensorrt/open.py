@@ -35,7 +35,7 @@ def open_engine(library: Library, path: Path, plugins: tuple[str, ...] = ()) -> 
             raise _refused(library, path)
         _runtimes[library.name] = runtime
         # Before the CUDA context goes, which is older.
-        atexit.register(_runtimes.clear)
+        atexit.register(dict.clear, _runtimes)
     engine = _runtimes[library.name].deserialize_cuda_engine(path.read_bytes())
     if engine is None:
         raise _refused(library, path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from harness.artifacts.contract import read_graph
 from harness.artifacts.worker import WorkerPool
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
@@ -74,7 +75,8 @@ class TensorRTConverter:
 
         Raises:
             OptionError: ``output`` is no engine's name.
-            ContractError: the profiles do not fit the graph; nothing was built.
+            ContractError: ``graph`` is no ONNX model, or the profiles do not fit it; nothing was
+                built.
             CalibrationError: ``int8`` without data, or data that do not fit.
             FeatureUnavailableError: the library has no such flag or calibrator.
             EngineError: the library cannot build it.
@@ -85,6 +87,7 @@ class TensorRTConverter:
             what = f"{target.name} is no engine's name"
             fix = f"call it {target.with_suffix(SUFFIX).name}"
             raise OptionError(what, where="output", fix=fix)
+        read_graph(source)
         recipe = self._recipe(fp16=fp16, int8=int8)
         if int8 and not calibration:
             what = "int8 by the calibrator needs calibration data"
@@ -158,9 +161,14 @@ class TensorRTEngine:
         file = Path(path)
         header = read_header(file)
         library = find_library(header.library, has_gpu=has_gpu())
-        self._device = CudaDevice()
-        self._engine = OpenEngine(library, file, file.stem)
         self._addresses: dict[str, tuple[int, int]] = {}
+        self._is_closed = False
+        self._device = CudaDevice()
+        try:
+            self._engine = OpenEngine(library, file, file.stem)
+        except BaseException:
+            self._device.close()
+            raise
 
     def __enter__(self) -> TensorRTEngine:  # noqa: PYI034  # typing.Self is not in Python 3.10
         return self
@@ -233,7 +241,10 @@ class TensorRTEngine:
         }
 
     def close(self) -> None:
-        """Free the engine and its memory."""
+        """Free the engine and its memory; a second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._engine.close()
         self._device.close()
         self._addresses.clear()

@@ -42,7 +42,7 @@ class FakeDevice:
         self.recording: list[Callable[[], None]] | None = None
         self.graphs: list[FakeGraph] = []
         self.now_s = 0.0
-        self.downloads = self.uploads = self.waits = 0
+        self.downloads = self.uploads = self.waits = self.closed = 0
 
     def submit(self, work: Callable[[], None]) -> None:
         (self.queue if self.recording is None else self.recording).append(work)
@@ -102,6 +102,16 @@ class FakeDevice:
             self.memory[address][:size_bytes] = bytes([byte]) * size_bytes
 
         self.submit(work)
+
+    def queue_copy(self, target: int, source: int, size_bytes: int) -> None:
+        def work() -> None:
+            self.memory[target][:size_bytes] = self.memory[source][:size_bytes]
+
+        self.submit(work)
+
+    def close(self) -> None:
+        self.closed += 1
+        self.memory.clear()
 
     def store(self, address: int, array: NDArray[Any]) -> None:
         assert array.nbytes <= len(self.memory[address]), "written out of bounds"

@@ -18,6 +18,7 @@ from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
 from harness.backends.tensorrt.options import Recipe, TensorRTOptions
 from harness.errors import EngineError, FeatureUnavailableError
+from harness.pipeline.fingerprint import hash_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +66,15 @@ def test_what_is_told_of_an_engine(
 
 @pytest.mark.skipif(has_gpu(), reason="where it can be opened it can be looked into")
 def test_without_a_gpu_nobody_can_look_into_an_engine(
-    make_request: Callable[..., Request], conv: Path
+    make_request: Callable[..., Request], conv: Path, rtx: Library
 ) -> None:
-    assert build_engine(make_request(conv, PROFILE))["layers"] is None
+    request = make_request(conv, PROFILE)
+
+    layers = build_engine(request)["layers"]
+
+    assert list(layers) == ["problem"]
+    assert f"{rtx} cannot open it: " in layers["problem"]
+    assert not (Path(request["folder"]) / "layers.json").exists()
 
 
 def test_the_profile_and_the_verbosity_reach_the_builder(
@@ -187,9 +194,19 @@ def test_a_plan_that_was_not_built_is_an_error(
 class Cache:
     def __init__(self, content: bytes) -> None:
         self.content = content
+        self.found = b" and more"
+
+    def combine(self, other: Cache, ignore_mismatch: bool) -> bool:
+        assert isinstance(other, Cache), "TensorRT takes nothing else"
+        assert not ignore_mismatch
+        if other.content == b"foreign":
+            return False
+        if other.content != self.content:
+            self.found += b", " + other.content
+        return True
 
     def serialize(self) -> memoryview:
-        return memoryview(self.content + b" and more")
+        return memoryview(self.content + self.found)
 
 
 class Config:
@@ -209,6 +226,26 @@ class Config:
         return True
 
 
+def _build_beside(folder: Path, known: bytes | None, other: bytes | None) -> tuple[Config, Any]:
+    """What a build takes and keeps where ``known`` lies before it, and ``other`` after it."""
+    file = folder / "timing"
+    if known is not None:
+        file.write_bytes(known)
+    request = {
+        "component": "net",
+        "folder": str(folder),
+        "scratch": str(folder),
+        "timing_cache": str(file),
+    }
+    library: Any = SimpleNamespace(has_timing_cache=True)
+    made = builder._Build(library, Recipe("fp32", "", "fp32"), TensorRTOptions(), {}, request)
+    made._config = config = Config()
+    cache = made._timing_cache(config)
+    if other is not None:
+        file.write_bytes(other)
+    return config, made._keep_timing(cache)
+
+
 @pytest.mark.parametrize(
     ("known", "taken"),
     [(None, b""), (b"known", b"known"), (b"foreign", b""), (b"damaged", b"")],
@@ -216,26 +253,29 @@ class Config:
 def test_timings_of_former_builds_are_taken_and_kept(
     tmp_path: Path, known: bytes | None, taken: bytes
 ) -> None:
-    file = tmp_path / "timing"
-    if known is not None:
-        file.write_bytes(known)
-    request = {
-        "component": "net",
-        "folder": str(tmp_path),
-        "scratch": str(tmp_path),
-        "timing_cache": str(file),
-    }
-    library: Any = SimpleNamespace(has_timing_cache=True)
-    made = builder._Build(library, Recipe("fp32", "", "fp32"), TensorRTOptions(), {}, request)
-    config = Config()
-
-    cache = made._timing_cache(config)
-    digest = made._keep_timing(cache)
+    config, digest = _build_beside(tmp_path, known, None)
 
     assert config.taken == [taken]
     assert (tmp_path / "timing.cache").read_bytes() == taken + b" and more"
     assert digest is not None
     assert len(digest) == 40
+
+
+@pytest.mark.parametrize("known", [None, b"known", b"damaged"])
+@pytest.mark.parametrize(
+    ("other", "added"),
+    [(b"other", b", other"), (b"foreign", b""), (b"damaged", b"")],
+)
+def test_timings_of_a_build_that_went_on_beside_this_one_are_kept_as_well(
+    tmp_path: Path, known: bytes | None, other: bytes, added: bytes
+) -> None:
+    config, digest = _build_beside(tmp_path, known, other)
+
+    (taken,) = config.taken
+    assert taken == (b"known" if known == b"known" else b"")
+    kept = (tmp_path / "timing.cache").read_bytes()
+    assert kept == taken + b" and more" + added
+    assert digest == hash_bytes(kept)
 
 
 class DataType(Enum):

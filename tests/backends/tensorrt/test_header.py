@@ -41,6 +41,83 @@ def test_an_engine_of_tensorrt_is_told_from_one_of_rtx(tmp_path: Path) -> None:
     assert str(header) == "TensorRT 8.5.3.1"
 
 
+# As TensorRT 8.5.3 writes it: a size less 24 in bytes 16 to 23, four bytes before each number.
+
+
+def _header_of_8_5(version: tuple[int, int, int, int] = (8, 5, 3, 1), more: int = 100) -> bytes:
+    numbers = b"".join(b"\x01\x02\x00\x00" + bytes([number]) for number in version)
+    rest = numbers + bytes(more)
+    return b"ptrt" + bytes(12) + struct.pack("<Q", len(rest)) + rest
+
+
+def test_the_numbers_of_8_5_lie_where_8_5_writes_them() -> None:
+    content = _header_of_8_5()
+
+    assert [content[place] for place in (28, 33, 38, 43)] == [8, 5, 3, 1]
+    assert struct.unpack_from("<Q", content, 16) == (len(content) - 24,)
+
+
+@pytest.mark.parametrize("more", [100, 0])
+def test_an_engine_of_8_5(tmp_path: Path, more: int) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(_header_of_8_5(more=more))
+
+    header = read_header(path)
+
+    assert header == EngineHeader(TENSORRT, (8, 5, 3, 1))
+    check_header(header, TENSORRT, "8.5.3.1", path)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (143, "is cut off: 143 bytes of 144"),
+        (44, "is cut off: 44 bytes of 144"),
+        # That of RTX would be whole.
+        (43, "is cut off in its header"),
+        (28, "is cut off in its header"),
+        (4, "is cut off in its header"),
+        (3, "is no TensorRT engine"),
+    ],
+)
+def test_an_engine_of_8_5_that_is_cut_off(tmp_path: Path, kept: int, message: str) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(_header_of_8_5()[:kept])
+
+    with pytest.raises(EngineError) as caught:
+        read_header(path)
+
+    assert caught.value.what == message
+    assert caught.value.where == str(path)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("version", [(8, 5, 2, 2), (8, 6, 1, 6), (8, 4, 3, 1), (8, 5, 3, 2)])
+def test_an_engine_of_8_5_that_is_of_another_version(
+    tmp_path: Path, version: tuple[int, int, int, int]
+) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(_header_of_8_5(version))
+
+    with pytest.raises(EngineError) as caught:
+        check_header(read_header(path), TENSORRT, "8.5.3.1", path)
+
+    name = ".".join(map(str, version))
+    assert caught.value.what == f"was built by TensorRT {name}, and here is TensorRT 8.5.3.1"
+
+
+def test_an_engine_of_8_5_is_none_of_rtx(tmp_path: Path, rtx: Library) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(_header_of_8_5())
+
+    with pytest.raises(
+        EngineError, match=r"was built by TensorRT 8\.5\.3\.1, and here is"
+    ) as caught:
+        open_engine(rtx, path)
+
+    assert str(rtx) in caught.value.what
+
+
 def test_the_name_of_the_file_is_no_matter(rtx_engine: Path) -> None:
     renamed = rtx_engine.rename(rtx_engine.with_suffix(".plan"))
 
