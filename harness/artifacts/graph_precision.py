@@ -83,6 +83,16 @@ def index_chain(model: Any) -> list[str]:  # noqa: ANN401
     return list(chain)
 
 
+def sensitive_nodes(model: Any) -> list[str]:  # noqa: ANN401
+    """The names of the nodes that 16 bits are not enough for: indices, and statistics over time.
+
+    The mean and variance of an instance normalization are of thousands of samples, and TensorRT
+    8.5's plugin for it takes its scales in fp32.
+    """
+    norms = [n.name for n in model.graph.node if n.op_type == "InstanceNormalization"]
+    return [*index_chain(model), *norms]
+
+
 def fp32_nodes(model: Any) -> list[str]:  # noqa: ANN401
     """The names of the nodes that a graph of mixed precision computes in fp32."""
     types = _element_types(model)

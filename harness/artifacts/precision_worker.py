@@ -136,6 +136,7 @@ def convert_component(request: dict[str, Any]) -> Mapping[str, Any]:
             ranges = _ranges(request, is_symmetric=not with_outputs)
             model = graph_precision.to_int8(model, ranges, kept, with_outputs=with_outputs)
         if precision.endswith("fp16"):
+            kept = graph_precision.sensitive_nodes(model)
             model = graph_precision.to_fp16(model, kept)
         path = Path(request["folder"]) / f"{request['component']}.onnx"
         with storage_errors(path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.padding import Padding
+from rich.text import Text
+
 from harness.pipeline.pipeline import DEVICE_TO_HOST, HOST_ENQUEUE, HOST_TO_DEVICE
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import milliseconds
@@ -20,17 +23,15 @@ if TYPE_CHECKING:
 
 
 def render_device(figures: Figures) -> list[RenderableType]:
-    """For each case: all variants that ran on a device, beside each other; then the rooflines."""
+    """All variants that ran on a device, beside each other for each case; then its ceilings."""
     cases = dict.fromkeys(group.case for group in figures.groups)
     parts: list[RenderableType] = []
     for case in cases:
         groups = [g for g in figures.groups if g.case == case and g.variant.launch != CALL]
-        if not groups:
-            continue
-        parts.append(_end_to_end(groups))
-        ceilings = figures.record.ceilings
-        if ceilings is not None and any(g.pipeline.least_s for g in groups):
-            parts.append(_rooflines(groups, ceilings))
+        if groups:
+            parts.append(_end_to_end(groups))
+    if figures.record.ceilings is not None:
+        parts.append(Padding(Text(_ceilings(figures.record.ceilings), style="dim"), (0, 0, 0, 2)))
     return parts
 
 
@@ -38,7 +39,7 @@ def _end_to_end(groups: Sequence[Group]) -> Table:
     table = table_of(f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device")
     table.columns[0].header = "variant"
     table.columns[0].no_wrap = False
-    headings = ["launch", "p50", "p99", "sum", "gaps", "to dev", "to host", "host", "SNR dB"]
+    headings = ["launch", "p50", "p99", "sum", "gaps", "h2d", "d2h", "host", "SNR dB"]
     peer = next((g.peer for g in groups if g.peer is not None), None)
     if peer is not None:
         headings.append("vs peer")
@@ -57,10 +58,10 @@ def _end_to_end(groups: Sequence[Group]) -> Table:
         ]
         if peer is not None:
             cells.append("-" if group.ratio_to_peer is None else f"{group.ratio_to_peer:.2f}")
-        table.add_row(f"{group.backend} {whole.label}", *cells)
+        table.add_row(f"{group.backend} {whole.asked}", *cells)
     table.caption = (
-        "sum: of the components' medians; gaps: end to end less that; to dev, to host: the copies, "
-        "apart from p50; host: its time to hand the pipeline over. enqueue: events around launches "
+        "sum: of the components' medians; gaps: end to end less that; h2d, d2h: the copies, apart "
+        " from p50; host: its time to hand the pipeline over. enqueue: events around launches "
         "as the host makes them, on an idle device: mostly the host's time"
     )
     if peer is not None:
@@ -80,26 +81,12 @@ def _transfer(group: Group, name: str) -> str:
     return "-"
 
 
-def _rooflines(groups: Sequence[Group], ceilings: Ceilings) -> Table:
-    shown = [group for group in groups if group.pipeline.least_s]
-    table = table_of(f"times the roofline at {groups[0].case} (p50 over the least possible time)")
-    for group in shown:
-        heading = f"{group.backend}\n{group.pipeline.asked}\n{group.variant.launch}"
-        table.add_column(heading, justify="right")
-    for rows in zip(*(group.rows for group in shown), strict=True):
-        if rows[0].is_pipeline:
-            table.add_section()
-        cells = []
-        for row in rows:
-            factor = row.times_roofline
-            cells.append("-" if factor is None else f"{factor:.1f} {row.bound[:1]}".rstrip())
-        table.add_row(rows[0].measurement.component, *cells)
+def _ceilings(ceilings: Ceilings) -> str:
     rates = ", ".join(
         f"{precision} {2e-12 * rate:.0f}" for precision, rate in ceilings.matrix_macs_per_s.items()
     )
-    table.caption = (
-        f"c: bound by products, m: by memory. Measured here: {rates} T(FL)OP/s "
-        f"({ceilings.source}), copies {ceilings.copy_bytes_per_s * 1e-12:.2f} TB/s; weights that "
-        "stay in the L2 between launches can beat the latter"
+    return (
+        f"The roof is that of this device as measured: products {rates} T(FL)OP/s "
+        f"({ceilings.source}), copies {ceilings.copy_bytes_per_s * 1e-12:.2f} TB/s, read and "
+        "written. Weights that stay in the L2 between launches can beat the latter."
     )
-    return table

@@ -12,7 +12,7 @@ from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
 from harness.stats.budget import BudgetVerdict, Verdict, judge_budget
 from harness.stats.roofline import Roofline, roofline
 from harness.stats.summary import LatencySummary, real_time_factor, summarize
-from harness.types import CALL, ENQUEUE, GRAPH, Case, Variant
+from harness.types import CALL, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,17 +23,8 @@ _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
 FP32 = "fp32"
 _BUILDERS_ROUTES = ("flag", "calibrator")
-# What a user would run on a GPU instead, the fastest first.
-_PEERS = (
-    Variant("torch-cuda", "fp16", "benchmark", GRAPH),
-    Variant("torch-cuda", "fp16", "", GRAPH),
-    Variant("torch-cuda", FP32, "benchmark", GRAPH),
-    Variant("torch-cuda", FP32, "", GRAPH),
-    Variant("torch-cuda", "fp16", "benchmark", ENQUEUE),
-    Variant("torch-cuda", "fp16", "", ENQUEUE),
-    Variant("torch-cuda", FP32, "benchmark", ENQUEUE),
-    Variant("torch-cuda", FP32, "", ENQUEUE),
-)
+# What a user would run on a GPU instead of TensorRT.
+_PEER_BACKEND = "torch-cuda"
 
 
 @dataclass(frozen=True)
@@ -310,10 +301,14 @@ class _Context:
         """What a user would run instead on a device, and the ratio of the medians to it."""
         if variant.launch == CALL:
             return None, None
-        measured = {v for v, at, _ in self._medians_s if at == case}
-        peer = next((v for v in _PEERS if v in measured), None)
-        peer_s = self._medians_s.get((peer, case, WHOLE_PIPELINE)) if peer else None
-        return peer, rows[-1].latency.median.value / peer_s if peer_s else None
+        peers_s = {
+            v: median_s
+            for (v, at, component), median_s in self._medians_s.items()
+            if (v.backend, at, component) == (_PEER_BACKEND, case, WHOLE_PIPELINE)
+        }
+        # The fastest of them: who chooses PyTorch chooses that.
+        peer = min(peers_s, key=lambda v: peers_s[v], default=None)
+        return peer, rows[-1].latency.median.value / peers_s[peer] if peer else None
 
     def _rooflines(self, measurement: Measurement) -> list[Roofline]:
         """Those of the component, or of all for the whole; none where nothing was measured."""

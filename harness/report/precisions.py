@@ -11,7 +11,6 @@ from harness.types import CALL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -19,12 +18,21 @@ if TYPE_CHECKING:
     from harness.types import NodeCounts
 
 
-def render_precisions(groups: Sequence[Group], seen: str) -> list[RenderableType]:
-    """The latencies and the accuracies of ``groups``: one backend at one case.
+# Routes and remarks go to a second line rather than take the numbers' room.
+_PRECISION_WIDTH = 18
+
+
+def render_costs(groups: Sequence[Group]) -> Table:
+    """What each precision costs: ``groups`` are one backend's, launched in one way, at one case."""
+    return _costs(groups)
+
+
+def render_accuracies(groups: Sequence[Group], seen: str) -> Table:
+    """What each precision is worth, which does not depend on how it is launched.
 
     ``seen`` tells whether the inputs of the accuracies are those of the calibration.
     """
-    return [_costs(groups), _accuracies(groups, seen)]
+    return _accuracies(groups, seen)
 
 
 def _by_component(groups: Sequence[Group]) -> Iterator[tuple[Row, ...]]:
@@ -47,8 +55,10 @@ def _costs(groups: Sequence[Group]) -> Table:
     first = groups[0]
     mode = first.pipeline.measurement.mode
     table = table_of(f"{_name(first)}, {first.case}, {mode}: latency in ms, size in MB")
-    table.add_column("precision", no_wrap=True)
-    for heading in ("p50", "p99", "vs fp32", "disk", "memory"):
+    has_roof = any(row.least_s for group in groups for row in group.rows)
+    table.add_column("precision", min_width=_PRECISION_WIDTH)
+    roof = ("roof",) if has_roof else ()
+    for heading in ("p50", "p99", "vs fp32", *roof, "disk", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
     for rows in _by_component(groups):
         _fill(
@@ -60,6 +70,7 @@ def _costs(groups: Sequence[Group]) -> Table:
                     milliseconds_of(row.latency.median),
                     milliseconds_of(row.latency.p99),
                     "-" if row.ratio_to_fp32 is None else f"{row.ratio_to_fp32:.2f}",
+                    *((_roof(row),) if has_roof else ()),
                     _megabytes(row.size_bytes),
                     _megabytes(row.memory_bytes),
                 )
@@ -70,6 +81,10 @@ def _costs(groups: Sequence[Group]) -> Table:
     count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     table.caption = f"n = {count}; vs fp32: the ratio of the medians in this run"
     looked_into = first.pipeline.memory_case
+    if has_roof:
+        table.caption += (
+            "; roof: p50 over the least time that products (p) or memory traffic (m) would take"
+        )
     if looked_into is not None:
         table.caption += f"; memory: after one inference at {looked_into}"
     return table
@@ -81,14 +96,25 @@ def _name(group: Group) -> str:
     return group.backend if launch == CALL else f"{group.backend}, {launch}"
 
 
+def _roof(row: Row) -> str:
+    factor = row.times_roofline
+    if factor is None:
+        return "-"
+    text = f"{factor:.1f}" if factor < 100 else f"{factor:.0f}"  # noqa: PLR2004
+    return f"{text} {_BOUNDS[row.bound]}"
+
+
+_BOUNDS = {"compute": "p", "memory": "m", "": " "}
+
+
 def _megabytes(size_bytes: int | None) -> str:
     return "-" if size_bytes is None else f"{size_bytes / 1e6:.2f}"
 
 
 def _accuracies(groups: Sequence[Group], seen: str) -> Table:
     first = groups[0]
-    table = table_of(f"{_name(first)}, {first.case}: accuracy against PyTorch fp32, in dB")
-    table.add_column("precision", no_wrap=True)
+    table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
+    table.add_column("precision", min_width=_PRECISION_WIDTH)
     for heading in ("SNR", "constant", "input's part", "rel. L2", "LSD", "graph", "ran"):
         table.add_column(heading, justify="right")
     for rows in _by_component(groups):

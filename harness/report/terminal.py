@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from harness.report.device import render_device
-from harness.report.precisions import render_precisions
+from harness.report.precisions import render_accuracies, render_costs
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
     budget_sentence,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.report.figures import BudgetFigure, Figures, Group, Row
+    from harness.types import Case
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
 # A p99 needs this many samples before it has an interval.
@@ -37,13 +38,18 @@ _P99_SAMPLES = samples_for_interval(0.99)
 def render(figures: Figures) -> RenderableType:
     """The whole report: a table of components, one of latencies, and the verdict in words."""
     parts: list[RenderableType] = []
+    judged: set[tuple[Case, str]] = set()
     if figures.exports:
         parts.append(_components(figures))
     for groups in figures.by_backend:
-        if any(group.precision != "fp32" for group in groups):
+        if any(group.precision != "fp32" or group.pipeline.least_s for group in groups):
             # All quantiles, where there is room for them.
             parts.extend(_latencies(group) for group in groups if len(groups) == 1)
-            parts.extend(render_precisions(groups, seen_words(figures.record)))
+            parts.append(render_costs(groups))
+            kind = (groups[0].case, groups[0].backend)
+            if kind not in judged:
+                parts.append(render_accuracies(groups, seen_words(figures.record)))
+            judged.add(kind)
         else:
             parts.extend(_latencies(group) for group in groups)
     parts.extend(render_device(figures))

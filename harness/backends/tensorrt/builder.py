@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.adapt import adapt_graph
-from harness.artifacts.graph_precision import fp32_nodes, index_chain, name_nodes
+from harness.artifacts.graph_precision import fp32_nodes, name_nodes, sensitive_nodes
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt.buffers import cast_numbers
@@ -198,14 +198,14 @@ class _Build:
         config.builder_optimization_level = self._options.optimization_level
 
     def _fp32_nodes(self, graph: Path) -> list[str]:
-        """What must not be rounded: the nodes that compute an index."""
+        """What must not be rounded: what computes an index, and what a mixed graph has in fp32."""
         import onnx  # noqa: PLC0415
 
         model = onnx.load(graph)
         name_nodes(model)
-        if self._recipe.graph_precision != "fp32":
+        if "fp16" in self._recipe.graph_precision:
             return fp32_nodes(model)
-        return index_chain(model)
+        return sensitive_nodes(model)
 
     def _watch(self, config: Any) -> None:  # noqa: ANN401
         file = self._request.get("progress")
