@@ -17,6 +17,7 @@ from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find
 from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
 from harness.backends.tensorrt.standalone import TensorRTConverter, TensorRTEngine
 from harness.calibrate import DEFAULT_SAMPLES, CalibrationOptions, make_calibration_set
+from harness.cases import default_cases
 from harness.errors import OptionError
 from harness.files import check_writable
 from harness.measure.clock import HostClock
@@ -25,7 +26,7 @@ from harness.measure.sampler import DEFAULT_MAX_SAMPLES, DEFAULT_MAX_TIME_S, Sam
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, prepare_models
-from harness.runner import Run, RunOptions, default_cases
+from harness.runner import Run, RunOptions
 from harness.types import ENQUEUE, GRAPH, Case
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu, read_gpu
+from harness.cases import accuracy_count
 from harness.checks import Check, check_components
 from harness.describe import (
     describe_accuracy,
@@ -51,10 +52,6 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
 
 HOT = "hot"
-# Accuracy is taken on as many inputs as make this much of audio, within the two bounds: a constant
-# is no constant over one input.
-_ACCURACY_SECONDS = 4.0
-_MIN_ACCURACY_INPUTS, _MAX_ACCURACY_INPUTS = 2, 8
 
 
 @dataclass(frozen=True)
@@ -205,7 +202,7 @@ class Run:
         recording = self._options.recording
         if recording is not None:
             return [recording_inputs(self._pipeline, recording.samples, sizes)]
-        count = 1 if self._no_reference else _accuracy_count(case)
+        count = 1 if self._no_reference else accuracy_count(case)
         return accuracy_inputs(self._pipeline, sizes, seed=self._options.seed, count=count)
 
     def _sizes(self, case: Case) -> dict[str, int]:
@@ -384,22 +381,3 @@ class Run:
             costs=self._costs,
             ceilings=self._ceilings,
         )
-
-
-def _accuracy_count(case: Case) -> int:
-    """How many inputs to compare on: few where each takes long."""
-    fitting = int(_ACCURACY_SECONDS / (case.duration_s or 1.0))
-    return max(_MIN_ACCURACY_INPUTS, min(_MAX_ACCURACY_INPUTS, fitting))
-
-
-def default_cases(pipeline: Pipeline) -> tuple[Case, ...]:
-    """The cases that the pipeline declares: every duration at every batch."""
-    durations: tuple[float | None, ...] = pipeline.declaration.durations_s
-    budget = pipeline.declaration.budget
-    if not durations and budget is not None and pipeline.time_dimension is not None:
-        durations = (budget.duration_s,)
-    return tuple(
-        Case(duration_s, batch)
-        for batch in pipeline.declaration.batches
-        for duration_s in durations or (None,)
-    )

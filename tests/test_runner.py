@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cases import accuracy_count
 from harness.describe import find_floor
 from harness.pipeline.loader import load_pipeline
-from harness.runner import _accuracy_count
 from harness.types import Case
 
 
@@ -17,7 +17,7 @@ from harness.types import Case
 def test_accuracy_is_taken_on_fewer_inputs_where_each_is_longer(
     duration_s: float | None, expected: int
 ) -> None:
-    assert _accuracy_count(Case(duration_s, 1)) == expected
+    assert accuracy_count(Case(duration_s, 1)) == expected
 
 
 def test_a_floor_is_the_components_own_or_that_of_the_pipeline() -> None:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from harness.types import NodeCounts
 
 
-# Routes and remarks go to a second line rather than take the numbers' room.
-_PRECISION_WIDTH = 18
-
-
 def render_costs(groups: Sequence[Group]) -> Table:
     """What each precision costs: ``groups`` are one backend's, launched in one way, at one case."""
     return _costs(groups)
@@ -56,7 +52,7 @@ def _costs(groups: Sequence[Group]) -> Table:
     mode = first.pipeline.measurement.mode
     table = table_of(f"{_name(first)}, {first.case}, {mode}: latency in ms, size in MB")
     has_roof = any(row.least_s for group in groups for row in group.rows)
-    table.add_column("precision", min_width=_PRECISION_WIDTH)
+    table.add_column("precision")
     roof = ("roof",) if has_roof else ()
     for heading in ("p50", "p99", "vs fp32", *roof, "disk", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -104,6 +100,8 @@ def _roof(row: Row) -> str:
     return f"{text} {_BOUNDS[row.bound]}"
 
 
+# Routes go to a second line rather than take the numbers' room.
+_LONGEST_WORD = len("calibrator")
 _BOUNDS = {"compute": "p", "memory": "m", "": " "}
 
 
@@ -114,8 +112,9 @@ def _megabytes(size_bytes: int | None) -> str:
 def _accuracies(groups: Sequence[Group], seen: str) -> Table:
     first = groups[0]
     table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
-    table.add_column("precision", min_width=_PRECISION_WIDTH)
-    for heading in ("SNR", "constant", "input's part", "rel. L2", "LSD", "graph", "ran"):
+    table.add_column("precision", min_width=_LONGEST_WORD)
+    table.add_column("SNR", justify="right", max_width=6)
+    for heading in ("constant", "input's part", "rel. L2", "LSD", "graph", "ran"):
         table.add_column(heading, justify="right")
     for rows in _by_component(groups):
         _fill(
