@@ -114,7 +114,7 @@ def _accuracies(groups: Sequence[Group], seen: str) -> Table:
     table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
     table.add_column("precision", min_width=_LONGEST_WORD)
     table.add_column("SNR", justify="right", max_width=6)
-    for heading in ("constant", "input's part", "rel. L2", "LSD", "graph", "ran"):
+    for heading in ("const.", "input's part", "rel. L2", "LSD", "graph", "ran"):
         table.add_column(heading, justify="right")
     for rows in _by_component(groups):
         _fill(
@@ -129,18 +129,20 @@ def _accuracies(groups: Sequence[Group], seen: str) -> Table:
                     _ratio(row.measurement.relative_l2),
                     _distance(row.measurement.log_spectral_distance_db),
                     _share(row.measurement.precision, row.graph_nodes),
-                    _share(row.measurement.precision, row.engine_nodes),
+                    _ran(row),
                 )
                 for row in rows
             ],
         )
     inputs = max(row.measurement.accuracy_inputs for group in groups for row in group.rows)
     table.caption = (
-        f"over {inputs} input{'s' * (inputs != 1)}{seen}; constant: the score "
+        f"over {inputs} input{'s' * (inputs != 1)}{seen}; const.: the score "
         "of the best constant output; input's part: SNR of what depends on the input; LSD: "
         "log-spectral distance; graph, ran: convolutions and matrix products in that precision, "
         "of all"
     )
+    if any(_ran(row).endswith("*") for group in groups for row in group.rows):
+        table.caption += "; *: others are in fused blocks that cannot be looked into"
     return table
 
 
@@ -150,6 +152,13 @@ def _ratio(value: float | None) -> str:
 
 def _distance(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+def _ran(row: Row) -> str:
+    """What really ran; starred where the backend does not tell of all products of the graph."""
+    text = _share(row.measurement.precision, row.engine_nodes)
+    asked, told = row.graph_nodes, row.engine_nodes
+    return f"{text}*" if asked and told and told.total < asked.total else text
 
 
 def _share(precision: str, nodes: NodeCounts | None) -> str:
