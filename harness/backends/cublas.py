@@ -101,7 +101,7 @@ class MatrixProduct:
     def close(self) -> None:
         """Free it."""
         self._device.synchronize()
-        if self._handle:
+        if self._handle.value is not None:
             self._library.cublasDestroy_v2(self._handle)
         for address in self._addresses:
             self._device.free(address)
