@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import Figures, Group
+    from harness.report.figures import Figures, Group, Row
     from harness.types import Ceilings
 
 
@@ -37,7 +37,7 @@ def render_device(figures: Figures) -> list[RenderableType]:
 def _end_to_end(groups: Sequence[Group]) -> Table:
     table = table_of(f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device")
     table.columns[0].header = "variant"
-    table.columns[0].no_wrap = False
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     headings = ["launch", "p50", "p99", "sum", "gaps", "to dev", "to host", "host", "SNR dB"]
     peer = next((g.peer for g in groups if g.peer is not None), None)
     if peer is not None:
@@ -80,20 +80,24 @@ def _transfer(group: Group, name: str) -> str:
     return "-"
 
 
+def _times_roofline(row: Row) -> str:
+    factor = row.times_roofline
+    return "-" if factor is None else f"{factor:.1f} {row.bound[:1]}".rstrip()
+
+
 def _rooflines(groups: Sequence[Group], ceilings: Ceilings) -> Table:
     shown = [group for group in groups if group.pipeline.least_s]
     table = table_of(f"times the roofline at {groups[0].case} (p50 over the least possible time)")
+    table.columns[0].header = "variant"
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
+    # A row for each variant, as above: there are many of them, and few components.
+    names = [row.measurement.component for row in shown[0].rows]
+    for heading in ("launch", *(name.replace("_", "_\n") for name in names)):
+        table.add_column(heading, justify="right", no_wrap=True)
     for group in shown:
-        heading = f"{group.backend}\n{group.pipeline.asked}\n{group.variant.launch}"
-        table.add_column(heading, justify="right")
-    for rows in zip(*(group.rows for group in shown), strict=True):
-        if rows[0].is_pipeline:
-            table.add_section()
-        cells = []
-        for row in rows:
-            factor = row.times_roofline
-            cells.append("-" if factor is None else f"{factor:.1f} {row.bound[:1]}".rstrip())
-        table.add_row(rows[0].measurement.component, *cells)
+        cells = {row.measurement.component: _times_roofline(row) for row in group.rows}
+        variant = f"{group.backend} {group.pipeline.asked}"
+        table.add_row(variant, group.variant.launch, *(cells.get(name, "-") for name in names))
     rates = ", ".join(
         f"{precision} {2e-12 * rate:.0f}" for precision, rate in ceilings.matrix_macs_per_s.items()
     )
