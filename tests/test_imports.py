@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import harness
-from harness.errors import FeatureUnavailableError, HarnessError
+from harness.errors import EngineError, HarnessError, OptionError
 
 HEAVY = ("torch", "onnxruntime", "onnx", "pandas", "pyarrow", "scipy", "numpy", "pydantic", "rich")
 
@@ -43,17 +43,19 @@ def test_the_public_names_are_all_there() -> None:
         harness.converter  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: harness.TensorRTConverter("model.onnx"),
-        lambda: harness.TensorRTEngine("vocoder.engine"),
-    ],
-)
-def test_names_of_later_versions_say_what_to_use(call: object) -> None:
-    assert callable(call)
-    with pytest.raises(FeatureUnavailableError, match=r"is not in version .*; use the backend"):
-        call()
+def test_what_is_no_library_and_what_is_no_engine_are_errors_of_the_tree() -> None:
+    with pytest.raises(OptionError, match=r"there is no library 'model\.onnx'") as caught:
+        harness.TensorRTConverter("model.onnx")
+    assert caught.value.fix == "choose one of: auto, tensorrt, tensorrt-rtx"
+
+    with pytest.raises(EngineError, match=r"cannot be read: No such file"):
+        harness.TensorRTEngine("vocoder.engine")
+
+
+def test_converting_needs_no_torch() -> None:
+    code = "import harness; harness.TensorRTConverter('tensorrt-rtx'); harness.TensorRTEngine"
+
+    assert "torch" not in _loaded(code)
 
 
 def test_every_error_is_of_one_tree_and_has_an_exit_code() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -159,17 +160,20 @@ class TorchCudaSession:
         self._launches = tuple(launches)
         self._is_compiled = is_compiled
         self._is_tuned = is_tuned
-        self._tune()
         self._modules: dict[str, DeviceModule] = {}
         self._load_s: dict[str, float] = {}
         self._bound: Bound | None = None
         device.activate()
+        cudnn = self._torch.backends.cudnn
+        # For what place_module() tries; every later run tells it itself.
+        cudnn.benchmark = is_tuned
         for name in pipeline.components:
             started = time.perf_counter()
             with running(name):
-                self._modules[name] = place_module(
+                placed = place_module(
                     pipeline, name, device.device, precision, is_compiled=is_compiled
                 )
+                self._modules[name] = replace(placed, cudnn=cudnn, is_tuned=is_tuned)
                 device.synchronize()
             self._load_s[name] = time.perf_counter() - started
 
@@ -195,7 +199,6 @@ class TorchCudaSession:
         if self._bound is not None and self._bound.fits(sizes, inputs):
             self._bound.update(inputs)
             return
-        self._tune()
         # First of all, the memory of the old sizes.
         self._bound = None
         self._bound = Bound(
@@ -206,10 +209,6 @@ class TorchCudaSession:
             inputs,
             has_graphs=GRAPH in self._launches,
         )
-
-    def _tune(self) -> None:
-        """Choose how cuDNN finds its algorithms: a switch of the whole process."""
-        self._torch.backends.cudnn.benchmark = self._is_tuned
 
     @property
     def _is_bound(self) -> Bound:

@@ -22,7 +22,9 @@ HALF, FULL = "float16", "float32"
 class DeviceModule:
     """A module on its device, with casts where its precision is not that of its neighbours.
 
-    ``inputs`` and ``outputs`` are torch's dtypes, and ``notes`` say what was done for it.
+    ``inputs`` and ``outputs`` are torch's dtypes, and ``notes`` say what was done for it. Where
+    ``cudnn`` is given, every run tells it first whether to try its algorithms (``is_tuned``): that
+    is a switch of the whole process, which other sessions want otherwise.
     """
 
     call: Any
@@ -31,9 +33,13 @@ class DeviceModule:
     is_half: bool
     default_device: Any
     notes: tuple[str, ...]
+    cudnn: Any = None
+    is_tuned: bool = False
 
     def run(self, arguments: Sequence[Any]) -> tuple[Any, ...]:
         """Run it; whoever calls has entered inference mode. Casting to the same dtype is free."""
+        if self.cudnn is not None:
+            self.cudnn.benchmark = self.is_tuned
         given = [value.to(dtype) for value, dtype in zip(arguments, self.inputs, strict=True)]
         with self.default_device or nullcontext():
             made = as_tuple(self.call(*given))

@@ -38,7 +38,7 @@ def render_device(figures: Figures) -> list[RenderableType]:
 def _end_to_end(groups: Sequence[Group]) -> Table:
     table = table_of(f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device")
     table.columns[0].header = "variant"
-    table.columns[0].no_wrap = False
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     headings = ["launch", "p50", "p99", "sum", "gaps", "h2d", "d2h", "host", "SNR dB"]
     peer = next((g.peer for g in groups if g.peer is not None), None)
     if peer is not None:

@@ -10,7 +10,12 @@ import importlib
 from collections import deque
 from typing import Any, Final
 
-from harness.errors import EngineError, FeatureUnavailableError, MissingDependencyError
+from harness.errors import (
+    EngineError,
+    FeatureUnavailableError,
+    MissingDependencyError,
+    OptionError,
+)
 
 TENSORRT, TENSORRT_RTX, AUTO = "tensorrt", "tensorrt-rtx", "auto"
 _MODULES: Final = {TENSORRT: "tensorrt", TENSORRT_RTX: "tensorrt_rtx"}
@@ -178,9 +183,13 @@ def find_library(name: str, *, has_gpu: bool) -> Library:
     """The library called ``name``; ``auto`` is the first that can build here.
 
     Raises:
+        OptionError: there is no such library.
         MissingDependencyError: it is not installed, or only a part of it is.
         FeatureUnavailableError: there is no GPU, and it needs one.
     """
+    if name != AUTO and name not in _MODULES:
+        fix = f"choose one of: {', '.join((AUTO, *_MODULES))}"
+        raise OptionError(f"there is no library {name!r}", where="library", fix=fix)
     if name != AUTO:
         found = _import(name)
         if not has_gpu and not found.builds_without_gpu:

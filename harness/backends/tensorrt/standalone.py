@@ -41,7 +41,8 @@ class TensorRTConverter:
         options: what the builder is told.
 
     Raises:
-        MissingDependencyError: the library is not installed.
+        OptionError: there is no such library.
+        MissingDependencyError: it is not installed.
         FeatureUnavailableError: it needs a GPU, and there is none.
     """
 
@@ -204,7 +205,7 @@ class TensorRTEngine:
             dynamic = [tensor.name for tensor in self.inputs if -1 in tensor.shape]
             if dynamic:
                 what = f"{', '.join(dynamic)} is dynamic: no buffer has a size yet"
-                example = {n: self.profile[n].opt for n in dynamic}
+                example = {t.name: self._usual_shape(t) for t in self.inputs}
                 fix = f"call allocate_buffers({example}), or infer(), which does"
                 raise EngineError(what, where="allocate_buffers()", fix=fix)
             shapes = {tensor.name: tensor.shape for tensor in self.inputs}
@@ -214,9 +215,15 @@ class TensorRTEngine:
             address, known = self._addresses.get(name, (0, -1))
             if needed > known:
                 if address:
+                    # Forgotten first: where there is no more memory, it must not pass for ours.
+                    del self._addresses[name]
                     self._device.free(address)
                 self._addresses[name] = (self._device.allocate(needed), needed)
             self._engine.set_address(name, self._addresses[name][0])
+
+    def _usual_shape(self, tensor: NetworkTensor) -> tuple[int, ...]:
+        known = self.profile.get(tensor.name)
+        return tensor.shape if known is None else known.opt
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Copy ``inputs`` to the device, run, and copy the outputs back.

@@ -1,0 +1,211 @@
+"""What ran on a device: variants side by side, what their rooflines would allow, their peer."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from harness.report.device import render_device
+from harness.report.figures import figures_of
+from harness.report.json import to_json
+from harness.report.terminal import render
+from harness.types import (
+    ENQUEUE,
+    GRAPH,
+    Record,
+    Variant,
+)
+from tests.report.devices import (
+    CEILINGS,
+    COMPONENTS,
+    CPU,
+    ENQUEUED,
+    FACTOR,
+    FLAG,
+    FP32,
+    INT8,
+    PEER16,
+    PEER32,
+    RECORD,
+    TUNED,
+    make_record,
+    printed_device,
+)
+
+
+def _words(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+def _line(lines: list[str], *starts: str) -> list[str]:
+    """The words of the one line that begins so."""
+    (found,) = (line.split() for line in lines if line.split()[: len(starts)] == list(starts))
+    return found[len(starts) :]
+
+
+def _tables(record: Record, width: int = 160) -> tuple[list[str], list[str]]:
+    """The lines of the table of all variants, and of that of rooflines."""
+    lines = printed_device(record, width)
+    starts = [i for i, line in enumerate(lines) if line.startswith("times the roofline at 1 s")]
+    (start,) = starts or [len(lines)]
+    return lines[:start], lines[start:]
+
+
+# All that there is of one library, with every peer.
+BUILT = (FP32, FLAG, INT8, Variant("tensorrt", "int8+fp16", "qdq+flag", GRAPH))
+MANY = (*BUILT, *(replace(v, launch=ENQUEUE) for v in BUILT), PEER32, PEER16, TUNED)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("variants", [tuple(FACTOR), MANY])
+def test_nothing_is_wider_than_the_terminal_and_no_number_is_cut(
+    variants: tuple[Variant, ...], width: int
+) -> None:
+    lines = printed_device(make_record(*variants), width)
+
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    text = _words(lines)
+    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 9.6 ", " 25.6 ", " 12.8 ", " 13.3 m "):
+        assert number in text
+
+
+def test_the_names_of_a_real_pipeline_are_whole_on_80_columns() -> None:
+    names = ("content_encoder", "pitch_encoder", "conditioner", "flow_decoder", "latent_to_mel")
+    extra = Variant("onnxruntime-cuda", "fp16", "", ENQUEUE)
+    record = make_record(*MANY, extra)
+    record = replace(
+        record,
+        measurements=tuple(
+            replace(m, component=name)
+            for m in record.measurements
+            for name in (names if m.component == "encoder" else [m.component])
+        ),
+        costs=tuple(
+            replace(c, component=name)
+            for c in record.costs
+            for name in (names if c.component == "encoder" else [c.component])
+        ),
+    )
+
+    lines = printed_device(record, 80)
+
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    _, table = _tables(record, 80)
+    heading = _words(table).split("variant")
+    assert heading[0].endswith("latent_ content_ pitch_ flow_ to_ ")
+    assert heading[1].startswith(
+        " launch encoder encoder conditioner decoder mel decoder pipeline "
+    )
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_whole_report_fits(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(render(figures_of(RECORD)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "NVIDIA H200 (GPU-0)" in " ".join(text.split())
+
+
+def test_every_variant_of_the_device_is_one_line() -> None:
+    lines, _ = _tables(RECORD)
+
+    expected = {
+        ("tensorrt", "fp32", "graph"): "6.4 6.4 6 .400 .250 .500 .125 45.5 0.50",
+        ("tensorrt", "fp16", "by", "flag", "graph"): "3.2 3.2 3 .200 .250 .500 .125 45.5 0.25",
+        ("tensorrt", "fp32", "enqueue"): "9.6 9.6 9 .600 .250 .500 .125 45.5 0.75",
+        ("torch-cuda", "fp16", "graph"): "12.8 12.8 12 .800 .250 .500 .125 45.5 1.00",
+    }
+    for start, cells in expected.items():
+        assert _line(lines, *start) == cells.split()
+    text = _words(lines)
+    assert text.startswith("end to end at 1 s, hot: ms on the device")
+    assert "vs peer: p50 over that of torch-cuda fp16, graph, in this run" in text
+    assert "onnxruntime" not in text
+
+
+def test_a_whole_that_is_faster_than_its_parts_has_gaps_below_nothing() -> None:
+    record = replace(
+        make_record(FP32),
+        measurements=tuple(
+            replace(m, latency_s=(5.5e-3,) * 400) if m.component == "pipeline" else m
+            for m in make_record(FP32).measurements
+        ),
+    )
+
+    assert _line(_tables(record)[0], "tensorrt", "fp32", "graph")[:4] == [
+        *("5.5", "5.5", "6", "-.500")
+    ]
+
+
+def test_copies_that_were_not_measured_are_dashes() -> None:
+    lines, _ = _tables(make_record(FP32, ENQUEUED, copies=("host_enqueue",)))
+
+    assert _line(lines, "tensorrt", "fp32", "enqueue")[4:7] == ["-", "-", ".125"]
+    assert "vs peer" not in _words(lines)
+
+
+def test_rooflines_are_told_by_component_with_what_binds_them() -> None:
+    _, table = _tables(make_record(FP32, FLAG, PEER32))
+
+    assert _line(table, "variant") == ["launch", "encoder", "decoder", "pipeline"]
+    assert _line(table, "tensorrt", "fp32", "graph") == ["2.0", "c", "2.0", "m", "2.1"]
+    assert _line(table, "tensorrt", "fp16", "by", "flag") == [
+        "graph",
+        "3.3",
+        "m",
+        "1.3",
+        "m",
+        "1.8",
+    ]
+    assert _line(table, "torch-cuda", "fp32", "graph") == ["8.0", "c", "8.0", "m", "8.5"]
+    caption = _words(table)
+    assert "Measured here: fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3" in caption
+    assert "copies 1.00 TB/s" in caption
+
+
+def test_a_variant_whose_cost_is_not_known_has_no_line() -> None:
+    """As fp32 beside graphs in fp16 alone."""
+    half = tuple(
+        replace(c, precision="fp16", cost=c.cost.in_precision("fp16")) for c in RECORD.costs
+    )
+
+    _, table = _tables(make_record(FP32, PEER16, costs=half))
+
+    assert _line(table, "torch-cuda", "fp16")
+    assert "tensorrt" not in _words(table)
+
+
+def test_every_case_has_tables_of_its_own() -> None:
+    both = replace(
+        RECORD,
+        measurements=RECORD.measurements + tuple(replace(m, batch=2) for m in RECORD.measurements),
+    )
+
+    text = _words(printed_device(both, 160))
+
+    titles = re.findall(r"(?:end to end at|times the roofline at) 1 s(?:, batch 2)?", text)
+    # No costs are known of the second.
+    assert titles == [
+        *("end to end at 1 s", "times the roofline at 1 s", "end to end at 1 s, batch 2")
+    ]
+
+
+def test_where_nothing_ran_on_a_device_nothing_is_told_of_one() -> None:
+    assert render_device(figures_of(make_record(CPU))) == []
+
+
+def test_json_holds_the_costs_and_the_ceilings() -> None:
+    document = json.loads(to_json(figures_of(RECORD)))
+
+    assert document["ceilings"]["matrix_macs_per_s"] == CEILINGS.matrix_macs_per_s
+    assert [cost["component"] for cost in document["costs"]] == list(COMPONENTS)
