@@ -8,9 +8,12 @@ from harness.artifacts.export import KIND as ONNX_KIND
 from harness.artifacts.export import find_export
 from harness.artifacts.precision import FP32, needs_calibration
 from harness.artifacts.precision import KIND as PRECISION_KIND
+from harness.backends.tensorrt.engines import KIND as ENGINE_KIND
+from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import has_torch, why_no_reference
+from harness.types import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,11 +51,14 @@ def plan_run(
             step_s = known_s.get((PRECISION_KIND, f"{pipeline.name}/{name} {precision}"))
             yield f"convert {name} to {precision}: {_about(step_s)}, unless it is in the cache"
             total_s += (step_s or _UNKNOWN_S) / available_cores()
+    for line, build_s in _engines(pipeline, backends, options, known_s):
+        yield line
+        total_s += build_s
     series = len(backends) * (len(pipeline.components) + 1)
     for case in options.cases:
         sampling = options.sampling
         at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
-        names = " and ".join(f"{backend.name} {backend.precision}" for backend in backends)
+        names = " and ".join(str(_variant(backend)) for backend in backends)
         yield (
             f"measure {series} series at {case} by {names}: at most about {at_most_s:.0f} s, "
             f"or {sampling.max_samples} samples each"
@@ -60,6 +66,29 @@ def plan_run(
         total_s += at_most_s
     cores = available_cores()
     yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
+
+
+def _variant(backend: Backend) -> Variant:
+    return Variant(backend.name, backend.precision, backend.route)
+
+
+def _engines(
+    pipeline: Pipeline,
+    backends: Sequence[Backend],
+    options: RunOptions,
+    known_s: Mapping[tuple[str, str], float],
+) -> Iterator[tuple[str, float]]:
+    """The line of each engine, and the seconds that its build may take."""
+    for backend in (backend for backend in backends if backend.builds_engines):
+        variant = _variant(backend)
+        if backend.is_calibrated and options.build.calibration_file is None:
+            seed = options.build.calibration.seed
+            yield f"calibrate {variant}: with a set of seed {seed}", 0.0
+        for name in pipeline.components:
+            label = engine_label(pipeline.name, name, variant)
+            step_s = known_s.get((ENGINE_KIND, label))
+            about = f"{_about(step_s)}, unless it is in the cache"
+            yield f"build {name} for {variant}: {about}", step_s or _UNKNOWN_S
 
 
 def _exports(

@@ -13,7 +13,7 @@ from rich.console import Console
 from harness.errors import RecordError
 from harness.report.figures import figures_of
 from harness.report.json import to_json
-from harness.report.precisions import render_precisions
+from harness.report.precisions import render_accuracies, render_costs
 from harness.report.terminal import render
 from harness.types import (
     CALL,
@@ -347,8 +347,9 @@ def test_a_floor_that_is_missed_is_told_once_however_it_was_launched() -> None:
 def test_tables_name_the_launch_and_the_routes() -> None:
     _, as_graphs, enqueued = figures_of(RECORD).by_backend
 
-    costs, accuracies = (_printed(table) for table in render_precisions(as_graphs, ""))
-    others = _printed(*render_precisions(enqueued, ""))
+    costs = _printed(render_costs(as_graphs))
+    accuracies = _printed(render_accuracies(as_graphs, ""))
+    others = _printed(render_costs(enqueued), render_accuracies(enqueued, ""))
 
     assert costs.startswith("tensorrt, graph, 1 s, hot: latency in ms")
     assert accuracies.startswith("tensorrt, graph, 1 s: accuracy")

@@ -23,6 +23,7 @@ from harness.backends.tensorrt.profiles import declared_profile
 from harness.errors import CalibrationError, HarnessError, WorkerError
 from harness.files import save_arrays
 from harness.pipeline.fingerprint import hash_file, hash_json
+from harness.types import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -98,11 +99,11 @@ class EngineFactory:
         def build(folder: Path) -> Mapping[str, Any]:
             return self._build(pipeline, model, key, workshop, folder)
 
-        label = f"{pipeline.name}/{model.component} {self.recipe.precision} {self.recipe.route}"
+        variant = Variant(self.library.name, self.recipe.precision, self.recipe.route)
         entry, was_cached = workshop.cache.get_or_build(
             KIND,
             hash_json(key),
-            label.strip(),
+            engine_label(pipeline.name, model.component, variant),
             build,
             is_cancelled=lambda: workshop.pool.is_closed,
         )
@@ -182,6 +183,11 @@ _RECORDED: Final = (
     "inlined",
     "layers",
 )
+
+
+def engine_label(pipeline: str, component: str, variant: Variant) -> str:
+    """What the cache calls an engine."""
+    return f"{pipeline}/{component} {variant}"
 
 
 def target_device() -> dict[str, str]:
