@@ -14,7 +14,7 @@ from rich.console import Console
 from harness.errors import RecordError
 from harness.report.figures import figures_of, mostly_other, named_precision
 from harness.report.json import to_json
-from harness.report.precisions import render_precisions
+from harness.report.precisions import render_accuracies, render_costs
 from harness.report.terminal import render
 from harness.report.words import floor_sentence, held_sentence
 from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
@@ -120,7 +120,7 @@ def _printed(*parts: Any, width: int = 80) -> list[str]:
 def _tables(record: Record, width: int = 80) -> tuple[list[str], list[str]]:
     """The lines of the table of latencies, and of that of accuracies."""
     (groups,) = figures_of(record).by_backend
-    costs, accuracies = render_precisions(groups, " that calibrated nothing")
+    costs, accuracies = render_costs(groups), render_accuracies(groups, " that calibrated nothing")
     return _printed(costs, width=width), _printed(accuracies, width=width)
 
 
