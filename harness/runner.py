@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -143,18 +143,17 @@ class Run:
             self._build(pool)
         self._inspect(feeds)
         self._look_up_costs()
-        sessions = self._open()
         is_complete = True
-        try:
-            for case in self._options.cases:
-                self._run_case(case, feeds[case], references.get(case), sessions)
-        except KeyboardInterrupt:
-            if not self._measurements:
-                raise
-            is_complete = False
-        finally:
-            for session in sessions.values():
-                session.close()
+        # Every session that was opened is closed, also where another cannot be.
+        with ExitStack() as opened:
+            sessions = self._open(opened)
+            try:
+                for case in self._options.cases:
+                    self._run_case(case, feeds[case], references.get(case), sessions)
+            except KeyboardInterrupt:
+                if not self._measurements:
+                    raise
+                is_complete = False
         record = self._record(is_complete=is_complete)
         return RunResult(record=record, no_reference=self._no_reference, audio=self._audio)
 
@@ -260,12 +259,14 @@ class Run:
         if self._ceilings is not None:
             self._costs = describe_costs(self._pipeline, self._prepared, self._options.cases)
 
-    def _open(self) -> dict[Variant, Session]:
+    def _open(self, opened: ExitStack) -> dict[Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
         sessions = {}
         with self._timed("load"):
             for variant, backend in self._backends.items():
-                sessions[variant] = backend.open(self._pipeline, self._built[variant])
+                session = backend.open(self._pipeline, self._built[variant])
+                opened.callback(session.close)
+                sessions[variant] = session
                 self._observer.step(str(variant))
         return sessions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -103,6 +103,13 @@ class GraphCost:
             macs_by_precision=MacCounts(**{precision: self.macs}),
             weight_bytes=self.weight_bytes // divisor,
         )
+
+    def with_rest_in(self, precision: str) -> GraphCost:
+        """The same work with those of the products that are in fp32 put into ``precision``."""
+        now = asdict(self.macs_by_precision)
+        moved = now.pop("fp32")
+        now[precision] += moved
+        return replace(self, macs_by_precision=MacCounts(**now))
 
     @property
     def bytes(self) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import atexit
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from harness.backends.gpu import read_gpu
-from harness.errors import EngineError, missing_dependency
+from harness.errors import EngineError, HarnessError, missing_dependency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +55,12 @@ class CudaDevice:
         except ImportError as error:
             raise missing_dependency("pycuda", "pycuda", "running TensorRT engines") from error
         self._driver = driver
-        driver.init()
-        self._context = driver.Device(0).retain_primary_context()
-        self._context.push()
+        with _device_errors():
+            driver.init()
+            self._context = driver.Device(0).retain_primary_context()
+            self._context.push()
+            self._stream = driver.Stream()
         self._is_closed = False
-        self._stream = driver.Stream()
         self._buffers: dict[int, Any] = {}
         # PyCUDA aborts the process if a context is left at its end.
         atexit.register(self.close)
@@ -80,11 +81,15 @@ class CudaDevice:
         if self._is_closed:
             return
         self._is_closed = True
-        self._stream.synchronize()
-        for buffer in self._buffers.values():
-            buffer.free()
-        self._buffers.clear()
-        self._context.pop()
+        try:
+            # After a failure of the device nothing works any more, and all is freed anyway.
+            with suppress(Exception):
+                self._stream.synchronize()
+                for buffer in self._buffers.values():
+                    buffer.free()
+            self._buffers.clear()
+        finally:
+            self._context.pop()
 
     def allocate(self, size_bytes: int) -> int:
         """The address of ``size_bytes`` of the device's memory; at least one byte is taken.
@@ -106,16 +111,19 @@ class CudaDevice:
 
     def free(self, address: int) -> None:
         """Give back what ``allocate()`` gave."""
-        self._buffers.pop(address).free()
+        with _device_errors():
+            self._buffers.pop(address).free()
 
     def free_bytes(self) -> int:
         """The memory that nobody uses."""
-        return int(self._driver.mem_get_info()[0])
+        with _device_errors():
+            return int(self._driver.mem_get_info()[0])
 
     def pinned(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """An array of page-locked host memory, which copies need not stage."""
-        array: NDArray[Any] = self._driver.pagelocked_empty(shape, np.dtype(dtype))
-        return array
+        with _device_errors():
+            array: NDArray[Any] = self._driver.pagelocked_empty(shape, np.dtype(dtype))
+            return array
 
     def upload(self, array: NDArray[Any], address: int) -> None:
         """Copy ``array`` to the device, and wait for it."""
@@ -131,19 +139,23 @@ class CudaDevice:
 
     def queue_upload(self, array: NDArray[Any], address: int) -> None:
         """Queue a copy to the device; ``array`` must stay as it is until it is done."""
-        self._driver.memcpy_htod_async(address, array, self._stream)
+        with _device_errors():
+            self._driver.memcpy_htod_async(address, array, self._stream)
 
     def queue_download(self, array: NDArray[Any], address: int) -> None:
         """Queue a copy from the device."""
-        self._driver.memcpy_dtoh_async(array, address, self._stream)
+        with _device_errors():
+            self._driver.memcpy_dtoh_async(array, address, self._stream)
 
     def fill(self, address: int, byte: int, size_bytes: int) -> None:
         """Queue the filling of memory with ``byte``."""
-        self._driver.memset_d8_async(address, byte, size_bytes, self._stream)
+        with _device_errors():
+            self._driver.memset_d8_async(address, byte, size_bytes, self._stream)
 
     def queue_copy(self, target: int, source: int, size_bytes: int) -> None:
         """Queue a copy within the device's memory."""
-        self._driver.memcpy_dtod_async(target, source, size_bytes, self._stream)
+        with _device_errors():
+            self._driver.memcpy_dtod_async(target, source, size_bytes, self._stream)
 
     def record(self) -> Any:  # noqa: ANN401  # PyCUDA's event
         """Queue an event, and give it."""
@@ -153,11 +165,13 @@ class CudaDevice:
 
     def is_past(self, event: Any) -> bool:  # noqa: ANN401
         """Whether the device has come to ``event``."""
-        return bool(event.query())
+        with _device_errors():
+            return bool(event.query())
 
     def elapsed_s(self, start: Any, end: Any) -> float:  # noqa: ANN401
         """Seconds between two events that are past, in steps of half a microsecond or so."""
-        return float(start.time_till(end)) * 1e-3
+        with _device_errors():
+            return float(start.time_till(end)) * 1e-3
 
     def delay(self, seconds: float) -> None:
         """Queue a kernel that does nothing for ``seconds``."""
@@ -178,6 +192,11 @@ class CudaDevice:
 def _device_errors() -> Iterator[None]:
     try:
         yield
+    except HarnessError:
+        raise
     except Exception as error:
-        what = f"the device failed: {error}"
-        raise EngineError(what, where="CUDA", fix="start again; the context is lost") from error
+        what = f"the device failed: {type(error).__name__}: {error}"
+        fix = "start again; the context is lost"
+        if "memory" in str(error).lower() and "illegal" not in str(error).lower():
+            fix = "free device memory, or measure less"
+        raise EngineError(what, where="CUDA", fix=fix) from error

@@ -30,7 +30,7 @@ def render_device(figures: Figures) -> list[RenderableType]:
         groups = [g for g in figures.groups if g.case == case and g.variant.launch != CALL]
         if groups:
             parts.append(_end_to_end(groups))
-    if figures.record.ceilings is not None:
+    if parts and figures.record.ceilings is not None:
         parts.append(Padding(Text(_ceilings(figures.record.ceilings), style="dim"), (0, 0, 0, 2)))
     return parts
 
@@ -61,7 +61,7 @@ def _end_to_end(groups: Sequence[Group]) -> Table:
         table.add_row(f"{group.backend} {whole.asked}", *cells)
     table.caption = (
         "sum: of the components' medians; gaps: end to end less that; h2d, d2h: the copies, apart "
-        " from p50; host: its time to hand the pipeline over. enqueue: events around launches "
+        "from p50; host: its time to hand the pipeline over. enqueue: events around launches "
         "as the host makes them, on an idle device: mostly the host's time"
     )
     if peer is not None:

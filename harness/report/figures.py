@@ -17,7 +17,7 @@ from harness.types import CALL, Case, Variant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.types import Artifact, GraphCost, Measurement, NodeCounts, Record
+    from harness.types import Artifact, Engine, GraphCost, Measurement, NodeCounts, Record
 
 _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
@@ -49,6 +49,7 @@ class Row:
     engine_nodes: NodeCounts | None
     least_s: float | None = None
     bound: str = ""
+    is_partly_told: bool = False
 
     @property
     def times_roofline(self) -> float | None:
@@ -67,13 +68,18 @@ class Row:
 
         As the backend told of what ran, or else as the graph asks for.
         """
-        nodes = self.engine_nodes or self.graph_nodes
+        nodes = self._told_nodes
         return "" if nodes is None else mostly_other(self.measurement.precision, nodes)
+
+    @property
+    def _told_nodes(self) -> NodeCounts | None:
+        """What ran, where the backend told of all of it; else what the graph asks for."""
+        return self.graph_nodes if self.is_partly_told else self.engine_nodes or self.graph_nodes
 
     @property
     def label(self) -> str:
         """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
-        precision, nodes = self.asked, self.engine_nodes or self.graph_nodes
+        precision, nodes = self.asked, self._told_nodes
         if self.mostly:
             return f"{precision} (mostly {self.mostly})"
         if self.measurement.precision != FP32 and nodes is not None and not nodes.total:
@@ -291,6 +297,7 @@ class _Context:
             graph_nodes=_total([nodes for _, nodes in artifacts]),
             engine_nodes=_total([engine.nodes for engine, _ in engines]),
             least_s=sum(part.time_s for part in rooflines) if rooflines else None,
+            is_partly_told=any(_has_hidden_layers(engine) for engine, _ in engines),
             # Of several components, each is bound by something else.
             bound=rooflines[0].bound if len(rooflines) == 1 else "",
         )
@@ -305,6 +312,8 @@ class _Context:
             v: median_s
             for (v, at, component), median_s in self._medians_s.items()
             if (v.backend, at, component) == (_PEER_BACKEND, case, WHOLE_PIPELINE)
+            # A graph and kernels enqueued one by one are timed by different clocks.
+            and v.launch == variant.launch
         }
         # The fastest of them: who chooses PyTorch chooses that.
         peer = min(peers_s, key=lambda v: peers_s[v], default=None)
@@ -330,6 +339,10 @@ class _Context:
         is_builders = any(word in measurement.route for word in _BUILDERS_ROUTES)
         if exact is not None and not is_builders:
             return exact
+        mixed = self._costs.get((component, "int8", case))
+        if mixed is not None and measurement.route == "qdq+flag":
+            # The graph says what is INT8, and the builder is free to put the rest into fp16.
+            return mixed.with_rest_in("fp16")
         base = self._costs.get((component, FP32, case))
         return base and base.in_precision(named_precision(measurement.precision))
 
@@ -339,6 +352,11 @@ class _Context:
         case = Case(measurement.duration_s, measurement.batch)
         peer_s = self._medians_s.get((peer, case, measurement.component))
         return latency.median.value / peer_s if peer_s else None
+
+
+def _has_hidden_layers(engine: Engine) -> bool:
+    """Whether products may be in blocks that TensorRT's inspector does not open."""
+    return bool(engine.details.get("layers", {}).get("hidden"))
 
 
 def _of(table: Mapping[Any, _Facts], kind: tuple[str, ...], component: str) -> list[_Facts]:

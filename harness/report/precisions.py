@@ -157,8 +157,7 @@ def _distance(value: float | None) -> str:
 def _ran(row: Row) -> str:
     """What really ran; starred where the backend does not tell of all products of the graph."""
     text = _share(row.measurement.precision, row.engine_nodes)
-    asked, told = row.graph_nodes, row.engine_nodes
-    return f"{text}*" if asked and told and told.total < asked.total else text
+    return f"{text}*" if row.is_partly_told else text
 
 
 def _share(precision: str, nodes: NodeCounts | None) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.report.device import render_device
 from harness.report.figures import figures_of
 from harness.report.json import to_json
+from harness.report.precisions import render_costs
 from harness.report.terminal import render
 from harness.types import (
     ENQUEUE,
@@ -48,12 +49,22 @@ def _line(lines: list[str], *starts: str) -> list[str]:
     return found[len(starts) :]
 
 
-def _tables(record: Record, width: int = 160) -> tuple[list[str], list[str]]:
-    """The lines of the table of all variants, and of that of rooflines."""
-    lines = printed_device(record, width)
-    starts = [i for i, line in enumerate(lines) if line.startswith("times the roofline at 1 s")]
-    (start,) = starts or [len(lines)]
-    return lines[:start], lines[start:]
+def _report(record: Record, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(render(figures_of(record)))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def _costs(record: Record, backend: str, launch: str = GRAPH) -> list[str]:
+    """The lines of the table of what each precision costs."""
+    (groups,) = (
+        groups
+        for groups in figures_of(record).by_backend
+        if (groups[0].backend, groups[0].variant.launch) == (backend, launch)
+    )
+    console = Console(file=io.StringIO(), width=80)
+    console.print(render_costs(groups))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
 
 
 # All that there is of one library, with every peer.
@@ -71,7 +82,7 @@ def test_nothing_is_wider_than_the_terminal_and_no_number_is_cut(
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
     text = _words(lines)
-    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 9.6 ", " 25.6 ", " 12.8 ", " 13.3 m "):
+    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 9.6 ", " 25.6 ", " 12.8 "):
         assert number in text
 
 
@@ -93,31 +104,27 @@ def test_the_names_of_a_real_pipeline_are_whole_on_80_columns() -> None:
         ),
     )
 
-    lines = printed_device(record, 80)
+    lines = _report(record, 80)
 
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
-    _, table = _tables(record, 80)
-    heading = _words(table).split("variant")
-    assert heading[0].endswith("latent_ content_ pitch_ flow_ to_ ")
-    assert heading[1].startswith(
-        " launch encoder encoder conditioner decoder mel decoder pipeline "
-    )
+    for name in names:
+        assert sum(line.split()[:1] == [name] for line in lines) >= 4
+    # The worst of them, of which a cell has the least room.
+    assert _words(lines).count(" 2.0 p ") == 5
 
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_whole_report_fits(width: int) -> None:
-    console = Console(file=io.StringIO(), width=width)
-    console.print(render(figures_of(RECORD)))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = _report(RECORD, width)
 
-    assert max(map(len, text.splitlines())) <= width
-    assert "…" not in text
-    assert "NVIDIA H200 (GPU-0)" in " ".join(text.split())
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    assert "NVIDIA H200 (GPU-0)" in _words(lines)
 
 
 def test_every_variant_of_the_device_is_one_line() -> None:
-    lines, _ = _tables(RECORD)
+    lines = printed_device(RECORD, 160)
 
     expected = {
         ("tensorrt", "fp32", "graph"): "6.4 6.4 6 .400 .250 .500 .125 45.5 0.50",
@@ -142,47 +149,66 @@ def test_a_whole_that_is_faster_than_its_parts_has_gaps_below_nothing() -> None:
         ),
     )
 
-    assert _line(_tables(record)[0], "tensorrt", "fp32", "graph")[:4] == [
+    assert _line(printed_device(record, 160), "tensorrt", "fp32", "graph")[:4] == [
         *("5.5", "5.5", "6", "-.500")
     ]
 
 
 def test_copies_that_were_not_measured_are_dashes() -> None:
-    lines, _ = _tables(make_record(FP32, ENQUEUED, copies=("host_enqueue",)))
+    lines = printed_device(make_record(FP32, ENQUEUED, copies=("host_enqueue",)), 160)
 
     assert _line(lines, "tensorrt", "fp32", "enqueue")[4:7] == ["-", "-", ".125"]
     assert "vs peer" not in _words(lines)
 
 
-def test_rooflines_are_told_by_component_with_what_binds_them() -> None:
-    _, table = _tables(make_record(FP32, FLAG, PEER32))
+def test_times_the_roofline_stand_beside_the_latencies_with_what_binds_them() -> None:
+    record = make_record(FP32, FLAG, PEER32)
+    lines = _costs(record, "tensorrt")
 
-    assert _line(table, "variant") == ["launch", "encoder", "decoder", "pipeline"]
-    assert _line(table, "tensorrt", "fp32", "graph") == ["2.0", "c", "2.0", "m", "2.1"]
-    assert _line(table, "tensorrt", "fp16", "by", "flag") == [
-        "graph",
-        "3.3",
-        "m",
-        "1.3",
-        "m",
-        "1.8",
-    ]
-    assert _line(table, "torch-cuda", "fp32", "graph") == ["8.0", "c", "8.0", "m", "8.5"]
-    caption = _words(table)
-    assert "Measured here: fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3" in caption
-    assert "copies 1.00 TB/s" in caption
+    roofs = {
+        ("encoder", "fp32"): ["2.0", "p"],
+        ("fp16", "by", "flag", "1", "1", "0.50"): ["3.3", "m"],
+        ("decoder", "fp32"): ["2.0", "m"],
+        ("pipeline", "fp32"): ["2.1"],
+        ("fp16", "by", "flag", "3.2", "3.2", "0.50"): ["1.8"],
+    }
+    for start, roof in roofs.items():
+        cells = _line(lines, *start)
+        place = 3 if "fp32" in start else 0
+        assert cells[place : place + len(roof)] == roof
+    assert "roof: p50 over the least time that products (p) or memory traffic (m)" in _words(lines)
+    peer = _costs(record, "torch-cuda")
+    assert _line(peer, "encoder", "fp32")[3:5] == ["8.0", "p"]
 
 
-def test_a_variant_whose_cost_is_not_known_has_no_line() -> None:
+def test_a_roof_that_is_not_known_is_a_dash_beside_those_that_are() -> None:
     """As fp32 beside graphs in fp16 alone."""
     half = tuple(
         replace(c, precision="fp16", cost=c.cost.in_precision("fp16")) for c in RECORD.costs
     )
+    record = make_record(PEER32, PEER16, costs=half)
 
-    _, table = _tables(make_record(FP32, PEER16, costs=half))
+    lines = _costs(record, "torch-cuda")
 
-    assert _line(table, "torch-cuda", "fp16")
-    assert "tensorrt" not in _words(table)
+    assert _line(lines, "encoder", "fp32")[3] == "-"
+    assert _line(lines, "fp16", "4", "4", "0.50")[:2] == ["13.3", "m"]
+    # Where none is known there is no column of it.
+    unknown = _costs(replace(record, costs=()), "torch-cuda")
+    assert "roof" not in _words(unknown)
+
+
+def test_the_ceilings_are_told_once() -> None:
+    both = replace(
+        RECORD,
+        measurements=RECORD.measurements + tuple(replace(m, batch=2) for m in RECORD.measurements),
+    )
+
+    for record in (RECORD, both):
+        text = _words(printed_device(record, 80))
+        assert text.count("products fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3") == 1
+        assert "copies 1.00 TB/s, read and written" in text
+    without = replace(RECORD, ceilings=None)
+    assert "T(FL)OP/s" not in _words(printed_device(without, 80))
 
 
 def test_every_case_has_tables_of_its_own() -> None:
@@ -193,11 +219,8 @@ def test_every_case_has_tables_of_its_own() -> None:
 
     text = _words(printed_device(both, 160))
 
-    titles = re.findall(r"(?:end to end at|times the roofline at) 1 s(?:, batch 2)?", text)
-    # No costs are known of the second.
-    assert titles == [
-        *("end to end at 1 s", "times the roofline at 1 s", "end to end at 1 s, batch 2")
-    ]
+    titles = re.findall(r"end to end at 1 s(?:, batch 2)?, hot", text)
+    assert titles == ["end to end at 1 s, hot", "end to end at 1 s, batch 2, hot"]
 
 
 def test_where_nothing_ran_on_a_device_nothing_is_told_of_one() -> None:

@@ -120,8 +120,7 @@ def _printed(*parts: Any, width: int = 80) -> list[str]:
 def _tables(record: Record, width: int = 80) -> tuple[list[str], list[str]]:
     """The lines of the table of latencies, and of that of accuracies."""
     (groups,) = figures_of(record).by_backend
-    costs = render_costs(groups)
-    accuracies = render_accuracies(groups, " that calibrated nothing")
+    costs, accuracies = render_costs(groups), render_accuracies(groups, " that calibrated nothing")
     return _printed(costs, width=width), _printed(accuracies, width=width)
 
 

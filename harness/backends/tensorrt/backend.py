@@ -116,6 +116,7 @@ class TensorRTBackend:
             self._library,
             self._device(),
             launches=self._launches,
+            plugins=self._options.plugins,
             nvtx=self._options.nvtx,
         )
 
@@ -146,6 +147,7 @@ class TensorRTBackend:
 
         Memory is what the device has less of, in steps of about 2 MB.
         """
+        self._wake(pipeline, built, sizes, inputs)
         session = self.open(pipeline, built)
         device = self._device()
         try:
@@ -161,6 +163,22 @@ class TensorRTBackend:
         finally:
             session.close()
         return found
+
+    def _wake(
+        self,
+        pipeline: Pipeline,
+        built: Mapping[str, Built],
+        sizes: Mapping[str, int],
+        inputs: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Let the libraries take what they take once, some 800 MB, which is no component's."""
+        session = self.open(pipeline, built)
+        try:
+            session.bind(sizes, inputs)
+            for name in pipeline.order:
+                session.launch(name)
+        finally:
+            session.close()
 
     def _details(self, session: TensorRTSession, name: str) -> dict[str, Any]:
         gpu = self._device().info

@@ -16,7 +16,7 @@ from harness.artifacts.graph_precision import fp32_nodes, name_nodes, sensitive_
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt.buffers import cast_numbers
-from harness.backends.tensorrt.calibrator import Feeder, make_calibrator
+from harness.backends.tensorrt.calibrator import Feeder, check_stacks, make_calibrator
 from harness.backends.tensorrt.inspector import describe_layers
 from harness.backends.tensorrt.library import Library, find_library
 from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
@@ -176,8 +176,8 @@ class _Build:
         for name in self._options.builder_flags:
             config.set_flag(library.member("BuilderFlag", name))
         constraint = _CONSTRAINT_FLAGS.get(self._options.constraints, "")
-        # Where nothing may be rounded to 16 bits, INT8 is where the graph or the data say so.
-        is_chosen = recipe.fp16 and bool(constraint)
+        # INT8 by Q/DQ alone is where the graph says, and nowhere else.
+        is_chosen = (recipe.fp16 or recipe.calibrator) and bool(constraint)
         if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
             config.set_flag(library.member("BuilderFlag", constraint))
 
@@ -231,6 +231,7 @@ class _Build:
             device.upload(array, addresses[name])
             return addresses[name]
 
+        check_stacks(stacks, self._profile, self._component)
         count = len(next(iter(stacks.values())))
         batches = [
             lambda index=index: {name: stack[index] for name, stack in stacks.items()}

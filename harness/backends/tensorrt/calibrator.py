@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harness.artifacts.calibration import as_calibrator_input
+from harness.errors import CalibrationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.backends.tensorrt.library import Library
+    from harness.backends.tensorrt.profiles import ShapeRange
 
 Batch = dict[str, "NDArray[Any]"]
 
@@ -58,6 +62,28 @@ class Feeder:
         if missing:
             message = f"the calibration set has no {', '.join(missing)}"
             raise KeyError(message)
+
+
+def check_stacks(
+    stacks: Mapping[str, NDArray[Any]], profile: Mapping[str, ShapeRange], where: str
+) -> None:
+    """Check that every batch is one of the opt shapes, which is all that TensorRT reads.
+
+    Raises:
+        CalibrationError: naming the input, and what it should be.
+    """
+    fix = "make the set again at the profile's opt"
+    if set(stacks) != set(profile):
+        what = f"the data are of {', '.join(stacks)}; the inputs are {', '.join(profile)}"
+        raise CalibrationError(what, where=where, fix=fix)
+    if len({len(stack) for stack in stacks.values()}) != 1:
+        raise CalibrationError("its stacks are of different lengths", where=where, fix=fix)
+    for name, stack in stacks.items():
+        if stack.shape[1:] != profile[name].opt:
+            what = f"{name} is {list(stack.shape[1:])}, opt is {list(profile[name].opt)}"
+            raise CalibrationError(what, where=where, fix=fix)
+        if stack.dtype.kind == "f" and not np.isfinite(stack).all():
+            raise CalibrationError(f"{name} holds NaN or infinity", where=where, fix=fix)
 
 
 def make_calibrator(library: Library, feeder: Feeder) -> Any:  # noqa: ANN401

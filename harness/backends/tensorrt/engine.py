@@ -38,10 +38,12 @@ class OpenEngine:
         EngineError: the file is no engine for this machine, or its context cannot be made.
     """
 
-    def __init__(self, library: Library, path: Path, component: str) -> None:
+    def __init__(
+        self, library: Library, path: Path, component: str, plugins: tuple[str, ...] = ()
+    ) -> None:
         self._library = library
         self.component = component
-        self.engine = open_engine(library, path)
+        self.engine = open_engine(library, path, plugins)
         library.problem()
         self.context = self.engine.create_execution_context()
         if self.context is None:

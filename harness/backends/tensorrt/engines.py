@@ -136,9 +136,8 @@ class EngineFactory:
         name = model.component
         device = hash_json([key["library"], key["device"]])
         timing = keepsake_path(workshop.cache, "timing", device)
-        calibration = keepsake_path(
-            workshop.cache, "calibration", hash_json([key["graph"], key["data"], key["library"]])
-        )
+        of_scales = [key[part] for part in ("builder", "graph", "data", "profile", "library")]
+        calibration = keepsake_path(workshop.cache, "calibration", hash_json(of_scales))
         with tempfile.TemporaryDirectory() as scratch:
             progress = Path(scratch) / "progress"
             request = {

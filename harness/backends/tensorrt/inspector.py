@@ -28,6 +28,8 @@ _INT8_KERNEL: Final = re.compile(r"i8i8|_int8_|imma|s8s8|i8816|int8", re.IGNOREC
 _FP16_KERNEL: Final = re.compile(
     r"f16f16|h884|h1688|h16816|hmma|_fp16_|hgemm|half|f16_|_h_", re.IGNORECASE
 )
+# Blocks that the inspector names and does not open.
+_OPAQUE: Final = ("Myelin", "ForeignNode", "unknown")
 _WEIGHTS: Final = {"int8": "int8", "half": "fp16", "float": "fp32"}
 
 
@@ -60,7 +62,8 @@ def summarize_layers(layers: Iterable[Any]) -> dict[str, Any]:
         if is_product(layer):
             products[product_precision(layer)] += 1
     counts = NodeCounts(int8=products["int8"], fp16=products["fp16"], fp32=products["fp32"])
-    return {"kinds": dict(sorted(kinds.items())), "products": asdict(counts)}
+    hidden = sum(kinds[kind] for kind in _OPAQUE)
+    return {"kinds": dict(sorted(kinds.items())), "products": asdict(counts), "hidden": hidden}
 
 
 def is_product(layer: Mapping[str, Any]) -> bool:

@@ -91,7 +91,7 @@ def make_recipes(
         FeatureUnavailableError: the library has no such route.
     """
     found = (
-        make_recipe(library, precision, fp16_route, int8_route)
+        make_recipe(library, precision, fp16_route, int8_route, tf32=choice.options.tf32)
         for precision in precisions
         for int8_route in choice.int8_routes
         for fp16_route in choice.fp16_routes
@@ -99,8 +99,12 @@ def make_recipes(
     return tuple(dict.fromkeys(found))
 
 
-def make_recipe(library: Library, precision: str, fp16_route: str, int8_route: str) -> Recipe:
+def make_recipe(
+    library: Library, precision: str, fp16_route: str, int8_route: str, *, tf32: bool = False
+) -> Recipe:
     """How ``library`` reaches ``precision`` by the routes asked for.
+
+    fp32 with TF32 is a route of its own: its products are rounded to 10 bits.
 
     Raises:
         OptionError: there is no such route, or no engine of that precision.
@@ -110,7 +114,7 @@ def make_recipe(library: Library, precision: str, fp16_route: str, int8_route: s
     by_flag, calibrated = fp16_route == "flag", int8_route == "calibrator"
     weak = not library.has("NetworkDefinitionCreationFlag", "STRONGLY_TYPED")
     if precision == "fp32":
-        return Recipe("fp32", "", "fp32", strong=not weak)
+        return Recipe("fp32", "tf32" if tf32 else "", "fp32", strong=not weak)
     if precision == "fp16":
         if by_flag:
             return Recipe("fp16", "flag", "fp32", fp16=True)

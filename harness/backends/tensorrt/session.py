@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.backends.cuda_graph import CudaGraph
 from harness.backends.nvtx import marked
@@ -21,6 +21,7 @@ from harness.pipeline.pipeline import (
     HOST_TO_DEVICE,
     WHOLE_PIPELINE,
 )
+from harness.stats.accuracy import relative_l2
 from harness.types import GRAPH
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from harness.backends.tensorrt.library import Library
     from harness.pipeline.pipeline import Pipeline
 
+# Kernels may add in another order from launch to launch; what is missing differs by far more.
+_MAX_GRAPH_ERROR: Final = 1e-2
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -47,12 +50,14 @@ class TensorRTSession:
         device: CudaDevice,
         *,
         launches: Sequence[str],
+        plugins: tuple[str, ...] = (),
         nvtx: bool = False,
         make_graph: Callable[[int, Callable[[], None]], Any] = CudaGraph,
     ) -> None:
         self._pipeline = pipeline
         self._device = device
         self._launches = tuple(launches)
+        self._plugins = plugins
         self._nvtx = nvtx
         self._make_graph = make_graph
         self._graphs: dict[str, Any] = {}
@@ -72,7 +77,7 @@ class TensorRTSession:
     def _open(self, name: str, built: Built, library: Library) -> None:
         started, free = time.perf_counter(), self._device.free_bytes()
         with _naming(name):
-            engine = OpenEngine(library, built.path, name)
+            engine = OpenEngine(library, built.path, name, self._plugins)
             self.engines[name] = engine
             check_declared(self._pipeline, name, engine.inputs, engine.outputs)
             self._buffers.add(name, engine)
@@ -148,9 +153,35 @@ class TensorRTSession:
             # recording allows.
             work()
             self._device.synchronize()
+            expected = self._outputs(name)
             with _naming(name):
                 self._graphs[name] = self._make_graph(self._device.stream_handle, work)
+            self._check_graph(name, expected)
         return self._graphs[name]
+
+    def _outputs(self, name: str) -> dict[tuple[str, str], NDArray[Any]]:
+        """What the outputs of a component, or the pipeline's final ones, hold now."""
+        outputs: Sequence[tuple[str, str]] = self._pipeline.final_outputs
+        if name != WHOLE_PIPELINE:
+            outputs = [(name, output) for output in self._pipeline.components[name].outputs]
+        return {(owner, output): self.read(owner, output) for owner, output in outputs}
+
+    def _check_graph(self, name: str, expected: Mapping[tuple[str, str], NDArray[Any]]) -> None:
+        """Check that the graph holds all of the work: what was left out of it is never redone.
+
+        Raises:
+            EngineError: an output is not what the same launches, made one by one, computed.
+        """
+        for owner, output in expected:
+            self._buffers.spoil(owner, output)
+        self._graphs[name].launch()
+        self._device.synchronize()
+        for key, value in self._outputs(name).items():
+            error = relative_l2(expected[key], value)
+            if not error <= _MAX_GRAPH_ERROR:
+                what = f"as a CUDA graph {'.'.join(key)} differs by {error:.1e} (relative L2)"
+                fix = "does a plugin work on a stream of its own? measure with --launch enqueue"
+                raise EngineError(what, where=name, fix=fix)
 
     def _work(self, name: str) -> Callable[[], None]:
         return self._enqueue_all if name == WHOLE_PIPELINE else lambda: self._enqueue(name)
@@ -198,12 +229,15 @@ class TensorRTSession:
         return found
 
     def close(self) -> None:
-        """Free graphs, buffers and engines."""
-        self._device.synchronize()
-        self._drop_graphs()
-        self._buffers.close()
-        for engine in self.engines.values():
-            engine.close()
+        """Free graphs, buffers and engines; what the device cannot do any more is passed over."""
+        for free in (
+            self._device.synchronize,
+            self._drop_graphs,
+            self._buffers.close,
+            *(engine.close for engine in self.engines.values()),
+        ):
+            with suppress(EngineError):
+                free()
         self.engines.clear()
 
 

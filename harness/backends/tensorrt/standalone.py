@@ -112,10 +112,10 @@ class TensorRTConverter:
                 save_arrays(Path(request["calibration"]), calibration)
             facts = dict(pool.run(WORKER, request, threads=1))
             facts["device"] = target_device()
-            with written_whole(target.with_suffix(".json")) as scratch:
-                scratch.write_text(json.dumps(facts, indent=1), encoding="utf-8")
             with written_whole(target) as scratch:
                 shutil.copyfile(Path(folder) / target.name, scratch)
+            with written_whole(target.with_suffix(".json")) as scratch:
+                scratch.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return target
 
     def _recipe(self, *, fp16: bool, int8: bool) -> Recipe:
@@ -144,6 +144,9 @@ def _check_points(profile: Mapping[str, Sequence[Sequence[int]]]) -> None:
         if len(shapes) != 3:  # noqa: PLR2004  # min, opt and max
             what = f"{name} has {len(shapes)} shapes"
             raise OptionError(what, where="profiles", fix="give three: min, opt and max")
+        if not all(isinstance(size, int) for shape in shapes for size in shape):
+            what = f"{name} holds sizes that are no whole numbers"
+            raise OptionError(what, where="profiles", fix="give ints")
 
 
 class TensorRTEngine:
@@ -151,6 +154,7 @@ class TensorRTEngine:
 
     Args:
         path: the engine's file. Its header says which library opens it.
+        plugins: libraries of the plugins that it holds.
 
     Raises:
         EngineError: it is no engine, is damaged, or is of another version or GPU.
@@ -158,7 +162,7 @@ class TensorRTEngine:
         MissingDependencyError: the library, or PyCUDA, is not installed.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, plugins: Sequence[str | Path] = ()) -> None:
         file = Path(path)
         header = read_header(file)
         library = find_library(header.library, has_gpu=has_gpu())
@@ -166,7 +170,7 @@ class TensorRTEngine:
         self._is_closed = False
         self._device = CudaDevice()
         try:
-            self._engine = OpenEngine(library, file, file.stem)
+            self._engine = OpenEngine(library, file, file.stem, tuple(map(str, plugins)))
         except BaseException:
             self._device.close()
             raise
