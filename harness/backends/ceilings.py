@@ -36,7 +36,7 @@ def find_or_measure_ceilings(device: CudaDevice, cache: Cache) -> Ceilings | Non
 
     None, with a warning, where they cannot be measured: nothing else depends on them.
     """
-    key = hash_json({"version": _VERSION, "gpu": asdict(device.info)})
+    key = hash_json([_VERSION, device.info.uuid, device.info.driver_cuda])
     path = keepsake_path(cache, "ceilings", key)
     kept = _read(path)
     if kept is not None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import RecordError
 from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
-from harness.stats.budget import BudgetVerdict, Verdict, judge_budget
+from harness.report.budgets import BudgetFigure, judge_budgets
+from harness.stats.budget import Verdict
 from harness.stats.roofline import Roofline, roofline
 from harness.stats.summary import LatencySummary, real_time_factor, summarize
 from harness.types import CALL, Case, Variant
@@ -155,20 +156,6 @@ class Group:
 
 
 @dataclass(frozen=True)
-class BudgetFigure:
-    """A budget's verdict for one variant; no verdict where its case was not measured.
-
-    ``label`` is the precision with what it really is, as :attr:`Row.label`.
-    """
-
-    variant: Variant
-    label: str
-    case: Case
-    limit_s: float
-    verdict: BudgetVerdict | None
-
-
-@dataclass(frozen=True)
 class Figures:
     """Everything that a report shows of one record."""
 
@@ -240,7 +227,7 @@ def figures_of(record: Record) -> Figures:
         own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
         transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
         groups.append(Group(case, variant, own, transfers, *context.peer_of(case, variant, own)))
-    return Figures(record=record, groups=tuple(groups), budgets=_budgets(record, groups))
+    return Figures(record=record, groups=tuple(groups), budgets=judge_budgets(record, groups))
 
 
 class _Context:
@@ -270,7 +257,6 @@ class _Context:
         latency = summarize(measurement.latency_s)
         duration_s = measurement.duration_s
         is_peer = variant.backend == REFERENCE_BACKEND
-        # PyTorch runs no graph.
         kind = (variant.backend, variant.precision, variant.route)
         engines = _of(self._engines, kind, measurement.component)
         of_graph = () if variant.backend.startswith(REFERENCE_BACKEND) else (variant.precision,)
@@ -293,7 +279,7 @@ class _Context:
             ratio_to_fp32=self._ratio(measurement, latency, fp32),
             size_bytes=built_bytes or _total([size for size, _ in artifacts]),
             memory_bytes=_total([engine.memory_bytes for engine, _ in engines]),
-            memory_case=engines[0][1] if engines else None,
+            memory_case=_memory_case(engines),
             graph_nodes=_total([nodes for _, nodes in artifacts]),
             engine_nodes=_total([engine.nodes for engine, _ in engines]),
             least_s=sum(part.time_s for part in rooflines) if rooflines else None,
@@ -354,6 +340,13 @@ class _Context:
         return latency.median.value / peer_s if peer_s else None
 
 
+def _memory_case(engines: Sequence[tuple[Engine, Case]]) -> Case | None:
+    """The case that memory was looked at; none where it is that of the profile's max."""
+    if not engines or "activations_bytes" in engines[0][0].details:
+        return None
+    return engines[0][1]
+
+
 def _has_hidden_layers(engine: Engine) -> bool:
     """Whether products may be in blocks that TensorRT's inspector does not open."""
     return bool(engine.details.get("layers", {}).get("hidden"))
@@ -373,29 +366,3 @@ def _total(parts: Sequence[Any]) -> Any:  # noqa: ANN401  # numbers or counts
     if not parts or any(part is None for part in parts):
         return None
     return functools.reduce(operator.add, parts)
-
-
-def _budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure, ...]:
-    budget = record.budget
-    if budget is None:
-        return ()
-    case = Case(budget.duration_s, budget.batch)
-    measured = {group.variant: group for group in groups if group.case == case}
-    figures = []
-    # PyTorch is the peer that others are held against, not what ships: it has no budget to keep,
-    # unless it is all that was measured.
-    variants = list(dict.fromkeys(group.variant for group in groups))
-    shipped = [v for v in variants if not v.backend.startswith(REFERENCE_BACKEND)] or variants
-    for variant in shipped:
-        group = measured.get(variant)
-        samples = group.pipeline.measurement.latency_s if group else ()
-        figures.append(
-            BudgetFigure(
-                variant=variant,
-                label=next(g.pipeline.label for g in groups if g.variant == variant),
-                case=case,
-                limit_s=budget.p99_s,
-                verdict=judge_budget(samples, budget.p99_s) if samples else None,
-            )
-        )
-    return tuple(figures)

@@ -83,6 +83,8 @@ def _costs(groups: Sequence[Group]) -> Table:
         )
     if looked_into is not None:
         table.caption += f"; memory: after one inference at {looked_into}"
+    elif first.pipeline.memory_bytes is not None:
+        table.caption += "; memory: engine, activations and outputs at the profile's max"
     return table
 
 

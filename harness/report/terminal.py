@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import BudgetFigure, Figures, Group, Row
+    from harness.report.budgets import BudgetFigure
+    from harness.report.figures import Figures, Group, Row
     from harness.types import Case
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}

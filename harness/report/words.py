@@ -10,7 +10,8 @@ from harness.stats.budget import Verdict
 from harness.types import CALL
 
 if TYPE_CHECKING:
-    from harness.report.figures import BudgetFigure, Figures, Group, Row
+    from harness.report.budgets import BudgetFigure
+    from harness.report.figures import Figures, Group, Row
     from harness.types import NodeCounts, Record
 
 

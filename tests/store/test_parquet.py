@@ -69,7 +69,7 @@ RECORD = Record(
                 "library": "tensorrt 10.0",
                 "device": {"name": "Gerät “é”", "capability": [9, 0]},
                 "timing_cache": None,
-                "layers": [{"name": "音声", "precision": "fp16", "ms": 1e-9}],
+                "layer_times": [{"name": "音声", "precision": "fp16", "ms": 1e-9}],
                 "is_hardware_compatible": False,
             },
         ),
@@ -293,7 +293,7 @@ def test_how_an_engine_was_built_and_what_was_timed_of_it_come_back(tmp_path: Pa
         *("flag", 1 << 31, 0.30000000000000004),
     )
     assert engine.details["device"] == {"name": "Gerät “é”", "capability": [9, 0]}
-    assert engine.details["layers"][0]["ms"] == 1e-9
+    assert engine.details["layer_times"][0]["ms"] == 1e-9
     assert all((e.route, e.size_bytes, e.build_s, e.details) == ("", None, None, {}) for e in plain)
     assert [str(m.variant) for m in record.measurements] == [
         *("onnxruntime fp32", "onnxruntime fp32", "tensorrt fp16 by flag, graph"),

@@ -145,40 +145,22 @@ class TensorRTBackend:
     ) -> dict[str, Inspection]:
         """Open and run each engine once; with ``layer_times``, time its layers as well.
 
-        Memory is what the device has less of, in steps of about 2 MB.
+        Memory is told, not measured: the engine's file, its activations and outputs at the
+        profile's max. What the device has less of is mostly what libraries take for themselves.
         """
-        self._wake(pipeline, built, sizes, inputs)
         session = self.open(pipeline, built)
-        device = self._device()
         try:
             session.bind(sizes, inputs)
             found = {}
             for name in pipeline.order:
-                free = device.free_bytes()
                 session.launch(name)
-                memory_bytes = session.memory_bytes[name] + max(0, free - device.free_bytes())
+                memory_bytes = session.memory_bytes(name, built[name])
                 found[name] = Inspection(
                     memory_bytes, _products(built[name]), self._details(session, name)
                 )
         finally:
             session.close()
         return found
-
-    def _wake(
-        self,
-        pipeline: Pipeline,
-        built: Mapping[str, Built],
-        sizes: Mapping[str, int],
-        inputs: Mapping[str, NDArray[Any]],
-    ) -> None:
-        """Let the libraries take what they take once, some 800 MB, which is no component's."""
-        session = self.open(pipeline, built)
-        try:
-            session.bind(sizes, inputs)
-            for name in pipeline.order:
-                session.launch(name)
-        finally:
-            session.close()
 
     def _details(self, session: TensorRTSession, name: str) -> dict[str, Any]:
         gpu = self._device().info

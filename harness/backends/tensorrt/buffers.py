@@ -72,6 +72,10 @@ class Buffers:
         """Where a component's tensor lies."""
         return self._buffers[self._source(component, name)].address
 
+    def size_bytes(self, component: str, name: str) -> int:
+        """How much memory a component's tensor takes."""
+        return self._buffers[self._source(component, name)].size_bytes
+
     def write(self, source: str, array: NDArray[Any]) -> None:
         """Copy ``array`` into the buffer of ``source``, and wait for it."""
         buffer = self._buffers[source]

@@ -231,7 +231,7 @@ class _Build:
             device.upload(array, addresses[name])
             return addresses[name]
 
-        check_stacks(stacks, self._profile, self._component)
+        check_stacks(stacks, inputs, self._profile, self._component)
         count = len(next(iter(stacks.values())))
         batches = [
             lambda index=index: {name: stack[index] for name, stack in stacks.items()}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.backends.tensorrt.library import Library
-    from harness.backends.tensorrt.profiles import ShapeRange
+    from harness.backends.tensorrt.profiles import NetworkTensor, ShapeRange
 
 Batch = dict[str, "NDArray[Any]"]
 
@@ -65,7 +65,10 @@ class Feeder:
 
 
 def check_stacks(
-    stacks: Mapping[str, NDArray[Any]], profile: Mapping[str, ShapeRange], where: str
+    stacks: Mapping[str, NDArray[Any]],
+    inputs: Sequence[NetworkTensor],
+    profile: Mapping[str, ShapeRange],
+    where: str,
 ) -> None:
     """Check that every batch is one of the opt shapes, which is all that TensorRT reads.
 
@@ -73,14 +76,17 @@ def check_stacks(
         CalibrationError: naming the input, and what it should be.
     """
     fix = "make the set again at the profile's opt"
-    if set(stacks) != set(profile):
-        what = f"the data are of {', '.join(stacks)}; the inputs are {', '.join(profile)}"
+    opt = {t.name: profile[t.name].opt if t.name in profile else t.shape for t in inputs}
+    if set(stacks) != set(opt):
+        what = f"the data are of {', '.join(stacks)}; the inputs are {', '.join(opt)}"
         raise CalibrationError(what, where=where, fix=fix)
     if len({len(stack) for stack in stacks.values()}) != 1:
         raise CalibrationError("its stacks are of different lengths", where=where, fix=fix)
     for name, stack in stacks.items():
-        if stack.shape[1:] != profile[name].opt:
-            what = f"{name} is {list(stack.shape[1:])}, opt is {list(profile[name].opt)}"
+        shape = stack.shape[1:]
+        fits = [size in {wanted, -1} for wanted, size in zip(shape, opt[name], strict=False)]
+        if len(shape) != len(opt[name]) or not all(fits):
+            what = f"{name} is {list(shape)}, opt is {list(opt[name])}"
             raise CalibrationError(what, where=where, fix=fix)
         if stack.dtype.kind == "f" and not np.isfinite(stack).all():
             raise CalibrationError(f"{name} holds NaN or infinity", where=where, fix=fix)

@@ -63,7 +63,6 @@ class TensorRTSession:
         self._graphs: dict[str, Any] = {}
         self._shapes: dict[str, Shapes] = {}
         self._load_s: dict[str, float] = {}
-        self.memory_bytes: dict[str, int] = {}
         self.engines: dict[str, OpenEngine] = {}
         self._buffers = Buffers(pipeline, device)
         try:
@@ -75,19 +74,30 @@ class TensorRTSession:
             raise
 
     def _open(self, name: str, built: Built, library: Library) -> None:
-        started, free = time.perf_counter(), self._device.free_bytes()
+        started = time.perf_counter()
         with _naming(name):
             engine = OpenEngine(library, built.path, name, self._plugins)
             self.engines[name] = engine
             check_declared(self._pipeline, name, engine.inputs, engine.outputs)
             self._buffers.add(name, engine)
         self._load_s[name] = time.perf_counter() - started
-        self.memory_bytes[name] = max(0, free - self._device.free_bytes())
 
     @property
     def load_s(self) -> Mapping[str, float]:
         """Seconds that reading and opening each engine took."""
         return self._load_s
+
+    def memory_bytes(self, name: str, built: Built) -> int | None:
+        """The bytes of an engine's file, activations and outputs, at the profile's max."""
+        activations = self.engines[name].device_memory_bytes
+        if activations is None or built.size_bytes is None:
+            return None
+        outputs = self._pipeline.components[name].outputs
+        return (
+            built.size_bytes
+            + activations
+            + sum(self._buffers.size_bytes(name, output) for output in outputs)
+        )
 
     def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
         """Set every shape to ``sizes`` and upload the free inputs and the constants."""

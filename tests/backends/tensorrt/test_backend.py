@@ -140,14 +140,15 @@ def test_what_a_component_takes_and_which_layers_are_slow(
     counts = {"int8": 1, "fp16": 2, "fp32": 3}
     built = {
         "encoder": Built(files["encoder"], details={"layers": {"products": counts}}),
-        "decoder": Built(files["decoder"]),
+        "decoder": Built(files["decoder"], size_bytes=1000),
     }
 
     found = make(options={"layer_times": True}).inspect(pipeline, built, sizes, inputs)
 
     assert found["encoder"].nodes == NodeCounts(int8=1, fp16=2, fp32=3)
     assert found["decoder"].nodes is None
-    assert found["decoder"].memory_bytes == 2 * 16 + 2 * 16 * 4
+    assert found["decoder"].memory_bytes == 1000 + 4096 + 2 * 16 * 4
+    assert found["encoder"].memory_bytes is None
     assert found["encoder"].details["gpu_uuid"] == "GPU-0"
     assert found["encoder"].details["activations_bytes"] == 4096
     # The slowest first.

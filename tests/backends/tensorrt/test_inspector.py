@@ -127,6 +127,7 @@ def test_layers_are_counted_by_kind_and_products_by_precision() -> None:
     assert summarize_layers(layers) == {
         "kinds": {"CaskConvolution": 4, "Reformat": 2, "Scale": 1},
         "products": {"int8": 2, "fp16": 1, "fp32": 1},
+        "hidden": 0,
     }
 
 
@@ -139,7 +140,13 @@ def test_names_alone_tell_nothing() -> None:
 
 
 def test_no_layers() -> None:
-    assert summarize_layers([]) == {"kinds": {}, "products": {"int8": 0, "fp16": 0, "fp32": 0}}
+    products = {"int8": 0, "fp16": 0, "fp32": 0}
+    assert summarize_layers([]) == {"kinds": {}, "products": products, "hidden": 0}
+
+
+def test_blocks_that_are_not_opened_are_counted() -> None:
+    myelin = {"Name": "{ForeignNode[a...b]}", "LayerType": "Myelin"}
+    assert summarize_layers([CONV_HALF, myelin, myelin])["hidden"] == 2
 
 
 def test_a_layer_without_a_type_or_inputs_is_counted() -> None:

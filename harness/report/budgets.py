@@ -1,0 +1,58 @@
+"""The verdict of each variant on the latency budget that the record was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from harness.stats.budget import BudgetVerdict, judge_budget
+from harness.types import Case, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.report.figures import Group
+    from harness.types import Record
+
+_PEERS: Final = "torch"
+
+
+@dataclass(frozen=True)
+class BudgetFigure:
+    """A budget's verdict for one variant; no verdict where its case was not measured.
+
+    ``label`` is the precision with what it really is, as :attr:`Row.label`.
+    """
+
+    variant: Variant
+    label: str
+    case: Case
+    limit_s: float
+    verdict: BudgetVerdict | None
+
+
+def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure, ...]:
+    """The verdict of every variant that ships, on the record's budget."""
+    budget = record.budget
+    if budget is None:
+        return ()
+    case = Case(budget.duration_s, budget.batch)
+    measured = {group.variant: group for group in groups if group.case == case}
+    figures = []
+    # PyTorch is the peer that others are held against, not what ships: it has no budget to keep,
+    # unless it is all that was measured.
+    variants = list(dict.fromkeys(group.variant for group in groups))
+    shipped = [v for v in variants if not v.backend.startswith(_PEERS)] or variants
+    for variant in shipped:
+        group = measured.get(variant)
+        samples = group.pipeline.measurement.latency_s if group else ()
+        figures.append(
+            BudgetFigure(
+                variant=variant,
+                label=next(g.pipeline.label for g in groups if g.variant == variant),
+                case=case,
+                limit_s=budget.p99_s,
+                verdict=judge_budget(samples, budget.p99_s) if samples else None,
+            )
+        )
+    return tuple(figures)
