@@ -32,6 +32,8 @@ logger = logging.getLogger("harness.cache")
 _MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
 KINDS: Final = ("onnx", "reference", "histograms", "precision", "engine")
+# Files that speed up later builds, which are no entries.
+KEEP: Final = "keep"
 _KEY: Final = re.compile(r"[0-9a-f]{40}")
 _POLL_S: Final = 0.2
 
@@ -187,6 +189,7 @@ class Cache:
     def prune(self, *, older_than_s: float = 0.0) -> tuple[int, int]:
         """Remove entries that are older than ``older_than_s``, and those that cannot be read.
 
+        What is kept to speed up builds goes as well, by its last change, and is not counted.
         An entry that another process is building is waited for; what an interrupted build left
         behind is removed as well, once it is a day old. Nothing else in the folder is touched.
 
@@ -202,6 +205,12 @@ class Cache:
                 _remove(path)
             count += 1
             freed_bytes += entry.size_bytes if entry is not None else 0
+        for kept in (self.root / KEEP).glob("*"):
+            with suppress(FileNotFoundError):
+                status = kept.stat()
+                if time.time() - status.st_mtime >= older_than_s:
+                    kept.unlink()
+                    freed_bytes += status.st_size
         for scratch in (path for kind in KINDS for path in (self.root / "tmp").glob(f"{kind}-*")):
             with suppress(FileNotFoundError):
                 if time.time() - scratch.stat().st_mtime > _ABANDONED_S:

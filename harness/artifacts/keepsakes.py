@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.artifacts.cache import KEEP
 from harness.errors import storage_errors
 from harness.files import written_whole
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def keepsake_path(cache: Cache, kind: str, key: str) -> Path:
     """Where the file of ``key`` lies; it need not exist."""
-    return cache.root / "keep" / f"{kind}-{key}"
+    return cache.root / KEEP / f"{kind}-{key}"
 
 
 def keep(path: Path, content: bytes) -> None:

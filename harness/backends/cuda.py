@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +62,7 @@ class CudaDevice:
             self._context.push()
             self._stream = driver.Stream()
         self._is_closed = False
+        self._thread = threading.get_ident()
         self._buffers: dict[int, Any] = {}
         # PyCUDA aborts the process if a context is left at its end.
         atexit.register(self.close)
@@ -69,6 +71,16 @@ class CudaDevice:
         ptx = _DELAY_PTX.format(target=target).encode() + b"\0"
         module = driver.module_from_buffer(ptx)
         self._delay = module.get_function("harness_delay")
+
+    def check_thread(self) -> None:
+        """Check that this is the thread that made it: a CUDA context is current in one.
+
+        Raises:
+            EngineError: it is another.
+        """
+        if threading.get_ident() != self._thread:
+            what = "the GPU is in use by another thread of this process"
+            raise EngineError(what, where="CUDA", fix="run all that uses it in one thread")
 
     @property
     def stream_handle(self) -> int:

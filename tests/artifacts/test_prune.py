@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from harness.artifacts.cache import Cache
+from harness.artifacts.keepsakes import keep, keepsake_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,3 +33,16 @@ def test_prune_removes_an_entry_beside_them(tmp_path: Path) -> None:
 
     assert cache.prune()[0] == 1
     assert [path.name for path in (tmp_path / "onnx").iterdir()] == ["notes"]
+
+
+def test_what_speeds_up_builds_goes_with_the_rest(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    old, new = (keepsake_path(cache, "timing", name) for name in ("old", "new"))
+    keep(old, b"12345")
+    keep(new, b"123")
+    os.utime(old, (0, 0))
+
+    assert cache.prune(older_than_s=3600.0) == (0, 5)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert cache.prune() == (0, 3)
+    assert not new.exists()

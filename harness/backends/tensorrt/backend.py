@@ -134,6 +134,7 @@ class TensorRTBackend:
                 raise FeatureUnavailableError(
                     f"{what} ({error.what})", where=where, fix=fix
                 ) from error
+        _devices[0].check_thread()
         return _devices[0]
 
     def inspect(

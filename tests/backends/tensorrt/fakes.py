@@ -34,6 +34,9 @@ class FakeDevice:
     stream_handle = 7
     info = SimpleNamespace(uuid="GPU-0", driver_cuda="12.0", name="fake", compute_capability="9.0")
 
+    def check_thread(self) -> None:
+        pass
+
     def __init__(self, capacity_bytes: int = 1 << 20) -> None:
         self.capacity_bytes = capacity_bytes
         self.memory: dict[int, bytearray] = {}
