@@ -17,7 +17,6 @@ from harness.report.terminal import render
 from harness.types import (
     ENQUEUE,
     GRAPH,
-    Record,
     Variant,
 )
 from tests.report.devices import (
@@ -34,6 +33,7 @@ from tests.report.devices import (
     RECORD,
     TUNED,
     make_record,
+    printed_costs,
     printed_device,
 )
 
@@ -48,14 +48,8 @@ def _line(lines: list[str], *starts: str) -> list[str]:
     return found[len(starts) :]
 
 
-def _tables(record: Record, width: int = 160) -> tuple[list[str], list[str]]:
-    """The lines of the table of all variants, and of that of rooflines."""
-    lines = printed_device(record, width)
-    starts = [i for i, line in enumerate(lines) if line.startswith("times the roofline at 1 s")]
-    (start,) = starts or [len(lines)]
-    return lines[:start], lines[start:]
-
-
+# What returns when the device is done, by the host's clock.
+WAITED = Variant("onnxruntime-cuda", "fp32")
 # All that there is of one library, with every peer.
 BUILT = (FP32, FLAG, INT8, Variant("tensorrt", "int8+fp16", "qdq+flag", GRAPH))
 MANY = (*BUILT, *(replace(v, launch=ENQUEUE) for v in BUILT), PEER32, PEER16, TUNED)
@@ -66,12 +60,13 @@ MANY = (*BUILT, *(replace(v, launch=ENQUEUE) for v in BUILT), PEER32, PEER16, TU
 def test_nothing_is_wider_than_the_terminal_and_no_number_is_cut(
     variants: tuple[Variant, ...], width: int
 ) -> None:
-    lines = printed_device(make_record(*variants), width)
+    record = make_record(*variants)
+    lines = [*printed_device(record, width), *printed_costs(record, width)]
 
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
     text = _words(lines)
-    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 9.6 ", " 25.6 ", " 12.8 ", " 13.3 m "):
+    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 25.6 ", " 12.8 ", " 13.3 m "):
         assert number in text
 
 
@@ -93,16 +88,12 @@ def test_the_names_of_a_real_pipeline_are_whole_on_80_columns() -> None:
         ),
     )
 
-    lines = printed_device(record, 80)
+    lines = [*printed_device(record, 80), *printed_costs(record, 80)]
 
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
-    _, table = _tables(record, 80)
-    heading = _words(table).split("variant")
-    assert heading[0].endswith("latent_ content_ pitch_ flow_ to_ ")
-    assert heading[1].startswith(
-        " launch encoder encoder conditioner decoder mel decoder pipeline "
-    )
+    for name in names:
+        assert any(line.split()[:2] == [name, "fp32"] for line in lines)
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -117,20 +108,20 @@ def test_the_whole_report_fits(width: int) -> None:
 
 
 def test_every_variant_of_the_device_is_one_line() -> None:
-    lines, _ = _tables(RECORD)
+    lines = printed_device(make_record(*FACTOR, WAITED), 160)
 
     expected = {
         ("tensorrt", "fp32", "graph"): "6.4 6.4 6 .400 .250 .500 .125 45.5 0.50",
         ("tensorrt", "fp16", "by", "flag", "graph"): "3.2 3.2 3 .200 .250 .500 .125 45.5 0.25",
-        ("tensorrt", "fp32", "enqueue"): "9.6 9.6 9 .600 .250 .500 .125 45.5 0.75",
+        ("tensorrt", "fp32", "enqueue"): "9.6 9.6 9 .600 .250 .500 .125 45.5 -",
         ("torch-cuda", "fp16", "graph"): "12.8 12.8 12 .800 .250 .500 .125 45.5 1.00",
     }
     for start, cells in expected.items():
         assert _line(lines, *start) == cells.split()
     text = _words(lines)
     assert text.startswith("end to end at 1 s, hot: ms on the device")
-    assert "vs peer: p50 over that of torch-cuda fp16, graph, in this run" in text
-    assert "onnxruntime" not in text
+    assert "vs peer: p50 over that of torch-cuda fp16 (graph), in this run" in text
+    assert "onnxruntime fp32" not in text
 
 
 def test_a_whole_that_is_faster_than_its_parts_has_gaps_below_nothing() -> None:
@@ -142,47 +133,71 @@ def test_a_whole_that_is_faster_than_its_parts_has_gaps_below_nothing() -> None:
         ),
     )
 
-    assert _line(_tables(record)[0], "tensorrt", "fp32", "graph")[:4] == [
+    assert _line(printed_device(record, 160), "tensorrt", "fp32", "graph")[:4] == [
         *("5.5", "5.5", "6", "-.500")
     ]
 
 
 def test_copies_that_were_not_measured_are_dashes() -> None:
-    lines, _ = _tables(make_record(FP32, ENQUEUED, copies=("host_enqueue",)))
+    lines = printed_device(make_record(FP32, ENQUEUED, copies=("host_enqueue",)), 160)
 
     assert _line(lines, "tensorrt", "fp32", "enqueue")[4:7] == ["-", "-", ".125"]
     assert "vs peer" not in _words(lines)
 
 
+def test_what_waits_for_the_device_is_beside_the_others_and_what_needs_none_is_not() -> None:
+    lines = printed_device(make_record(FP32, WAITED, CPU), 160)
+
+    cells = ["call", "12.2", "12.2", "11.4", ".760", "-", "-", "-", "45.5"]
+    assert _line(lines, "onnxruntime-cuda", "fp32") == cells
+    text = _words(lines)
+    assert "onnxruntime fp32" not in text
+    assert "call: the host's clock, waits included" in text
+    # Of a way of launching that is not there, nothing is told.
+    assert "enqueue:" not in text
+    assert "call:" not in _words(printed_device(make_record(FP32, ENQUEUED), 160))
+    assert "enqueue: events" in _words(printed_device(make_record(FP32, ENQUEUED), 160))
+
+
 def test_rooflines_are_told_by_component_with_what_binds_them() -> None:
-    _, table = _tables(make_record(FP32, FLAG, PEER32))
+    table = printed_costs(make_record(FP32, FLAG), 160)
 
-    assert _line(table, "variant") == ["launch", "encoder", "decoder", "pipeline"]
-    assert _line(table, "tensorrt", "fp32", "graph") == ["2.0", "c", "2.0", "m", "2.1"]
-    assert _line(table, "tensorrt", "fp16", "by", "flag") == [
-        "graph",
-        "3.3",
-        "m",
-        "1.3",
-        "m",
-        "1.8",
-    ]
-    assert _line(table, "torch-cuda", "fp32", "graph") == ["8.0", "c", "8.0", "m", "8.5"]
-    caption = _words(table)
-    assert "Measured here: fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3" in caption
-    assert "copies 1.00 TB/s" in caption
+    assert _line(table, "component", "precision")[2:] == ["vs", "fp32", "roof", "disk", "memory"]
+    assert _line(table, "encoder", "fp32")[3:] == ["2.0", "p", "-", "-"]
+    assert _line(table, "decoder", "fp32")[3:] == ["2.0", "m", "-", "-"]
+    assert _line(table, "pipeline", "fp32")[3:] == ["2.1", "-", "-"]
+    told = [line.split()[-4:-2] for line in table if line.split()[:3] == ["fp16", "by", "flag"]]
+    assert told == [["3.3", "m"], ["1.3", "m"], ["0.50", "1.8"]]
+    text = _words(table)
+    assert "roof: p50 over the least time that products (p) or memory traffic (m)" in text
+    peer = printed_costs(make_record(PEER32), 160)
+    assert _line(peer, "encoder", "fp32")[3:5] == ["8.0", "p"]
+    assert _line(peer, "decoder", "fp32")[3:5] == ["8.0", "m"]
+    assert _line(peer, "pipeline", "fp32")[3] == "8.5"
 
 
-def test_a_variant_whose_cost_is_not_known_has_no_line() -> None:
+def test_the_ceilings_are_told_once() -> None:
+    text = _words(printed_device(RECORD, 160))
+
+    assert text.count("The roof is that of this device as measured") == 1
+    assert "products fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3" in text
+    assert "copies 1.00 TB/s" in text
+    without = _words(printed_device(replace(RECORD, ceilings=None), 160))
+    assert "roof" not in without.lower()
+
+
+def test_a_variant_whose_cost_is_not_known_has_no_roof() -> None:
     """As fp32 beside graphs in fp16 alone."""
     half = tuple(
         replace(c, precision="fp16", cost=c.cost.in_precision("fp16")) for c in RECORD.costs
     )
 
-    _, table = _tables(make_record(FP32, PEER16, costs=half))
+    text = _words(printed_costs(make_record(FP32, PEER16, costs=half), 160))
 
-    assert _line(table, "torch-cuda", "fp16")
-    assert "tensorrt" not in _words(table)
+    own, peer = text.removeprefix("tensorrt, graph").split("torch-cuda, graph")
+    assert "roof" not in own
+    assert "vs fp32 roof disk memory" in peer
+    assert " 13.3 m " in peer
 
 
 def test_every_case_has_tables_of_its_own() -> None:
@@ -193,11 +208,8 @@ def test_every_case_has_tables_of_its_own() -> None:
 
     text = _words(printed_device(both, 160))
 
-    titles = re.findall(r"(?:end to end at|times the roofline at) 1 s(?:, batch 2)?", text)
-    # No costs are known of the second.
-    assert titles == [
-        *("end to end at 1 s", "times the roofline at 1 s", "end to end at 1 s, batch 2")
-    ]
+    titles = re.findall(r"end to end at 1 s(?:, batch 2)?", text)
+    assert titles == ["end to end at 1 s", "end to end at 1 s, batch 2"]
 
 
 def test_where_nothing_ran_on_a_device_nothing_is_told_of_one() -> None:
