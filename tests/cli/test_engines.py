@@ -134,10 +134,82 @@ def test_a_graph_that_is_given_as_an_engine(refused: Callable[..., str], tmp_pat
     assert f"{path}: is no TensorRT engine; it looks like an ONNX graph; build it first" in line
 
 
-def test_an_engine_that_nothing_takes(refused: Callable[..., str]) -> None:
-    line = refused("--backend", "onnxruntime", "--engine", "encoder=a.engine")
+BUILD_OPTIONS = (
+    ("--fp16", "graph"),
+    ("--int8", "qdq"),
+    ("--workspace", "64"),
+    ("--tf32",),
+    ("--optimization-level", "0"),
+    ("--tactic-source", "CUBLAS"),
+    ("--builder-flag", "TF32"),
+    ("--precision-constraints", "none"),
+    ("--plugin", "no.so"),
+)
+RUN_OPTIONS = (*BUILD_OPTIONS, ("--engine", "encoder=a"), ("--profile",), ("--nvtx",))
 
-    assert "--engine: no backend takes engines; add --backend tensorrt" in line
+
+@pytest.mark.parametrize("backends", [(), ("--backend", "onnxruntime", "--backend", "torch")])
+@pytest.mark.parametrize("option", RUN_OPTIONS)
+def test_an_option_of_tensorrt_without_it_is_refused(
+    refused: Callable[..., str], backends: tuple[str, ...], option: tuple[str, ...]
+) -> None:
+    line = refused(*backends, *option)
+
+    assert line == (
+        f"harness: {option[0]}: no backend is a TensorRT; "
+        "add tensorrt, tensorrt-rtx or auto with --backend, or leave it out"
+    )
+
+
+@pytest.mark.parametrize("backends", [(), ("--backend", "onnxruntime")])
+@pytest.mark.parametrize("option", BUILD_OPTIONS)
+def test_an_option_of_the_builder_is_refused_where_only_graphs_are_made(
+    refused: Callable[..., str], backends: tuple[str, ...], option: tuple[str, ...]
+) -> None:
+    line = refused(*backends, *option, command="build")
+
+    assert line.startswith(f"harness: {option[0]}: no backend is a TensorRT; add tensorrt")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "onnxruntime-cuda", "torch"])
+@pytest.mark.parametrize("launch", ["graph", "enqueue"])
+def test_a_launch_of_what_runs_in_one_way_is_refused(
+    refused: Callable[..., str], backend: str, launch: str
+) -> None:
+    line = refused("--backend", backend, "--launch", launch)
+
+    assert line == (
+        "harness: --launch: no backend is launched on a GPU in more ways than one; "
+        "add --backend tensorrt or torch-cuda, or leave it out"
+    )
+
+
+@pytest.mark.parametrize("backends", [(), ("--backend", "torch"), ("--backend", "torch-cuda")])
+def test_a_launch_that_there_is_not_is_refused_whatever_the_backend(
+    refused: Callable[..., str], backends: tuple[str, ...]
+) -> None:
+    line = refused(*backends, "--launch", "later")
+
+    assert "--launch: there is no way of launching 'later'; choose graph or enqueue" in line
+
+
+def test_what_is_wrong_with_options_is_told_before_the_pipeline_is_looked_for(
+    harness: Callable[..., tuple[int, str, str]],
+) -> None:
+    for options in (["--tf32"], ["--launch", "graph"]):
+        code, _, stderr = harness("run", "nowhere", *options)
+
+        assert code == 2
+        assert stderr.startswith(f"harness: {options[0]}: ")
+
+
+def test_an_option_that_one_backend_of_several_takes_is_used(
+    refused: Callable[..., str],
+) -> None:
+    """It goes on as far as the missing GPU."""
+    both = ("--backend", "onnxruntime", "--backend", "tensorrt-rtx")
+
+    assert "here is none" in refused(*both, "--tf32", "--launch", "enqueue", "--nvtx")
 
 
 @pytest.mark.usefixtures("no_tensorrt")
