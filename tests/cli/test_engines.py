@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where there is one."""
     problem = "there is no libcuda.so.1, which comes with NVIDIA's driver"
-    for module in ("harness.backends.gpu", "harness.backends.tensorrt.engines"):
-        monkeypatch.setattr(f"{module}.gpu_problem", lambda *_: problem)
+    for module in ("gpu", "tensorrt.engines", "tensorrt.library"):
+        monkeypatch.setattr(f"harness.backends.{module}.gpu_problem", lambda *_: problem)
     monkeypatch.setattr("harness.backends.tensorrt.backend._devices", [])
 
 
@@ -56,27 +56,34 @@ def refused(
 
 @pytest.mark.usefixtures("no_tensorrt")
 @pytest.mark.parametrize("command", ["run", "build"])
-def test_tensorrt_that_is_not_installed(refused: Callable[..., str], command: str) -> None:
+def test_tensorrt_that_is_not_installed(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("harness.api.has_gpu", lambda: True)
+
     line = refused("--backend", "tensorrt", command=command)
 
     assert "--backend tensorrt: tensorrt cannot be imported" in line
     assert "pip install 'trt-harness[tensorrt]', or use --backend onnxruntime" in line
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
 @pytest.mark.parametrize("command", ["run", "build"])
-def test_tensorrt_without_a_gpu(
-    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+def test_tensorrt_without_a_gpu_whether_it_is_installed_or_not(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str, is_installed: bool
 ) -> None:
     module = ModuleType("tensorrt")
     module.__version__ = "10.13.3.9"  # type: ignore[attr-defined]
     module.Builder = module.ILogger = object  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setitem(sys.modules, "tensorrt", module if is_installed else None)  # type: ignore[arg-type]
     monkeypatch.setattr(libraries, "_loggers", {})
 
     line = refused("--backend", "tensorrt", command=command)
 
-    assert "TensorRT 10.13.3.9 builds and runs engines on an NVIDIA GPU, and there is none" in line
+    assert "--backend tensorrt: TensorRT builds and runs engines on an NVIDIA GPU, and" in line
+    assert "there is none here (there is no libcuda.so.1, which comes with NVIDIA's" in line
     assert "build with --backend tensorrt-rtx (it needs no GPU), or measure with --backend" in line
+    assert "install" not in line
 
 
 @pytest.mark.usefixtures("no_tensorrt")
