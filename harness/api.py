@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import CalibrationSet, save_set
-from harness.artifacts.export import DEFAULT_OPSET, OnnxModel
+from harness.artifacts.export import DEFAULT_OPSET
 from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu
@@ -25,14 +25,16 @@ from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_MAX_SAMPLES, DEFAULT_MAX_TIME_S, SamplingPlan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import BuildOptions, prepare_models
+from harness.prepare import BuildOptions, build_backends, prepare_models
 from harness.runner import Run, RunOptions
-from harness.types import ENQUEUE, GRAPH, Case
+from harness.types import ENQUEUE, GRAPH, Case, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.backends.protocol import Backend
+    from harness.artifacts.export import OnnxModel
+    from harness.backends.protocol import Backend, Built
+    from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
     from harness.types import Record
 
@@ -70,6 +72,7 @@ def make_backends(
         OptionError: there is no such backend or precision, or none that fit together.
     """
     check_precisions(precisions)
+    check_launches(launches)
     interpreters = interpreters or {}
     check_interpreters(interpreters, names)
     made: list[Backend] = []
@@ -89,6 +92,38 @@ def make_backends(
             for precision in runnable_precisions(name, precisions)
         )
     return made
+
+
+def check_launches(launches: Sequence[str], where: str = "--launch") -> None:
+    """Check that each of ``launches`` is a way of launching on a GPU.
+
+    Raises:
+        OptionError: one is not.
+    """
+    for launch in launches:
+        if launch not in {GRAPH, ENQUEUE}:
+            fix = f"choose {GRAPH} or {ENQUEUE}"
+            raise OptionError(f"there is no way of launching {launch!r}", where=where, fix=fix)
+
+
+def check_used(
+    names: Iterable[str], *, tensorrt: Mapping[str, bool], launches: Mapping[str, bool]
+) -> None:
+    """Check that options which were given, by their names, change what these backends do.
+
+    Raises:
+        OptionError: naming the first that would change nothing.
+    """
+    known = set(names)
+    for option in (option for option, is_given in tensorrt.items() if is_given):
+        if not known & set(_TENSORRT):
+            fix = f"add {TENSORRT}, {TENSORRT_RTX} or {AUTO} with --backend, or leave it out"
+            raise OptionError("no backend is a TensorRT", where=option, fix=fix)
+    for option in (option for option, is_given in launches.items() if is_given):
+        if not any(name in _TENSORRT or name.startswith("torch-cuda") for name in known):
+            what = "no backend is launched on a GPU in more ways than one"
+            fix = f"add --backend {TENSORRT} or torch-cuda, or leave it out"
+            raise OptionError(what, where=option, fix=fix)
 
 
 def make_backend(
@@ -120,10 +155,6 @@ def make_backend(
 def _tensorrt_backends(
     name: str, precisions: Sequence[str], launches: Sequence[str], choice: TensorRTChoice
 ) -> list[Backend]:
-    for launch in launches:
-        if launch not in {GRAPH, ENQUEUE}:
-            fix = f"choose {GRAPH} or {ENQUEUE}"
-            raise OptionError(f"there is no way of launching {launch!r}", where="--launch", fix=fix)
     library = find_library(name, has_gpu=has_gpu())
     recipes = make_recipes(library, list(dict.fromkeys(precisions)), choice)
     return [
@@ -138,23 +169,54 @@ def _tensorrt_backends(
     ]
 
 
-def export_and_build_engines(
+def build_engines(
+    pipeline: Pipeline,
+    backends: Sequence[Backend],
+    options: BuildOptions,
+    cache: Cache,
+    pool: WorkerPool,
+    observer: Observer,
+) -> dict[Variant, Mapping[str, Built]]:
+    """What each of ``backends`` builds, of graphs that are made where they are not there yet.
+
+    Raises:
+        HarnessError: a graph, the calibration set or an engine is impossible.
+    """
+    graphs = [b.graph_precision for b in backends if b.graph_precision is not None]
+    prepared = prepare_models(
+        pipeline,
+        list(dict.fromkeys(graphs)),
+        options,
+        cache,
+        pool,
+        observer,
+        is_calibrated=any(backend.is_calibrated for backend in backends),
+    )
+    variants = {Variant(b.name, b.precision, b.route): b for b in backends}
+    return build_backends(pipeline, variants, prepared, cache, pool, observer)
+
+
+def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice
     pipeline: str | Path | Pipeline,
     *,
     backend: str = DEFAULT_BACKEND,
     precision: str = FP32,
+    tensorrt: TensorRTChoice | None = None,
     calibration: str | Path | None = None,
     clipping: ClippingRule | None = None,
     cache: str | Path | None = None,
     opset: int = DEFAULT_OPSET,
     artifacts: str | Path | None = None,
-) -> dict[str, OnnxModel]:
-    """Export every component of a pipeline, check it, and keep it in the cache.
+) -> dict[str, OnnxModel] | dict[str, Built]:
+    """Export every component of a pipeline, check it, and keep it in the cache; build its engine.
 
     Args:
         pipeline: a loaded pipeline, the name of a shipped one, or a folder.
-        backend: what to build for. ONNX Runtime runs the graphs as they are.
+        backend: what to build for: ``tensorrt``, ``tensorrt-rtx`` (needs no GPU) or ``auto``.
+            Others, as ``onnxruntime``, run the graphs as they are.
         precision: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
+        tensorrt: what TensorRT's builder is told, and the one route to the precision
+            (:class:`harness.backends.tensorrt.options.TensorRTChoice`); its defaults otherwise.
         calibration: a calibration set for INT8; a synthetic one is made by default.
         clipping: how INT8's ranges are found; percentile 99.99 by default.
         cache: the cache's folder; the user's cache by default.
@@ -162,17 +224,25 @@ def export_and_build_engines(
         artifacts: the cache of an interpreter that has PyTorch, to take the exports from.
 
     Returns:
-        The checked graph of each component, by name, in the order of the data.
+        By name, in the order of the data, the engine of each component
+        (:class:`harness.backends.protocol.Built`: its path, size, seconds of building, details);
+        its checked graph for a backend that builds none.
 
     Raises:
         HarnessError: see :mod:`harness.errors`.
     """
-    make_backends([backend], [precision])
+    check_used([backend], tensorrt={"tensorrt": tensorrt is not None}, launches={})
+    made = make_backends([backend], [precision], tensorrt=tensorrt)
+    if len(made) > 1:
+        what = f"{precision} is asked for by several routes"
+        raise OptionError(what, where="tensorrt", fix="name one, and call again for the others")
     options = _build_options(calibration, clipping, opset, artifacts)
+    loaded, own = _pipeline(pipeline), _cache(cache)
     with WorkerPool() as pool:
-        prepared = prepare_models(
-            _pipeline(pipeline), [precision], options, _cache(cache), pool, SilentObserver()
-        )
+        if made[0].builds_engines:
+            built = build_engines(loaded, made, options, own, pool, SilentObserver())
+            return dict(next(iter(built.values())))
+        prepared = prepare_models(loaded, [precision], options, own, pool, SilentObserver())
     return prepared.models[precision]
 
 
@@ -185,6 +255,9 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     batches: Sequence[int] | None = None,
     max_samples: int = DEFAULT_MAX_SAMPLES,
     max_time_s: float = DEFAULT_MAX_TIME_S,
+    launches: Sequence[str] | None = None,
+    tensorrt: TensorRTChoice | None = None,
+    interpreters: Mapping[str, str | Path] | None = None,
     calibration: str | Path | None = None,
     clipping: ClippingRule | None = None,
     threads: int | None = None,
@@ -196,12 +269,19 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
 
     Args:
         pipeline: a loaded pipeline, the name of a shipped one, or a folder.
-        backends: what to measure, in turn in one run: ``onnxruntime``, ``torch``.
+        backends: what to measure, in turn in one run: ``tensorrt``, ``tensorrt-rtx``, ``auto``,
+            ``onnxruntime``, ``onnxruntime-cuda``, ``torch``, ``torch-cuda``,
+            ``torch-cuda-benchmark``, ``torch-cuda-compile``.
         precisions: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
         durations_s: seconds of input; those that the pipeline declares by default.
         batches: batch sizes; those that the pipeline declares by default.
         max_samples: samples of each series after which to stop.
         max_time_s: seconds of measuring at each duration and batch after which to stop.
+        launches: how TensorRT and PyTorch are launched on a GPU: ``graph``, which is the default,
+            ``enqueue``, or both.
+        tensorrt: routes to a precision, what the builder is told, and engines given as files
+            (:class:`harness.backends.tensorrt.options.TensorRTChoice`); its defaults otherwise.
+        interpreters: by backend, the Python that it runs in, where it is not this one.
         calibration: a calibration set for INT8; a synthetic one is made by default.
         clipping: how INT8's ranges are found; percentile 99.99 by default.
         threads: CPU threads; all available cores by default.
@@ -213,6 +293,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     Raises:
         HarnessError: see :mod:`harness.errors`.
     """
+    used = {"launches": launches is not None}
+    check_used(backends, tensorrt={"tensorrt": tensorrt is not None}, launches=used)
     loaded = _pipeline(pipeline)
     options = RunOptions(
         cases=choose_cases(loaded, durations_s, batches),
@@ -220,7 +302,17 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         seed=seed,
         build=_build_options(calibration, clipping, DEFAULT_OPSET, artifacts),
     )
-    chosen = make_backends(backends, precisions, threads=threads)
+    chosen = make_backends(
+        backends,
+        precisions,
+        threads=threads,
+        launches=launches or (GRAPH,),
+        tensorrt=tensorrt,
+        # Not resolved: what a link of a virtual environment leads to is not that environment.
+        interpreters={
+            name: Path(python).absolute() for name, python in (interpreters or {}).items()
+        },
+    )
     if not chosen:
         fix = f"name one of: {', '.join(BACKENDS)}"
         raise OptionError("no backend or precision is named", where="backends", fix=fix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,16 @@ import pytest
 import harness
 from harness.api import make_backends
 from harness.artifacts.sources import pipeline_hash
+from harness.backends.protocol import Built
+from harness.backends.tensorrt.header import read_header
+from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.types import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from harness.artifacts.cache import Cache
+    from harness.backends.protocol import Backend
     from tests.conftest import ToyFactory
 
 
@@ -48,6 +53,92 @@ def test_benchmark_gives_the_record_and_writes_none(
 def test_a_wrong_backend_is_an_error_of_the_tree(toy: ToyFactory) -> None:
     with pytest.raises(harness.HarnessError, match="choose one of"):
         harness.export_and_build_engines(toy(), backend="directml")
+
+
+def test_engines_are_built_and_given_by_component(
+    onnx_toy: Callable[..., Path], shared_cache: Cache
+) -> None:
+    pipeline = harness.load_pipeline(onnx_toy())
+    told = TensorRTChoice(options=TensorRTOptions(tf32=True))
+
+    engines = harness.export_and_build_engines(
+        pipeline, backend="tensorrt-rtx", tensorrt=told, cache=shared_cache.root
+    )
+
+    assert list(engines) == ["encoder", "decoder"]
+    for name, built in engines.items():
+        assert isinstance(built, Built)
+        assert built.path.name == f"{name}.engine"
+        assert built.size_bytes == built.path.stat().st_size
+        assert built.build_s is not None
+        assert built.build_s > 0.0
+        assert built.details["library"] == "tensorrt-rtx"
+        assert read_header(built.path).library == "tensorrt-rtx"
+    again = harness.export_and_build_engines(
+        pipeline, backend="tensorrt-rtx", tensorrt=told, cache=shared_cache.root
+    )
+    assert all(isinstance(built, Built) and built.was_cached for built in again.values())
+    assert [b.path for b in again.values()] == [b.path for b in engines.values()]
+
+
+def test_several_routes_to_one_engine_are_refused(
+    onnx_toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = make_backends(["onnxruntime"], ["fp32", "fp16"])
+    monkeypatch.setattr("harness.api.make_backends", lambda *_, **__: made)
+
+    with pytest.raises(harness.HarnessError, match="int8 is asked for by several routes"):
+        harness.export_and_build_engines(
+            onnx_toy(), backend="tensorrt", precision="int8", cache=tmp_path / "cache"
+        )
+
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_no_backend_takes_is_refused(onnx_toy: Callable[..., Path]) -> None:
+    root, told = onnx_toy(), TensorRTChoice()
+
+    for call in (
+        lambda: harness.export_and_build_engines(root, tensorrt=told),
+        lambda: harness.benchmark_end_to_end_latency(root, tensorrt=told),
+    ):
+        with pytest.raises(harness.HarnessError, match="tensorrt: no backend is a TensorRT"):
+            call()
+    with pytest.raises(harness.HarnessError, match="launches: no backend is launched on a GPU"):
+        harness.benchmark_end_to_end_latency(root, launches=["enqueue"])
+    with pytest.raises(harness.HarnessError, match="torch is not measured"):
+        harness.benchmark_end_to_end_latency(root, interpreters={"torch": sys.executable})
+
+
+def test_launches_interpreters_and_choices_reach_the_backends(
+    onnx_toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def make(*_: object, **options: Any) -> list[Backend]:
+        asked.append(options)
+        return []
+
+    monkeypatch.setattr("harness.api.make_backends", make)
+    told = TensorRTChoice(fp16_routes=("flag",))
+
+    with pytest.raises(harness.HarnessError, match="no backend or precision is named"):
+        harness.benchmark_end_to_end_latency(
+            onnx_toy(),
+            backends=["tensorrt", "torch-cuda"],
+            launches=["enqueue"],
+            tensorrt=told,
+            interpreters={"torch-cuda": "python3"},
+        )
+
+    assert asked == [
+        {
+            "threads": None,
+            "launches": ["enqueue"],
+            "tensorrt": told,
+            "interpreters": {"torch-cuda": Path("python3").absolute()},
+        }
+    ]
 
 
 def test_a_calibration_set_is_given_and_written(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.api import make_backends
+from harness.api import build_engines, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
@@ -17,9 +17,8 @@ from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
 from harness.files import check_folder, check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import build_backends, prepare_models
+from harness.prepare import prepare_models
 from harness.report.words import held_sentence
-from harness.types import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,22 +78,10 @@ def _build_engines(
     observer: Observer,
     out: Path | None,
 ) -> None:
-    graphs = [b.graph_precision for b in backends if b.graph_precision is not None]
-    is_calibrated = any(backend.is_calibrated for backend in backends)
-    prepared = prepare_models(
-        pipeline,
-        list(dict.fromkeys(graphs)),
-        options,
-        cache,
-        pool,
-        observer,
-        is_calibrated=is_calibrated,
-    )
-    variants = {Variant(b.name, b.precision, b.route): b for b in backends}
-    made = build_backends(pipeline, variants, prepared, cache, pool, observer)
+    made = build_engines(pipeline, backends, options, cache, pool, observer)
     for variant, engines in made.items():
         folder = out
-        if out is not None and len(variants) > 1:
+        if out is not None and len(made) > 1:
             folder = out / "-".join(filter(None, (variant.precision, variant.route)))
         for name, built in engines.items():
             path = built.path if folder is None else _copy_engine(built.path, folder)

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from harness.api import DEFAULT_BACKEND, check_launches, check_used
 from harness.backends.tensorrt.header import read_header
-from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from harness.pipeline.pipeline import Pipeline
 
 _MIB = 1 << 20
+# What only TensorRT's backends take.
+_FLAGS: Final = {
+    "--fp16": "fp16_routes",
+    "--int8": "int8_routes",
+    "--workspace": "workspace_mib",
+    "--tf32": "tf32",
+    "--tactic-source": "tactic_sources",
+    "--builder-flag": "builder_flags",
+    "--plugin": "plugins",
+    "--profile": "layer_times",
+    "--nvtx": "nvtx",
+    "--engine": "engines",
+}
 
 
 def take_choice(options: dict[str, Any]) -> TensorRTChoice:
     """Take the options of engines out of a command's ``options``.
 
     Raises:
-        OptionError: one of them is no such thing.
+        OptionError: one of them is no such thing, or would change nothing.
     """
+    _check_used(options)
     workspace_mib = options.pop("workspace_mib")
     sources = options.pop("tactic_sources")
     made = TensorRTOptions(
@@ -45,11 +59,23 @@ def take_choice(options: dict[str, Any]) -> TensorRTChoice:
     )
 
 
-def check_engines(choice: TensorRTChoice, pipeline: Pipeline, backends: Iterable[str]) -> None:
+def _check_used(options: Mapping[str, Any]) -> None:
+    """Refuse what no backend takes: an option of TensorRT, or a way of launching."""
+    backends = options.get("backends") or [options.get("backend") or DEFAULT_BACKEND]
+    launches = options.get("launches", ())
+    check_launches(launches)
+    given = {flag: bool(options.get(name)) for flag, name in _FLAGS.items()}
+    # 0 is a level.
+    given["--optimization-level"] = options["optimization_level"] is not None
+    given["--precision-constraints"] = options["constraints"] != TensorRTOptions.constraints
+    check_used(backends, tensorrt=given, launches={"--launch": bool(launches)})
+
+
+def check_engines(choice: TensorRTChoice, pipeline: Pipeline) -> None:
     """Check the engines that are given as files, before anything long is begun.
 
     Raises:
-        OptionError: one is for no component, or no backend takes it.
+        OptionError: one is for no component.
         EngineError: a file is no engine.
     """
     for name, path in choice.engines.items():
@@ -57,9 +83,6 @@ def check_engines(choice: TensorRTChoice, pipeline: Pipeline, backends: Iterable
             what = f"{pipeline.name} has no component {name!r}"
             fix = f"name one of: {', '.join(pipeline.components)}"
             raise OptionError(what, where="--engine", fix=fix)
-        if not set(backends) & {TENSORRT, TENSORRT_RTX, AUTO}:
-            fix = f"add --backend {TENSORRT}"
-            raise OptionError("no backend takes engines", where="--engine", fix=fix)
         read_header(path)
 
 

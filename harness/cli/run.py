@@ -84,7 +84,7 @@ def run_command(
         }
     )
     loaded = load_pipeline(pipeline)
-    check_engines(tensorrt, loaded, backends)
+    check_engines(tensorrt, loaded)
     chosen = make_backends(
         backends or (DEFAULT_BACKEND,),
         precisions or (FP32,),

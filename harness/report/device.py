@@ -1,8 +1,9 @@
-"""Where the time goes on a device: every variant end to end, and what its roofline would allow."""
+"""Where the time goes on a device: every variant end to end, and what the device does at best."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from rich.padding import Padding
 from rich.text import Text
@@ -10,16 +11,19 @@ from rich.text import Text
 from harness.pipeline.pipeline import DEVICE_TO_HOST, HOST_ENQUEUE, HOST_TO_DEVICE
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import milliseconds
-from harness.types import CALL
+from harness.types import CALL, ENQUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
     from rich.table import Table
 
     from harness.report.figures import Figures, Group
-    from harness.types import Ceilings
+    from harness.types import Ceilings, Variant
+
+# ONNX Runtime's CUDA provider returns when the device is done.
+_DEVICE_SUFFIX: Final = "-cuda"
 
 
 def render_device(figures: Figures) -> list[RenderableType]:
@@ -27,7 +31,7 @@ def render_device(figures: Figures) -> list[RenderableType]:
     cases = dict.fromkeys(group.case for group in figures.groups)
     parts: list[RenderableType] = []
     for case in cases:
-        groups = [g for g in figures.groups if g.case == case and g.variant.launch != CALL]
+        groups = [g for g in figures.groups if g.case == case and runs_on_device(g.variant)]
         if groups:
             parts.append(_end_to_end(groups))
     if parts and figures.record.ceilings is not None:
@@ -35,13 +39,19 @@ def render_device(figures: Figures) -> list[RenderableType]:
     return parts
 
 
+def runs_on_device(variant: Variant) -> bool:
+    """Whether it was timed on a device, or by a call that waits for one."""
+    return variant.launch != CALL or variant.backend.endswith(_DEVICE_SUFFIX)
+
+
 def _end_to_end(groups: Sequence[Group]) -> Table:
     table = table_of(f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device")
     table.columns[0].header = "variant"
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     headings = ["launch", "p50", "p99", "sum", "gaps", "h2d", "d2h", "host", "SNR dB"]
-    peer = next((g.peer for g in groups if g.peer is not None), None)
-    if peer is not None:
+    # Each way of launching has its own.
+    peers = {g.variant.launch: g.peer for g in groups if g.peer is not None}
+    if peers:
         headings.append("vs peer")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=heading != "SNR dB")
@@ -56,17 +66,33 @@ def _end_to_end(groups: Sequence[Group]) -> Table:
             *(_transfer(group, name) for name in (HOST_TO_DEVICE, DEVICE_TO_HOST, HOST_ENQUEUE)),
             snr_of(whole),
         ]
-        if peer is not None:
+        if peers:
             cells.append("-" if group.ratio_to_peer is None else f"{group.ratio_to_peer:.2f}")
         table.add_row(f"{group.backend} {whole.asked}", *cells)
-    table.caption = (
-        "sum: of the components' medians; gaps: end to end less that; h2d, d2h: the copies, apart "
-        "from p50; host: its time to hand the pipeline over. enqueue: events around launches "
-        "as the host makes them, on an idle device: mostly the host's time"
-    )
-    if peer is not None:
-        table.caption += f"; vs peer: p50 over that of {peer}, in this run"
+    table.caption = _caption({group.variant.launch for group in groups}, peers)
     return table
+
+
+def _caption(launches: set[str], peers: Mapping[str, Variant]) -> str:
+    parts = [
+        "sum: of the components' medians",
+        "gaps: end to end less that",
+        "h2d, d2h: the copies, apart from p50",
+        "host: its time to hand the pipeline over",
+    ]
+    if ENQUEUE in launches:
+        parts.append(
+            "enqueue: events around launches as the host makes them, on an idle device: mostly "
+            "the host's time"
+        )
+    if CALL in launches:
+        parts.append("call: the host's clock, waits included")
+    if peers:
+        named = ", ".join(
+            f"{replace(peer, launch=CALL)} ({launch})" for launch, peer in peers.items()
+        )
+        parts.append(f"vs peer: p50 over that of {named}, in this run")
+    return "; ".join(parts)
 
 
 def _signed(seconds: float) -> str:

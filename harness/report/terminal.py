@@ -9,12 +9,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from harness.report.device import render_device
+from harness.report.layers import render_layers
 from harness.report.precisions import render_accuracies, render_costs
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
     budget_sentence,
     environment_sentence,
     floor_sentence,
+    given_sentences,
     milliseconds,
     seen_words,
     sum_sentence,
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from harness.types import Case
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
+_ON_DEVICE = (
+    "On a device, p50 and p99 are of what runs there: copies to and from it are beside them "
+    "(h2d, d2h)."
+)
 # A p99 needs this many samples before it has an interval.
 _P99_SAMPLES = samples_for_interval(0.99)
 
@@ -54,6 +60,7 @@ def render(figures: Figures) -> RenderableType:
         else:
             parts.extend(_latencies(group) for group in groups)
     parts.extend(render_device(figures))
+    parts.extend(render_layers(figures.record.engines))
     ratios = _ratios(figures)
     if ratios is not None:
         parts.append(ratios)
@@ -152,6 +159,9 @@ def _notes(figures: Figures) -> list[RenderableType]:
                 f"leaves out {record.budget.excludes or 'nothing'}."
             )
         )
+        if any(group.variant.launch != CALL for group in figures.groups):
+            notes.append(_small(_ON_DEVICE))
+    notes.extend(_small(sentence) for sentence in given_sentences(record))
     # Accuracy is that of the session: once, however many ways its launches were timed.
     missed = dict.fromkeys(floor_sentence(row) for row in figures.missed_floors)
     notes.extend(Text(sentence, style="red") for sentence in missed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.report.figures import mostly_other, named_precision
 from harness.stats.budget import Verdict
-from harness.types import CALL
+from harness.types import CALL, Variant
 
 if TYPE_CHECKING:
     from harness.report.budgets import BudgetFigure
@@ -90,6 +90,16 @@ def floor_sentence(row: Row) -> str:
         f"{measured.component} ({measured.backend}, {row.label}) is wrong: "
         f"{measured.snr_db:.1f} dB against PyTorch fp32, the floor is {measured.min_snr_db:g} dB"
     )
+
+
+def given_sentences(record: Record) -> list[str]:
+    """Which engines were given as files: they may be of anything."""
+    return [
+        f"{engine.component} ({Variant(engine.backend, engine.precision, engine.route)}): "
+        f"{engine.details['given']}, given by --engine, not built here"
+        for engine in record.engines
+        if engine.details.get("given")
+    ]
 
 
 def sum_sentence(group: Group) -> str:

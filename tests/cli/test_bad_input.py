@@ -82,7 +82,10 @@ def test_an_interpreter_that_cannot_be_meant(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--launch", "call"], "--launch: torch-cuda has no 'call'; choose of: graph, enqueue"),
+        (
+            ["--launch", "call"],
+            "--launch: there is no way of launching 'call'; choose graph or enqueue",
+        ),
         (["--precision", "int8"], "--precision: torch-cuda runs fp32 and fp16 only"),
     ],
 )

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where there is one."""
     problem = "there is no libcuda.so.1, which comes with NVIDIA's driver"
-    for module in ("harness.backends.gpu", "harness.backends.tensorrt.engines"):
-        monkeypatch.setattr(f"{module}.gpu_problem", lambda *_: problem)
+    for module in ("gpu", "tensorrt.engines", "tensorrt.library"):
+        monkeypatch.setattr(f"harness.backends.{module}.gpu_problem", lambda *_: problem)
     monkeypatch.setattr("harness.backends.tensorrt.backend._devices", [])
 
 
@@ -56,27 +56,34 @@ def refused(
 
 @pytest.mark.usefixtures("no_tensorrt")
 @pytest.mark.parametrize("command", ["run", "build"])
-def test_tensorrt_that_is_not_installed(refused: Callable[..., str], command: str) -> None:
+def test_tensorrt_that_is_not_installed(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("harness.api.has_gpu", lambda: True)
+
     line = refused("--backend", "tensorrt", command=command)
 
     assert "--backend tensorrt: tensorrt cannot be imported" in line
     assert "pip install 'trt-harness[tensorrt]', or use --backend onnxruntime" in line
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
 @pytest.mark.parametrize("command", ["run", "build"])
-def test_tensorrt_without_a_gpu(
-    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+def test_tensorrt_without_a_gpu_whether_it_is_installed_or_not(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str, is_installed: bool
 ) -> None:
     module = ModuleType("tensorrt")
     module.__version__ = "10.13.3.9"  # type: ignore[attr-defined]
     module.Builder = module.ILogger = object  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setitem(sys.modules, "tensorrt", module if is_installed else None)  # type: ignore[arg-type]
     monkeypatch.setattr(libraries, "_loggers", {})
 
     line = refused("--backend", "tensorrt", command=command)
 
-    assert "TensorRT 10.13.3.9 builds and runs engines on an NVIDIA GPU, and there is none" in line
+    assert "--backend tensorrt: TensorRT builds and runs engines on an NVIDIA GPU, and" in line
+    assert "there is none here (there is no libcuda.so.1, which comes with NVIDIA's" in line
     assert "build with --backend tensorrt-rtx (it needs no GPU), or measure with --backend" in line
+    assert "install" not in line
 
 
 @pytest.mark.usefixtures("no_tensorrt")
@@ -134,10 +141,82 @@ def test_a_graph_that_is_given_as_an_engine(refused: Callable[..., str], tmp_pat
     assert f"{path}: is no TensorRT engine; it looks like an ONNX graph; build it first" in line
 
 
-def test_an_engine_that_nothing_takes(refused: Callable[..., str]) -> None:
-    line = refused("--backend", "onnxruntime", "--engine", "encoder=a.engine")
+BUILD_OPTIONS = (
+    ("--fp16", "graph"),
+    ("--int8", "qdq"),
+    ("--workspace", "64"),
+    ("--tf32",),
+    ("--optimization-level", "0"),
+    ("--tactic-source", "CUBLAS"),
+    ("--builder-flag", "TF32"),
+    ("--precision-constraints", "none"),
+    ("--plugin", "no.so"),
+)
+RUN_OPTIONS = (*BUILD_OPTIONS, ("--engine", "encoder=a"), ("--profile",), ("--nvtx",))
 
-    assert "--engine: no backend takes engines; add --backend tensorrt" in line
+
+@pytest.mark.parametrize("backends", [(), ("--backend", "onnxruntime", "--backend", "torch")])
+@pytest.mark.parametrize("option", RUN_OPTIONS)
+def test_an_option_of_tensorrt_without_it_is_refused(
+    refused: Callable[..., str], backends: tuple[str, ...], option: tuple[str, ...]
+) -> None:
+    line = refused(*backends, *option)
+
+    assert line == (
+        f"harness: {option[0]}: no backend is a TensorRT; "
+        "add tensorrt, tensorrt-rtx or auto with --backend, or leave it out"
+    )
+
+
+@pytest.mark.parametrize("backends", [(), ("--backend", "onnxruntime")])
+@pytest.mark.parametrize("option", BUILD_OPTIONS)
+def test_an_option_of_the_builder_is_refused_where_only_graphs_are_made(
+    refused: Callable[..., str], backends: tuple[str, ...], option: tuple[str, ...]
+) -> None:
+    line = refused(*backends, *option, command="build")
+
+    assert line.startswith(f"harness: {option[0]}: no backend is a TensorRT; add tensorrt")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "onnxruntime-cuda", "torch"])
+@pytest.mark.parametrize("launch", ["graph", "enqueue"])
+def test_a_launch_of_what_runs_in_one_way_is_refused(
+    refused: Callable[..., str], backend: str, launch: str
+) -> None:
+    line = refused("--backend", backend, "--launch", launch)
+
+    assert line == (
+        "harness: --launch: no backend is launched on a GPU in more ways than one; "
+        "add --backend tensorrt or torch-cuda, or leave it out"
+    )
+
+
+@pytest.mark.parametrize("backends", [(), ("--backend", "torch"), ("--backend", "torch-cuda")])
+def test_a_launch_that_there_is_not_is_refused_whatever_the_backend(
+    refused: Callable[..., str], backends: tuple[str, ...]
+) -> None:
+    line = refused(*backends, "--launch", "later")
+
+    assert "--launch: there is no way of launching 'later'; choose graph or enqueue" in line
+
+
+def test_what_is_wrong_with_options_is_told_before_the_pipeline_is_looked_for(
+    harness: Callable[..., tuple[int, str, str]],
+) -> None:
+    for options in (["--tf32"], ["--launch", "graph"]):
+        code, _, stderr = harness("run", "nowhere", *options)
+
+        assert code == 2
+        assert stderr.startswith(f"harness: {options[0]}: ")
+
+
+def test_an_option_that_one_backend_of_several_takes_is_used(
+    refused: Callable[..., str],
+) -> None:
+    """It goes on as far as the missing GPU."""
+    both = ("--backend", "onnxruntime", "--backend", "tensorrt-rtx")
+
+    assert "here is none" in refused(*both, "--tf32", "--launch", "enqueue", "--nvtx")
 
 
 @pytest.mark.usefixtures("no_tensorrt")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from harness.report.device import render_device
 from harness.report.figures import figures_of
+from harness.report.precisions import render_costs
 from harness.types import (
     CALL,
     ENQUEUE,
@@ -22,6 +23,11 @@ from harness.types import (
     Record,
     Variant,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
 
 COMPONENTS = ("encoder", "decoder")
 COPIES = ("host_to_device", "device_to_host", "host_enqueue")
@@ -121,7 +127,16 @@ RECORD = make_record(*FACTOR)
 
 def printed_device(record: Record, width: int) -> list[str]:
     """The lines of the tables of devices, on a terminal of this width."""
+    return _printed(render_device(figures_of(record)), width)
+
+
+def printed_costs(record: Record, width: int) -> list[str]:
+    """The lines of the tables of what each precision costs, which have the rooflines."""
+    return _printed([render_costs(groups) for groups in figures_of(record).by_backend], width)
+
+
+def _printed(parts: Sequence[RenderableType], width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    for part in render_device(figures_of(record)):
+    for part in parts:
         console.print(part)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]

@@ -13,12 +13,10 @@ from rich.console import Console
 from harness.report.device import render_device
 from harness.report.figures import figures_of
 from harness.report.json import to_json
-from harness.report.precisions import render_costs
 from harness.report.terminal import render
 from harness.types import (
     ENQUEUE,
     GRAPH,
-    Record,
     Variant,
 )
 from tests.report.devices import (
@@ -35,6 +33,7 @@ from tests.report.devices import (
     RECORD,
     TUNED,
     make_record,
+    printed_costs,
     printed_device,
 )
 
@@ -49,24 +48,8 @@ def _line(lines: list[str], *starts: str) -> list[str]:
     return found[len(starts) :]
 
 
-def _report(record: Record, width: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=width)
-    console.print(render(figures_of(record)))
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
-
-
-def _costs(record: Record, backend: str, launch: str = GRAPH) -> list[str]:
-    """The lines of the table of what each precision costs."""
-    (groups,) = (
-        groups
-        for groups in figures_of(record).by_backend
-        if (groups[0].backend, groups[0].variant.launch) == (backend, launch)
-    )
-    console = Console(file=io.StringIO(), width=80)
-    console.print(render_costs(groups))
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
-
-
+# What returns when the device is done, by the host's clock.
+WAITED = Variant("onnxruntime-cuda", "fp32")
 # All that there is of one library, with every peer.
 BUILT = (FP32, FLAG, INT8, Variant("tensorrt", "int8+fp16", "qdq+flag", GRAPH))
 MANY = (*BUILT, *(replace(v, launch=ENQUEUE) for v in BUILT), PEER32, PEER16, TUNED)
@@ -77,12 +60,13 @@ MANY = (*BUILT, *(replace(v, launch=ENQUEUE) for v in BUILT), PEER32, PEER16, TU
 def test_nothing_is_wider_than_the_terminal_and_no_number_is_cut(
     variants: tuple[Variant, ...], width: int
 ) -> None:
-    lines = printed_device(make_record(*variants), width)
+    record = make_record(*variants)
+    lines = [*printed_device(record, width), *printed_costs(record, width)]
 
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
     text = _words(lines)
-    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 9.6 ", " 25.6 ", " 12.8 "):
+    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 25.6 ", " 12.8 ", " 13.3 m "):
         assert number in text
 
 
@@ -104,27 +88,27 @@ def test_the_names_of_a_real_pipeline_are_whole_on_80_columns() -> None:
         ),
     )
 
-    lines = _report(record, 80)
+    lines = [*printed_device(record, 80), *printed_costs(record, 80)]
 
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
     for name in names:
-        assert sum(line.split()[:1] == [name] for line in lines) >= 4
-    # The worst of them, of which a cell has the least room.
-    assert _words(lines).count(" 2.0 p ") == 5
+        assert any(line.split()[:2] == [name, "fp32"] for line in lines)
 
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_whole_report_fits(width: int) -> None:
-    lines = _report(RECORD, width)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(render(figures_of(RECORD)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
 
-    assert max(map(len, lines)) <= width
-    assert "…" not in "".join(lines)
-    assert "NVIDIA H200 (GPU-0)" in _words(lines)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "NVIDIA H200 (GPU-0)" in " ".join(text.split())
 
 
 def test_every_variant_of_the_device_is_one_line() -> None:
-    lines = printed_device(RECORD, 160)
+    lines = printed_device(make_record(*FACTOR, WAITED), 160)
 
     expected = {
         ("tensorrt", "fp32", "graph"): "6.4 6.4 6 .400 .250 .500 .125 45.5 0.50",
@@ -136,8 +120,8 @@ def test_every_variant_of_the_device_is_one_line() -> None:
         assert _line(lines, *start) == cells.split()
     text = _words(lines)
     assert text.startswith("end to end at 1 s, hot: ms on the device")
-    assert "vs peer: p50 over that of torch-cuda fp16, graph, in this run" in text
-    assert "onnxruntime" not in text
+    assert "vs peer: p50 over that of torch-cuda fp16 (graph), in this run" in text
+    assert "onnxruntime fp32" not in text
 
 
 def test_a_whole_that_is_faster_than_its_parts_has_gaps_below_nothing() -> None:
@@ -161,54 +145,59 @@ def test_copies_that_were_not_measured_are_dashes() -> None:
     assert "vs peer" not in _words(lines)
 
 
-def test_times_the_roofline_stand_beside_the_latencies_with_what_binds_them() -> None:
-    record = make_record(FP32, FLAG, PEER32)
-    lines = _costs(record, "tensorrt")
+def test_what_waits_for_the_device_is_beside_the_others_and_what_needs_none_is_not() -> None:
+    lines = printed_device(make_record(FP32, WAITED, CPU), 160)
 
-    roofs = {
-        ("encoder", "fp32"): ["2.0", "p"],
-        ("fp16", "by", "flag", "1", "1", "0.50"): ["3.3", "m"],
-        ("decoder", "fp32"): ["2.0", "m"],
-        ("pipeline", "fp32"): ["2.1"],
-        ("fp16", "by", "flag", "3.2", "3.2", "0.50"): ["1.8"],
-    }
-    for start, roof in roofs.items():
-        cells = _line(lines, *start)
-        place = 3 if "fp32" in start else 0
-        assert cells[place : place + len(roof)] == roof
-    assert "roof: p50 over the least time that products (p) or memory traffic (m)" in _words(lines)
-    peer = _costs(record, "torch-cuda")
+    cells = ["call", "12.2", "12.2", "11.4", ".760", "-", "-", "-", "45.5"]
+    assert _line(lines, "onnxruntime-cuda", "fp32") == cells
+    text = _words(lines)
+    assert "onnxruntime fp32" not in text
+    assert "call: the host's clock, waits included" in text
+    # Of a way of launching that is not there, nothing is told.
+    assert "enqueue:" not in text
+    assert "call:" not in _words(printed_device(make_record(FP32, ENQUEUED), 160))
+    assert "enqueue: events" in _words(printed_device(make_record(FP32, ENQUEUED), 160))
+
+
+def test_rooflines_are_told_by_component_with_what_binds_them() -> None:
+    table = printed_costs(make_record(FP32, FLAG), 160)
+
+    assert _line(table, "component", "precision")[2:] == ["vs", "fp32", "roof", "disk", "memory"]
+    assert _line(table, "encoder", "fp32")[3:] == ["2.0", "p", "-", "-"]
+    assert _line(table, "decoder", "fp32")[3:] == ["2.0", "m", "-", "-"]
+    assert _line(table, "pipeline", "fp32")[3:] == ["2.1", "-", "-"]
+    told = [line.split()[-4:-2] for line in table if line.split()[:3] == ["fp16", "by", "flag"]]
+    assert told == [["3.3", "m"], ["1.3", "m"], ["0.50", "1.8"]]
+    text = _words(table)
+    assert "roof: p50 over the least time that products (p) or memory traffic (m)" in text
+    peer = printed_costs(make_record(PEER32), 160)
     assert _line(peer, "encoder", "fp32")[3:5] == ["8.0", "p"]
+    assert _line(peer, "decoder", "fp32")[3:5] == ["8.0", "m"]
+    assert _line(peer, "pipeline", "fp32")[3] == "8.5"
 
 
-def test_a_roof_that_is_not_known_is_a_dash_beside_those_that_are() -> None:
+def test_the_ceilings_are_told_once() -> None:
+    text = _words(printed_device(RECORD, 160))
+
+    assert text.count("The roof is that of this device as measured") == 1
+    assert "products fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3" in text
+    assert "copies 1.00 TB/s" in text
+    without = _words(printed_device(replace(RECORD, ceilings=None), 160))
+    assert "roof" not in without.lower()
+
+
+def test_a_variant_whose_cost_is_not_known_has_no_roof() -> None:
     """As fp32 beside graphs in fp16 alone."""
     half = tuple(
         replace(c, precision="fp16", cost=c.cost.in_precision("fp16")) for c in RECORD.costs
     )
-    record = make_record(PEER32, PEER16, costs=half)
 
-    lines = _costs(record, "torch-cuda")
+    text = _words(printed_costs(make_record(FP32, PEER16, costs=half), 160))
 
-    assert _line(lines, "encoder", "fp32")[3] == "-"
-    assert _line(lines, "fp16", "4", "4", "0.50")[:2] == ["13.3", "m"]
-    # Where none is known there is no column of it.
-    unknown = _costs(replace(record, costs=()), "torch-cuda")
-    assert "roof" not in _words(unknown)
-
-
-def test_the_ceilings_are_told_once() -> None:
-    both = replace(
-        RECORD,
-        measurements=RECORD.measurements + tuple(replace(m, batch=2) for m in RECORD.measurements),
-    )
-
-    for record in (RECORD, both):
-        text = _words(printed_device(record, 80))
-        assert text.count("products fp32 2, fp16 8, int8 32 T(FL)OP/s (cuBLAS 11.11.3") == 1
-        assert "copies 1.00 TB/s, read and written" in text
-    without = replace(RECORD, ceilings=None)
-    assert "T(FL)OP/s" not in _words(printed_device(without, 80))
+    own, peer = text.removeprefix("tensorrt, graph").split("torch-cuda, graph")
+    assert "roof" not in own
+    assert "vs fp32 roof disk memory" in peer
+    assert " 13.3 m " in peer
 
 
 def test_every_case_has_tables_of_its_own() -> None:
@@ -219,8 +208,8 @@ def test_every_case_has_tables_of_its_own() -> None:
 
     text = _words(printed_device(both, 160))
 
-    titles = re.findall(r"end to end at 1 s(?:, batch 2)?, hot", text)
-    assert titles == ["end to end at 1 s, hot", "end to end at 1 s, batch 2, hot"]
+    titles = re.findall(r"end to end at 1 s(?:, batch 2)?", text)
+    assert titles == ["end to end at 1 s", "end to end at 1 s, batch 2"]
 
 
 def test_where_nothing_ran_on_a_device_nothing_is_told_of_one() -> None:

@@ -33,6 +33,7 @@ from tests.report.devices import (
     RECORD,
     TUNED,
     make_record,
+    printed_costs,
     printed_device,
 )
 
@@ -103,7 +104,7 @@ def test_without_ceilings_or_costs_there_is_no_roofline(fields: dict[str, Any]) 
     record = replace(RECORD, **fields)
 
     assert {row.least_s for row in _rows(figures_of(record)).values()} == {None}
-    assert not any("roofline" in line for line in printed_device(record, 160))
+    assert not any("roof" in line.split() for line in printed_costs(record, 160))
 
 
 def test_a_roofline_is_that_of_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +131,10 @@ def test_a_graph_of_the_precision_tells_its_own_cost() -> None:
 # The peer.
 
 
-def test_the_peer_is_pytorch_as_it_is_fastest_of_those_that_are_launched_alike() -> None:
+def test_the_peer_is_pytorch_in_the_precision_that_it_is_fastest_in() -> None:
     for group in figures_of(RECORD).groups:
-        if group.variant.launch != PEER16.launch:
+        # Nothing of PyTorch was enqueued.
+        if group.variant in {CPU, ENQUEUED}:
             assert (group.peer, group.ratio_to_peer) == (None, None)
             continue
         assert group.peer == PEER16
@@ -145,12 +147,10 @@ def test_the_peer_is_pytorch_as_it_is_fastest_of_those_that_are_launched_alike()
         ([PEER32], PEER32),
         ([PEER32, PEER16], PEER16),
         ([PEER16, TUNED, PEER32], TUNED),
-        # Faster, but timed by another clock.
+        ([replace(PEER16, route="compile"), PEER32], replace(PEER16, route="compile")),
+        # Not what is launched in another way, and no processor.
         ([replace(PEER16, launch=ENQUEUE), PEER32], PEER32),
         ([replace(PEER16, launch=ENQUEUE)], None),
-        # Whatever it is reached by: those that have no factor of their own take 1.9.
-        ([PEER16, replace(PEER32, route="compile")], replace(PEER32, route="compile")),
-        # No processor.
         ([Variant("torch", "fp32")], None),
         ([], None),
     ],
@@ -160,6 +160,18 @@ def test_which_is_the_peer(measured: list[Variant], peer: Variant | None) -> Non
 
     assert group.peer == peer
     assert (group.ratio_to_peer is None) == (peer is None)
+
+
+def test_each_way_of_launching_has_a_peer_of_its_own() -> None:
+    enqueued = replace(PEER32, launch=ENQUEUE)
+    record = make_record(FP32, ENQUEUED, PEER16, enqueued)
+
+    assert _group(record, FP32).peer == PEER16
+    assert _group(record, ENQUEUED).peer == enqueued
+    assert _group(record, ENQUEUED).ratio_to_peer == pytest.approx(1.5 / 1.9)
+    text = " ".join(" ".join(printed_device(record, 160)).split())
+    named = "torch-cuda fp16 (graph), torch-cuda fp32 (enqueue)"
+    assert f"vs peer: p50 over that of {named}, in this run" in text
 
 
 def test_a_peer_of_another_case_is_none() -> None:

@@ -10,6 +10,7 @@ import importlib
 from collections import deque
 from typing import Any, Final
 
+from harness.backends.gpu import gpu_problem
 from harness.errors import (
     EngineError,
     FeatureUnavailableError,
@@ -19,6 +20,8 @@ from harness.errors import (
 
 TENSORRT, TENSORRT_RTX, AUTO = "tensorrt", "tensorrt-rtx", "auto"
 _MODULES: Final = {TENSORRT: "tensorrt", TENSORRT_RTX: "tensorrt_rtx"}
+_NAMES: Final = {TENSORRT: "TensorRT", TENSORRT_RTX: "TensorRT-RTX"}
+_BUILD_WITHOUT_GPU: Final = (TENSORRT_RTX,)
 _EXTRAS: Final = {TENSORRT: "tensorrt", TENSORRT_RTX: "tensorrt-rtx"}
 # What opening and running an engine uses, of every version from 8.5 on. Memory is under one of two
 # names.
@@ -67,12 +70,12 @@ class Library:
 
     def __str__(self) -> str:
         """For messages: ``TensorRT 8.5.3.1``."""
-        return f"{'TensorRT-RTX' if self.name == TENSORRT_RTX else 'TensorRT'} {self.version}"
+        return f"{_NAMES[self.name]} {self.version}"
 
     @property
     def builds_without_gpu(self) -> bool:
         """Whether engines can be built on a machine that has no GPU."""
-        return self.name == TENSORRT_RTX
+        return self.name in _BUILD_WITHOUT_GPU
 
     @property
     def is_weakly_typed(self) -> bool:
@@ -184,22 +187,27 @@ def find_library(name: str, *, has_gpu: bool) -> Library:
 
     Raises:
         OptionError: there is no such library.
+        FeatureUnavailableError: there is no GPU, and it needs one, whether it is installed or not.
         MissingDependencyError: it is not installed, or only a part of it is.
-        FeatureUnavailableError: there is no GPU, and it needs one.
     """
     if name != AUTO and name not in _MODULES:
         fix = f"choose one of: {', '.join((AUTO, *_MODULES))}"
         raise OptionError(f"there is no library {name!r}", where="library", fix=fix)
     if name != AUTO:
-        found = _import(name)
-        if not has_gpu and not found.builds_without_gpu:
-            what = f"{found} builds and runs engines on an NVIDIA GPU, and there is none here"
+        # The GPU first: without one it would help nobody to install the library.
+        if not has_gpu and name not in _BUILD_WITHOUT_GPU:
+            why = gpu_problem()
+            what = (
+                f"{_NAMES[name]} builds and runs engines on an NVIDIA GPU, and there is none here"
+            )
             fix = (
                 "build with --backend tensorrt-rtx (it needs no GPU), or measure with "
                 "--backend onnxruntime"
             )
-            raise FeatureUnavailableError(what, where=f"--backend {name}", fix=fix)
-        return found
+            raise FeatureUnavailableError(
+                f"{what} ({why})" if why else what, where=f"--backend {name}", fix=fix
+            )
+        return _import(name)
     problems = []
     for candidate in (TENSORRT, TENSORRT_RTX):
         try:

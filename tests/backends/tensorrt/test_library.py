@@ -102,11 +102,22 @@ def test_an_empty_package_need_not_even_have_a_version(installed: Any) -> None:
         find_library(TENSORRT, has_gpu=True)
 
 
-def test_tensorrt_needs_a_gpu(installed: Any) -> None:
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_tensorrt_needs_a_gpu_whether_it_is_installed_or_not(
+    installed: Any, monkeypatch: pytest.MonkeyPatch, is_installed: bool
+) -> None:
+    monkeypatch.setattr(libraries, "gpu_problem", lambda: "there is no driver")
+    if not is_installed:
+        installed("tensorrt", None)
+
     with pytest.raises(FeatureUnavailableError) as caught:
         find_library(TENSORRT, has_gpu=False)
 
-    assert "TensorRT 8.5.3.1 builds and runs engines on an NVIDIA GPU" in caught.value.what
+    assert caught.value.what == (
+        "TensorRT builds and runs engines on an NVIDIA GPU, and there is none here "
+        "(there is no driver)"
+    )
+    assert "install" not in caught.value.fix
     assert "--backend tensorrt-rtx" in caught.value.fix
     assert "--backend onnxruntime" in caught.value.fix
 
@@ -126,13 +137,14 @@ def test_auto_passes_over_what_is_not_installed(installed: Any) -> None:
     assert find_library(AUTO, has_gpu=True).name == TENSORRT_RTX
 
 
-def test_auto_says_why_it_takes_none(installed: Any) -> None:
+def test_auto_says_why_it_takes_none(installed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "gpu_problem", lambda: "there is no driver")
     installed("tensorrt_rtx", None)
 
     with pytest.raises(MissingDependencyError) as caught:
         find_library(AUTO, has_gpu=False)
 
-    assert "there is none here; tensorrt_rtx cannot be imported" in caught.value.what
+    assert "there is none here (there is no driver); tensorrt_rtx cannot be" in caught.value.what
     assert caught.value.where == "--backend auto"
 
 
