@@ -158,8 +158,8 @@ def app() -> None:
     "--backend",
     "backends",
     multiple=True,
-    help="tensorrt, tensorrt-rtx, auto, onnxruntime (default), onnxruntime-cuda, torch, torch-cuda, "
-    "torch-cuda-benchmark or torch-cuda-compile; repeat for several.",
+    help="tensorrt, tensorrt-rtx, auto, onnxruntime (default), onnxruntime-cuda, torch, "
+    "torch-cuda, torch-cuda-benchmark or torch-cuda-compile; repeat for several.",
 )
 @click.option(
     "--interpreter",
