@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,7 +75,8 @@ def test_tensorrt_without_a_gpu_whether_it_is_installed_or_not(
     module = ModuleType("tensorrt")
     module.__version__ = "10.13.3.9"  # type: ignore[attr-defined]
     module.Builder = module.ILogger = object  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorrt", module if is_installed else None)  # type: ignore[arg-type]
+    found: Any = module if is_installed else None
+    monkeypatch.setitem(sys.modules, "tensorrt", found)
     monkeypatch.setattr(libraries, "_loggers", {})
 
     line = refused("--backend", "tensorrt", command=command)

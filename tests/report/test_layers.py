@@ -65,7 +65,7 @@ def test_the_slowest_layers_are_told_with_their_share_of_the_sum() -> None:
     ],
 )
 def test_layers_that_are_left_out_are_counted(known: int, count: int | None, caption: str) -> None:
-    told = {} if count is None else {"layers_timed": count}
+    told: dict[str, Any] = {} if count is None else {"layers_timed": count}
 
     assert caption in _words(_lines(_engine(layer_times=_layers(known), **told)))
 
