@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def to_json(figures: Figures) -> str:
     """The figures as JSON text; seconds throughout, and null for what is infinite or unknown."""
     record = asdict(figures.record)
-    rows = [row for group in figures.groups for row in (*group.rows, *group.transfers)]
+    rows = [(row, group) for group in figures.groups for row in (*group.rows, *group.transfers)]
     record["measurements"] = [
         {
             **asdict(row.measurement),
@@ -30,11 +30,15 @@ def to_json(figures: Figures) -> str:
             "memory_bytes": row.memory_bytes,
             "graph_nodes": row.graph_nodes and asdict(row.graph_nodes),
             "engine_nodes": row.engine_nodes and asdict(row.engine_nodes),
+            "least_s": row.least_s,
+            "bound": row.bound or None,
+            "peer": str(group.peer) if row.is_pipeline and group.peer else None,
+            "ratio_to_peer": group.ratio_to_peer if row.is_pipeline else None,
             "label": row.label,
             "mostly": row.mostly or None,
             "misses_floor": row.misses_floor,
         }
-        for row in rows
+        for row, group in rows
     ]
     record["budget_verdicts"] = [
         {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.report.figures import Figures, figures_of
+from harness.report.json import to_json
 from harness.types import (
     ENQUEUE,
     GRAPH,
@@ -184,3 +186,22 @@ def test_a_peer_of_another_case_is_none() -> None:
 
     assert _group(record, FP32).peer is None
     assert _group(record, PEER32).peer == PEER16
+
+
+def test_json_tells_the_roof_and_the_peer() -> None:
+    rows = json.loads(to_json(figures_of(RECORD)))["measurements"]
+
+    whole = {
+        (row["backend"], row["precision"], row["route"], row["launch"]): row
+        for row in rows
+        if row["component"] == "pipeline"
+    }
+    for group in figures_of(RECORD).groups:
+        v = group.variant
+        row = whole[v.backend, v.precision, v.route, v.launch]
+        assert row["peer"] == (None if group.peer is None else str(group.peer))
+        assert row["ratio_to_peer"] == group.ratio_to_peer
+        assert row["least_s"] == group.pipeline.least_s
+    parts = [row for row in rows if row["component"] != "pipeline"]
+    assert {row["peer"] for row in parts} == {None}
+    assert {"compute", "memory"} & {row["bound"] for row in parts}
