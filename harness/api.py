@@ -12,6 +12,7 @@ from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu
 from harness.backends.peers import PEERS, check_interpreters, make_peer, runnable_precisions
+from harness.backends.protocol import variant_of
 from harness.backends.tensorrt.backend import TensorRTBackend
 from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
 from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
@@ -25,7 +26,7 @@ from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_MAX_SAMPLES, DEFAULT_MAX_TIME_S, SamplingPlan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import BuildOptions, build_backends, prepare_models
+from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
 from harness.runner import Run, RunOptions
 from harness.types import ENQUEUE, GRAPH, Case, Variant
 
@@ -182,17 +183,8 @@ def build_engines(
     Raises:
         HarnessError: a graph, the calibration set or an engine is impossible.
     """
-    graphs = [b.graph_precision for b in backends if b.graph_precision is not None]
-    prepared = prepare_models(
-        pipeline,
-        list(dict.fromkeys(graphs)),
-        options,
-        cache,
-        pool,
-        observer,
-        is_calibrated=any(backend.is_calibrated for backend in backends),
-    )
-    variants = {Variant(b.name, b.precision, b.route): b for b in backends}
+    prepared = prepare_backends(pipeline, backends, options, cache, pool, observer)
+    variants = {variant_of(backend): backend for backend in backends}
     return build_backends(pipeline, variants, prepared, cache, pool, observer)
 
 

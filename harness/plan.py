@@ -8,12 +8,12 @@ from harness.artifacts.export import KIND as ONNX_KIND
 from harness.artifacts.export import find_export
 from harness.artifacts.precision import FP32, needs_calibration
 from harness.artifacts.precision import KIND as PRECISION_KIND
+from harness.backends.protocol import variant_of
 from harness.backends.tensorrt.engines import KIND as ENGINE_KIND
 from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import has_torch, why_no_reference
-from harness.types import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ def plan_run(
     for case in options.cases:
         sampling = options.sampling
         at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
-        names = " and ".join(str(_variant(backend)) for backend in backends)
+        names = " and ".join(str(variant_of(backend)) for backend in backends)
         yield (
             f"measure {series} series at {case} by {names}: at most about {at_most_s:.0f} s, "
             f"or {sampling.max_samples} samples each"
@@ -66,10 +66,6 @@ def plan_run(
         total_s += at_most_s
     cores = available_cores()
     yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
-
-
-def _variant(backend: Backend) -> Variant:
-    return Variant(backend.name, backend.precision, backend.route)
 
 
 def _engines(
@@ -80,7 +76,7 @@ def _engines(
 ) -> Iterator[tuple[str, float]]:
     """The line of each engine, and the seconds that its build may take."""
     for backend in (backend for backend in backends if backend.builds_engines):
-        variant = _variant(backend)
+        variant = variant_of(backend)
         if backend.is_calibrated and options.build.calibration_file is None:
             seed = options.build.calibration.seed
             yield f"calibrate {variant}: with a set of seed {seed}", 0.0

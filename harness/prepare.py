@@ -22,7 +22,7 @@ from harness.errors import OptionError
 from harness.measure.environment import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from harness.artifacts.cache import Cache
@@ -131,6 +131,31 @@ def _read_calibration(
         what = "nothing is calibrated: no precision is INT8"
         raise OptionError(what, where="--calibration", fix="add --precision int8, or leave it out")
     return load_set(options.calibration_file, pipeline, pipeline_hash(pipeline))
+
+
+def prepare_backends(
+    pipeline: Pipeline,
+    backends: Collection[Backend],
+    options: BuildOptions,
+    cache: Cache,
+    pool: WorkerPool,
+    observer: Observer,
+) -> Prepared:
+    """Every graph that ``backends`` are built from, and the calibration set if one takes it.
+
+    Raises:
+        HarnessError: as :func:`prepare_models`.
+    """
+    graphs = (b.graph_precision for b in backends if b.graph_precision is not None)
+    return prepare_models(
+        pipeline,
+        list(dict.fromkeys(graphs)),
+        options,
+        cache,
+        pool,
+        observer,
+        is_calibrated=any(backend.is_calibrated for backend in backends),
+    )
 
 
 def build_backends(

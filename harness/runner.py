@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu, read_gpu
+from harness.backends.protocol import variant_of
 from harness.cases import accuracy_count
 from harness.checks import Check, check_components
 from harness.describe import (
@@ -28,7 +29,7 @@ from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
 from harness.pipeline.feeds import accuracy_inputs, check_seed, recording_inputs
-from harness.prepare import BuildOptions, Prepared, build_backends, prepare_models
+from harness.prepare import BuildOptions, Prepared, build_backends, prepare_backends
 from harness.reference import (
     Feed,
     Reference,
@@ -107,7 +108,7 @@ class Run:
         observer: Observer | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._backends = {Variant(b.name, b.precision, b.route): b for b in backends}
+        self._backends = {variant_of(backend): backend for backend in backends}
         self._cache = cache
         self._options = options
         self._clock = clock
@@ -167,17 +168,14 @@ class Run:
             self._phases_s[phase] = self._phases_s.get(phase, 0.0) + spent
 
     def _prepare(self, pool: WorkerPool) -> None:
-        backends = self._backends.values()
-        precisions = [b.graph_precision for b in backends if b.graph_precision is not None]
         with self._timed("build"):
-            self._prepared = prepare_models(
+            self._prepared = prepare_backends(
                 self._pipeline,
-                list(dict.fromkeys(precisions)),
+                self._backends.values(),
                 self._options.build,
                 self._cache,
                 pool,
                 self._observer,
-                is_calibrated=any(backend.is_calibrated for backend in backends),
             )
 
     def _build(self, pool: WorkerPool) -> None:

@@ -126,11 +126,6 @@ class CudaDevice:
         with _device_errors():
             self._buffers.pop(address).free()
 
-    def free_bytes(self) -> int:
-        """The memory that nobody uses."""
-        with _device_errors():
-            return int(self._driver.mem_get_info()[0])
-
     def pinned(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """An array of page-locked host memory, which copies need not stage."""
         with _device_errors():

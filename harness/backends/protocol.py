@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.types import CALL
+from harness.types import CALL, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -194,3 +194,8 @@ class Backend(Protocol):
         Raises:
             HarnessError: a component cannot be opened or run.
         """
+
+
+def variant_of(backend: Backend) -> Variant:
+    """What a backend builds, however it is launched."""
+    return Variant(backend.name, backend.precision, backend.route)

@@ -8,29 +8,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.backends.protocol import Inspection, Series
+from harness.backends.device_series import device_series
+from harness.backends.protocol import Inspection
 from harness.backends.torch_cuda_bound import Bound, to_tensor
 from harness.backends.torch_cuda_device import open_device, running
 from harness.backends.torch_cuda_module import place_module
 from harness.errors import OptionError
-from harness.measure.device_clock import EnqueueClock, HandOverClock, QueuedClock
 from harness.pipeline.modules import import_torch
-from harness.pipeline.pipeline import (
-    DEVICE_TO_HOST,
-    HOST_ENQUEUE,
-    HOST_TO_DEVICE,
-    WHOLE_PIPELINE,
-)
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.types import ENQUEUE, GRAPH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from harness.artifacts.cache import Cache
     from harness.artifacts.export import OnnxModel
-    from harness.backends.protocol import Arrays, Built, Workshop
+    from harness.backends.protocol import Arrays, Built, Series, Workshop
     from harness.backends.torch_cuda_device import CudaDevice
     from harness.backends.torch_cuda_module import DeviceModule
     from harness.pipeline.pipeline import Pipeline
@@ -264,19 +259,10 @@ class TorchCudaSession:
         self.launch_pipeline()
         made: list[Series] = []
         for launch in self._launches:
-            targets, whole = bound.targets(is_graph=launch == GRAPH)
-            ordered: dict[str, Callable[[], None]] = {**targets, WHOLE_PIPELINE: whole}
-            if not made:
-                back = bound.copy_back(is_graph=launch == GRAPH)
-                ordered = {
-                    HOST_TO_DEVICE: bound.copy_inputs,
-                    **targets,
-                    DEVICE_TO_HOST: back,
-                    WHOLE_PIPELINE: whole,
-                }
-            clock = (QueuedClock if launch == GRAPH else EnqueueClock)(self._device)
-            made.append(Series(launch, ordered, clock))
-            made.append(Series(launch, {HOST_ENQUEUE: whole}, HandOverClock(self._device)))
+            is_graph = launch == GRAPH
+            targets, whole = bound.targets(is_graph=is_graph)
+            copies = None if made else (bound.copy_inputs, bound.copy_back(is_graph=is_graph))
+            made += device_series(self._device, launch, targets, whole, copies)
         return tuple(made)
 
     def close(self) -> None:

@@ -95,11 +95,14 @@ def _build_engines(
 def _copy_engine(path: Path, folder: Path) -> Path:
     """Copy an engine and the sidecar that tells what it is."""
     for source in (path.with_suffix(".json"), path):
-        target = folder / source.name
-        check_writable(target)
-        with written_whole(target) as scratch:
-            shutil.copyfile(source, scratch)
+        _copy_file(source, folder / source.name)
     return folder / path.name
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    check_writable(target)
+    with written_whole(target) as scratch:
+        shutil.copyfile(source, scratch)
 
 
 def _folder(out: Path, precision: str, wanted: tuple[str, ...]) -> Path:
@@ -119,7 +122,5 @@ def _copy(model: OnnxModel, folder: Path) -> Path:
     target = folder / f"{model.component}.onnx"
     for source in reversed(graph_files(model.path)):
         copy = target if source == model.path else folder / source.relative_to(model.path.parent)
-        check_writable(copy)
-        with written_whole(copy) as scratch:
-            shutil.copyfile(source, scratch)
+        _copy_file(source, copy)
     return target

@@ -61,13 +61,6 @@ def roofline(
     return Roofline(compute_s=float(compute_s), memory_s=memory_s)
 
 
-def roofline_s(
-    cost: GraphCost, matrix_macs_per_s: Mapping[str, float], copy_bytes_per_s: float
-) -> float:
-    """The time alone of :func:`roofline`, in seconds."""
-    return roofline(cost, matrix_macs_per_s, copy_bytes_per_s).time_s
-
-
 def _checked(rate: float | None, name: str) -> float:
     if rate is None or not rate > 0.0:
         raise ValueError(f"{name} must be a positive number, not {rate}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats.roofline import Roofline, roofline, roofline_s
+from harness.stats.roofline import Roofline, roofline
 from harness.types import GraphCost, MacCounts
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=200)
@@ -42,7 +42,7 @@ def test_products_of_several_precisions_take_turns() -> None:
 
     assert roofline(cost, device, 10.0) == Roofline(compute_s=7.0, memory_s=1.0)
     assert roofline(cost, device, 10.0).bound == "compute"
-    assert roofline_s(cost, device, 10.0) == 7.0
+    assert roofline(cost, device, 10.0).time_s == 7.0
 
 
 def test_traffic_bounds_what_computes_little() -> None:
@@ -95,10 +95,10 @@ def test_no_time_is_under_either_bound(
 def test_a_faster_device_is_never_slower(
     cost: GraphCost, device: dict[str, float], bandwidth: float, faster: float, what: str
 ) -> None:
-    before = roofline_s(cost, device, bandwidth)
+    before = roofline(cost, device, bandwidth).time_s
     if what == "copy":
-        after = roofline_s(cost, device, bandwidth * faster)
+        after = roofline(cost, device, bandwidth * faster).time_s
     else:
-        after = roofline_s(cost, device | {what: device[what] * faster}, bandwidth)
+        after = roofline(cost, device | {what: device[what] * faster}, bandwidth).time_s
 
     assert after <= before

@@ -7,20 +7,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.backends.cuda_graph import CudaGraph
+from harness.backends.device_series import device_series
 from harness.backends.nvtx import marked
-from harness.backends.protocol import Series
 from harness.backends.tensorrt.buffers import Buffers
 from harness.backends.tensorrt.engine import OpenEngine
 from harness.backends.tensorrt.profiles import check_declared
 from harness.errors import EngineError
-from harness.measure.device_clock import EnqueueClock, HandOverClock, QueuedClock
 from harness.pipeline.feeds import constant_inputs
-from harness.pipeline.pipeline import (
-    DEVICE_TO_HOST,
-    HOST_ENQUEUE,
-    HOST_TO_DEVICE,
-    WHOLE_PIPELINE,
-)
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.accuracy import relative_l2
 from harness.types import GRAPH
 
@@ -30,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.backends.cuda import CudaDevice
-    from harness.backends.protocol import Arrays, Built
+    from harness.backends.protocol import Arrays, Built, Series
     from harness.backends.tensorrt.library import Library
     from harness.pipeline.pipeline import Pipeline
 
@@ -227,15 +221,9 @@ class TensorRTSession:
             for name in (*self._pipeline.order, WHOLE_PIPELINE):
                 target = self._graph(name).launch if launch == GRAPH else self._work(name)
                 targets[name] = marked(target, name) if self._nvtx else target
-            clock = (QueuedClock if launch == GRAPH else EnqueueClock)(self._device)
-            if not found:
-                whole = targets.pop(WHOLE_PIPELINE)
-                targets = {HOST_TO_DEVICE: self._buffers.queue_inputs, **targets}
-                targets |= {DEVICE_TO_HOST: self._buffers.queue_outputs, WHOLE_PIPELINE: whole}
-            found.append(Series(launch, targets, clock))
-            found.append(
-                Series(launch, {HOST_ENQUEUE: targets[WHOLE_PIPELINE]}, HandOverClock(self._device))
-            )
+            whole = targets.pop(WHOLE_PIPELINE)
+            copies = None if found else (self._buffers.queue_inputs, self._buffers.queue_outputs)
+            found += device_series(self._device, launch, targets, whole, copies)
         return found
 
     def close(self) -> None:
