@@ -185,6 +185,12 @@ def _bypass_round_trips(model: Any) -> None:  # noqa: ANN401
     # fp32 alone: a cast from an integer loses nothing that this would bring back.
     types = _element_types(model)
     restored = {new: old for new, old in restored.items() if types.get(old) == _FLOAT}
+    # What a node in fp32 has for itself is cast as well, though it is in fp32: TensorRT 8.5 wants
+    # the scale of an instance normalization as a constant.
+    own = {i.name for i in graph.initializer if i.data_type == _FLOAT}
+    restored |= {
+        n.output[0]: n.input[0] for n in graph.node if _casts_to(n, _FLOAT) and n.input[0] in own
+    }
     for node in graph.node:
         for position, name in enumerate(node.input):
             if name in restored:

@@ -30,7 +30,7 @@ HISTOGRAMS_KIND: Final = "histograms"
 FP32: Final = "fp32"
 PRECISIONS: Final = (FP32, "fp16", "int8", "int8-ort", "int8+fp16")
 # Raised whenever the same graph and data would make another graph.
-_CONVERTER_VERSION: Final = 5
+_CONVERTER_VERSION: Final = 6
 _HISTOGRAMS_VERSION: Final = 3
 _KEY_PACKAGES: Final = ("onnx", "onnxruntime", "numpy")
 _WORKER: Final = "harness.artifacts.precision_worker"

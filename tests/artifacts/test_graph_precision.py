@@ -705,6 +705,32 @@ def test_a_kept_node_after_one_in_fp16_takes_its_number_cast_back() -> None:
     onnx.checker.check_model(converted, full_check=True)
 
 
+def test_a_kept_node_keeps_its_constants_as_constants() -> None:
+    """TensorRT 8.5 refuses an instance normalization whose scale is computed, by a cast too."""
+    model = make_model(
+        [
+            node("Relu", ["x"], ["a"], name="before"),
+            node("InstanceNormalization", ["a", "scale", "shift"], ["b"], name="norm"),
+            node("Mul", ["b", "scale_after"], ["y"], name="after"),
+        ],
+        {"x": (FLOAT, [1, 4, 64])},
+        {"y": (FLOAT, [1, 4, 64])},
+        {
+            "scale": np.full(4, 0.1, np.float32),
+            "shift": np.zeros(4, np.float32),
+            "scale_after": np.float32(2),
+        },
+    )
+    # As PyTorch's exporter does, and the converter then casts what is fp32 already.
+    model.graph.value_info.add().CopyFrom(helper.make_tensor_value_info("scale", FLOAT, [4]))
+
+    converted = graph_precision.to_fp16(copy(model), graph_precision.sensitive_nodes(model))
+
+    held = {i.name: i.data_type for i in converted.graph.initializer}
+    assert [held[name] for name in by_name(converted, "norm").input[1:]] == [FLOAT, FLOAT]
+    onnx.checker.check_model(converted, full_check=True)
+
+
 def test_what_fp16_has_no_kernel_for_takes_an_integer_as_a_real_number() -> None:
     """CumSum stays in fp32; what feeds it is cast from an integer, which it cannot take itself."""
     model = make_model(
