@@ -37,7 +37,7 @@ from harness.reference import (
     seek_reference,
     why_no_reference,
 )
-from harness.types import Case, Ceilings, ComponentCost, Engine, Measurement, Record, Variant
+from harness.types import HOT, Case, Ceilings, ComponentCost, Engine, Measurement, Record, Variant
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from harness.backends.protocol import Backend, Built, Series, Session
     from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
-
-HOT = "hot"
 
 
 @dataclass(frozen=True)

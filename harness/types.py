@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.states import Block, DeviceState, Validity
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Case:
 # How the work is handed to a device: a call that returns when it is done; kernels enqueued one by
 # one; a CUDA graph replayed.
 CALL, ENQUEUE, GRAPH = "call", "enqueue", "graph"
+
+# How the work arrives; see Measurement.
+HOT, COLD, PACED, CONCURRENT = "hot", "cold", "paced", "concurrent"
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,17 @@ class Measurement:
     the input, both None for one input alone; ``log_spectral_distance_db`` is given for audio.
     ``clock`` names what timed it and ``simulated`` is true where that was no real clock. ``route``
     and ``launch`` are those of its :class:`Variant`.
+
+    ``mode`` is how the work arrived: ``hot`` (again and again), ``cold`` (caches flushed before
+    each), ``paced`` (one every ``period_s``; ``missed_deadlines`` counts those that ended after the
+    next had come) or ``concurrent`` (``streams`` at a time). ``process`` and ``build`` count the
+    fresh processes and the builds of the engine.
+
+    ``verdict`` is ``converged`` where the median's interval is within ``rel_precision`` of it, else
+    ``inconclusive`` for ``verdict_reason``. ``autocorrelation`` is that of successive samples,
+    ``clock_tick_s`` the clock's step. ``block_passes`` are the lengths of the blocks that
+    ``latency_s`` was measured in, and ``rejected_latency_s`` holds the samples of blocks that the
+    machine's state spoilt. ``energy_j`` is that of one inference, idle power included.
     """
 
     component: str
@@ -179,6 +196,19 @@ class Measurement:
     simulated: bool = False
     route: str = ""
     launch: str = CALL
+    process: int = 0
+    build: int = 0
+    period_s: float | None = None
+    streams: int = 1
+    missed_deadlines: int | None = None
+    verdict: str = ""
+    verdict_reason: str = ""
+    rel_precision: float | None = None
+    autocorrelation: float | None = None
+    clock_tick_s: float | None = None
+    block_passes: tuple[int, ...] = ()
+    rejected_latency_s: tuple[float, ...] = ()
+    energy_j: float | None = None
 
     @property
     def variant(self) -> Variant:
@@ -274,6 +304,9 @@ class Record:
     ``is_complete`` is false for a run that was interrupted. ``inputs`` tells what was fed: the
     seed of synthetic inputs, or the recording's name and hash; ``calibration`` does so for the set
     that INT8 was made with. ``costs`` and ``ceilings`` are given where a device was measured.
+
+    ``telemetry`` are readings of the machine while it was measured, ``blocks`` what was measured
+    when, and ``validity`` what follows from both. ``idle_power_w`` is the GPU's before the run.
     """
 
     record_id: str
@@ -292,3 +325,7 @@ class Record:
     phases_s: dict[str, float] = field(default_factory=dict)
     costs: tuple[ComponentCost, ...] = ()
     ceilings: Ceilings | None = None
+    telemetry: tuple[DeviceState, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    validity: Validity | None = None
+    idle_power_w: float | None = None

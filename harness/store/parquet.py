@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from harness.errors import RecordError
 from harness.files import check_folder, written_whole
 from harness.pipeline.fingerprint import hash_json
+from harness.states import Block, DeviceState, Finding, GpuState, HostState, Validity
 from harness.types import (
     Artifact,
     Budget,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _METADATA_KEY: Final = b"trt_harness"
 
 
@@ -105,15 +106,15 @@ def _hash(header: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 def _column_type(name: str) -> Any:  # noqa: ANN401
     import pyarrow as pa  # noqa: PLC0415
 
-    if name == "latency_s":
-        return pa.list_(pa.float64())
-    if name in {"accuracy_inputs", "batch", "threads"}:
-        return pa.int64()
-    if name == "simulated":
-        return pa.bool_()
-    if name.endswith(("_s", "_db", "_l2")):
-        return pa.float64()
-    return pa.string()
+    kind = str(next(f.type for f in fields(Measurement) if f.name == name)).partition(" |")[0]
+    return {
+        "tuple[float, ...]": pa.list_(pa.float64()),
+        "tuple[int, ...]": pa.list_(pa.int64()),
+        "int": pa.int64(),
+        "bool": pa.bool_(),
+        "float": pa.float64(),
+        "str": pa.string(),
+    }[kind]
 
 
 def read_record(path: Path) -> Record:
@@ -158,10 +159,25 @@ def _rebuild(header: dict[str, Any], rows: list[dict[str, Any]]) -> Record:
     header["costs"] = tuple(_cost(row) for row in header["costs"])
     ceilings = header["ceilings"]
     header["ceilings"] = None if ceilings is None else Ceilings(**ceilings)
-    measurements = tuple(
-        Measurement(**{**row, "latency_s": tuple(row["latency_s"])}) for row in rows
-    )
+    header["telemetry"] = tuple(_state(row) for row in header["telemetry"])
+    header["blocks"] = tuple(Block(**row) for row in header["blocks"])
+    validity = header["validity"]
+    if validity is not None:
+        header["validity"] = Validity(tuple(Finding(**f) for f in validity["findings"]))
+    measurements = tuple(Measurement(**_with_tuples(row)) for row in rows)
     return Record(**header, measurements=measurements)
+
+
+def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
+
+
+def _state(row: dict[str, Any]) -> DeviceState:
+    gpu = row["gpu"]
+    if gpu is not None:
+        ids = gpu["process_ids"]
+        gpu = GpuState(**{**gpu, "process_ids": None if ids is None else tuple(ids)})
+    return DeviceState(row["monotonic_s"], HostState(**row["host"]), gpu)
 
 
 def _cost(row: dict[str, Any]) -> ComponentCost:

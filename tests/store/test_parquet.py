@@ -315,13 +315,13 @@ def test_details_that_were_changed_afterwards_are_damage(tmp_path: Path) -> None
 
 def test_a_record_of_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
-    rewrite_header(path, lambda header: {**header, "schema_version": 2})
+    rewrite_header(path, lambda header: {**header, "schema_version": 3})
 
-    with pytest.raises(RecordError, match="has schema version 2, this is version 3") as caught:
+    with pytest.raises(RecordError, match="has schema version 3, this is version 4") as caught:
         read_record(path)
 
     assert caught.value.where == str(path)
-    assert SCHEMA_VERSION == 3
+    assert SCHEMA_VERSION == 4
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])

@@ -288,6 +288,10 @@ class _Build:
         problem = self._library.problem() or "without a reason"
         what = f"{self._library} cannot build it: {problem[:600]}"
         fix = "look at the first error; --precision fp32 tells whether the precision is at fault"
+        if self._recipe.route == "qdq" and self._library.is_weakly_typed:
+            # Seen on 8.5.3.1: with INT8 alone its optimizer finds no type for what lies between.
+            fix = "Q/DQ may need fp16 beside it: --precision int8+fp16 --fp16 flag"
+            fix += ", or use --int8 calibrator"
         if "memory" in problem.lower():
             fix = "free device memory, give --workspace, or a smaller max in the profile"
         return EngineError(what, where=self._component, fix=fix)
