@@ -14,6 +14,7 @@ from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import has_torch, why_no_reference
+from harness.types import Replication
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,11 @@ _UNKNOWN_S: Final = 20.0
 
 
 def plan_run(
-    pipeline: Pipeline, backends: Sequence[Backend], cache: Cache, options: RunOptions
+    pipeline: Pipeline,
+    backends: Sequence[Backend],
+    cache: Cache,
+    options: RunOptions,
+    replication: Replication | None = None,
 ) -> Iterator[str]:
     """The lines of the plan; nothing is built and nothing is written."""
     total_s = 0.0
@@ -51,10 +56,19 @@ def plan_run(
             step_s = known_s.get((PRECISION_KIND, f"{pipeline.name}/{name} {precision}"))
             yield f"convert {name} to {precision}: {_about(step_s)}, unless it is in the cache"
             total_s += (step_s or _UNKNOWN_S) / available_cores()
-    for line, build_s in _engines(pipeline, backends, options, known_s):
+    replication = replication or Replication(processes=1, builds=1)
+    measured = options.components or pipeline.order
+    for line, build_s in _engines(measured, pipeline, backends, options, known_s):
         yield line
-        total_s += build_s
-    series = len(backends) * (len(pipeline.components) + 1)
+        total_s += build_s * replication.builds
+    # Without components of its own the whole pipeline is measured as well.
+    series = len(backends) * (len(measured) + (not options.components))
+    repeats = replication.processes * replication.builds
+    if repeats > 1:
+        yield (
+            f"all that follows in {replication.processes} processes for each of "
+            f"{replication.builds} builds"
+        )
     for case in options.cases:
         sampling = options.sampling
         at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
@@ -63,12 +77,13 @@ def plan_run(
             f"measure {series} series at {case} by {names}: at most about {at_most_s:.0f} s, "
             f"or {sampling.max_samples} samples each"
         )
-        total_s += at_most_s
+        total_s += at_most_s * repeats
     cores = available_cores()
     yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
 
 
 def _engines(
+    measured: Sequence[str],
     pipeline: Pipeline,
     backends: Sequence[Backend],
     options: RunOptions,
@@ -80,7 +95,7 @@ def _engines(
         if backend.is_calibrated and options.build.calibration_file is None:
             seed = options.build.calibration.seed
             yield f"calibrate {variant}: with a set of seed {seed}", 0.0
-        for name in pipeline.components:
+        for name in measured:
             label = engine_label(pipeline.name, name, variant)
             step_s = known_s.get((ENGINE_KIND, label))
             about = f"{_about(step_s)}, unless it is in the cache"

@@ -165,8 +165,13 @@ def build_backends(
     cache: Cache,
     pool: WorkerPool,
     observer: Observer,
+    *,
+    index: int = 0,
+    pins_tactics: bool = False,
 ) -> dict[Variant, Mapping[str, Built]]:
     """What each backend makes of its graphs.
+
+    ``index`` counts the builds of the same; see :class:`Workshop`.
 
     Raises:
         HarnessError: a component cannot be built.
@@ -179,11 +184,12 @@ def build_backends(
     def progress(_name: str, fraction: float) -> None:
         observer.fraction(fraction)
 
-    workshop = Workshop(cache, pool, prepared.calibration, tell, progress)
+    workshop = Workshop(cache, pool, prepared.calibration, tell, progress, index, pins_tactics)
     made: dict[Variant, Mapping[str, Built]] = {}
     for variant, backend in backends.items():
         models = prepared.models.get(backend.graph_precision or "", {})
         if models and backend.builds_engines:
-            observer.phase(f"Building {variant}", len(models))
+            again = f", build {index + 1}" if index else ""
+            observer.phase(f"Building {variant}{again}", len(models))
         made[variant] = backend.build(pipeline, models, workshop)
     return made

@@ -9,35 +9,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu, read_gpu
 from harness.backends.protocol import variant_of
-from harness.cases import accuracy_count
-from harness.checks import Check, check_components
+from harness.checks import Check, check_components, with_accuracy
 from harness.describe import (
     describe_accuracy,
     describe_artifact,
     describe_budget,
     describe_calibration,
-    describe_costs,
-    describe_engine,
     describe_inputs,
-    describe_missing,
     find_floor,
 )
-from harness.measure.environment import available_cores, describe_environment
+from harness.measure.environment import describe_environment
 from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
-from harness.pipeline.feeds import accuracy_inputs, check_seed, recording_inputs
-from harness.prepare import BuildOptions, Prepared, build_backends, prepare_backends
-from harness.reference import (
-    Feed,
-    Reference,
-    check_same_weights,
-    seek_reference,
-    why_no_reference,
-)
-from harness.types import HOT, Case, Ceilings, ComponentCost, Engine, Measurement, Record, Variant
+from harness.pipeline.feeds import check_seed
+from harness.prepare import BuildOptions
+from harness.ready import Preparation, Ready, Wanted
+from harness.types import HOT, Case, Measurement, Record, Variant
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -48,14 +37,17 @@ if TYPE_CHECKING:
 
     from harness.artifacts.cache import Cache
     from harness.audio import Recording
-    from harness.backends.protocol import Backend, Built, Series, Session
+    from harness.backends.protocol import Backend, Series, Session
     from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What to run: the cases, what is fed, and how long to measure."""
+    """What to run: the cases, what is fed, and how long to measure.
+
+    ``components`` are all that is measured, without the whole pipeline; none means everything.
+    """
 
     cases: tuple[Case, ...]
     sampling: SamplingPlan = field(default_factory=SamplingPlan)
@@ -63,6 +55,7 @@ class RunOptions:
     build: BuildOptions = field(default_factory=BuildOptions)
     recording: Recording | None = None
     command: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a seed that no generator takes."""
@@ -94,7 +87,10 @@ class _Known:
 
 
 class Run:
-    """The state of one run; ``execute()`` may be called once."""
+    """The state of one run; ``execute()`` or ``rehearse()`` may be called once.
+
+    With ``ready`` nothing is prepared: it is measured as it is.
+    """
 
     def __init__(
         self,
@@ -104,6 +100,7 @@ class Run:
         options: RunOptions,
         clock: Clock,
         observer: Observer | None = None,
+        ready: Ready | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._backends = {variant_of(backend): backend for backend in backends}
@@ -111,18 +108,19 @@ class Run:
         self._options = options
         self._clock = clock
         self._observer = observer or SilentObserver()
-        self._prepared = Prepared({}, None)
-        self._built: dict[Variant, Mapping[str, Built]] = {}
-        self._engines: list[Engine] = []
-        self._costs: tuple[ComponentCost, ...] = ()
-        self._ceilings: Ceilings | None = None
+        wanted = Wanted(
+            options.cases, options.seed, options.build, options.recording, options.components
+        )
+        self._preparation = Preparation(
+            pipeline, self._backends, cache, wanted, self._observer, self._timed
+        )
+        self._ready = ready
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
         self._environment = describe_environment(pipeline.root)
         self._environment["gpu"] = asdict(read_gpu()) if has_gpu() else None
         self._audio: NDArray[np.float32] | None = None
-        self._no_reference = why_no_reference(pipeline, options.build.foreign)
 
     def execute(self) -> RunResult:
         """Do the whole run; an interruption while measuring keeps what was measured.
@@ -133,28 +131,45 @@ class Run:
         """
         for backend in self._backends.values():
             backend.check_can_run()
-        # The inputs come first: where they are wrong, no export is waited for.
-        feeds = self._all_feeds()
-        with WorkerPool() as pool:
-            if any(b.graph_precision is not None for b in self._backends.values()):
-                self._prepare(pool)
-            references = self._references(feeds, pool)
-            self._build(pool)
-        self._inspect(feeds)
-        self._look_up_costs()
+        ready = self._ready or self._preparation.make()[0]
         is_complete = True
         # Every session that was opened is closed, also where another cannot be.
         with ExitStack() as opened:
-            sessions = self._open(opened)
+            sessions = self._open(ready, opened)
             try:
                 for case in self._options.cases:
-                    self._run_case(case, feeds[case], references.get(case), sessions)
+                    self._run_case(case, ready, sessions)
             except KeyboardInterrupt:
                 if not self._measurements:
                     raise
                 is_complete = False
-        record = self._record(is_complete=is_complete)
-        return RunResult(record=record, no_reference=self._no_reference, audio=self._audio)
+        return self._result(is_complete=is_complete)
+
+    def rehearse(
+        self, builds: int = 1, *, pins_tactics: bool = False
+    ) -> tuple[RunResult, tuple[Ready, ...]]:
+        """Do all but the measuring, for each of ``builds``; gives a record without measurements.
+
+        Accuracy is looked at here, once a build, so that all processes that measure do the same.
+
+        Raises:
+            HarnessError: a part of the run is impossible.
+        """
+        for backend in self._backends.values():
+            backend.check_can_run()
+        made = self._preparation.make(builds=builds, pins_tactics=pins_tactics)
+        checked = tuple(replace(ready, checks=self._check_all(ready)) for ready in made)
+        return self._result(is_complete=True), checked
+
+    def _check_all(self, ready: Ready) -> dict[Case, dict[Variant, dict[str, Check]]]:
+        if not ready.references and self._options.recording is None:
+            return {}
+        found = {}
+        with ExitStack() as opened:
+            sessions = self._open(ready, opened)
+            for case in self._options.cases:
+                found[case] = self._check(case, ready, sessions)
+        return found
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -165,128 +180,46 @@ class Run:
             spent = time.perf_counter() - started
             self._phases_s[phase] = self._phases_s.get(phase, 0.0) + spent
 
-    def _prepare(self, pool: WorkerPool) -> None:
-        with self._timed("build"):
-            self._prepared = prepare_backends(
-                self._pipeline,
-                self._backends.values(),
-                self._options.build,
-                self._cache,
-                pool,
-                self._observer,
-            )
-
-    def _build(self, pool: WorkerPool) -> None:
-        with self._timed("build"):
-            self._built = build_backends(
-                self._pipeline, self._backends, self._prepared, self._cache, pool, self._observer
-            )
-
-    def _all_feeds(self) -> dict[Case, list[Feed]]:
-        self._observer.phase("Making the inputs", len(self._options.cases))
-        feeds = {}
-        with self._timed("inputs"):
-            for case in self._options.cases:
-                feeds[case] = self._feeds(case)
-                self._observer.step(str(case))
-        return feeds
-
-    def _feeds(self, case: Case) -> list[Feed]:
-        """The input that is timed, and after it those on which accuracy is taken as well."""
-        sizes = self._sizes(case)
-        recording = self._options.recording
-        if recording is not None:
-            return [recording_inputs(self._pipeline, recording.samples, sizes)]
-        count = 1 if self._no_reference else accuracy_count(case)
-        return accuracy_inputs(self._pipeline, sizes, seed=self._options.seed, count=count)
-
-    def _sizes(self, case: Case) -> dict[str, int]:
-        return self._pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
-
-    def _references(
-        self, feeds: Mapping[Case, list[Feed]], pool: WorkerPool
-    ) -> dict[Case, Reference]:
-        if self._no_reference:
-            return {}
-        self._observer.phase("Reference (PyTorch fp32)", len(feeds))
-        references: dict[Case, Reference] = {}
-        foreign = self._options.build.foreign
-        with self._timed("reference"):
-            for case, several in feeds.items():
-                found = seek_reference(
-                    self._pipeline,
-                    self._sizes(case),
-                    several,
-                    self._cache,
-                    pool,
-                    threads=available_cores(),
-                    foreign=foreign,
-                )
-                if found is not None:
-                    references[case] = found
-                    for models in self._prepared.models.values():
-                        check_same_weights(found, models, str(self._pipeline.manifest))
-                self._observer.step(str(case))
-        missing = [case for case in feeds if case not in references]
-        if missing and foreign is not None:
-            self._no_reference = describe_missing(
-                self._pipeline, missing, foreign, self._options.recording, self._options.seed
-            )
-        return references
-
-    def _inspect(self, feeds: Mapping[Case, list[Feed]]) -> None:
-        """Look into each variant at the largest case."""
-        case = max(self._options.cases, key=lambda case: (case.duration_s or 1.0) * case.batch)
-        self._observer.phase("Looking into the graphs", len(self._backends))
-        with self._timed("inspect"):
-            for variant, backend in self._backends.items():
-                built = self._built[variant]
-                found = backend.inspect(self._pipeline, built, self._sizes(case), feeds[case][0])
-                self._engines.extend(
-                    describe_engine(variant, case, name, built.get(name), inspection)
-                    for name, inspection in found.items()
-                )
-                self._observer.step(str(variant))
-
-    def _look_up_costs(self) -> None:
-        """What the graphs must do, and what the device can: where there is a device."""
-        found = (backend.ceilings(self._cache) for backend in self._backends.values())
-        self._ceilings = next(filter(None, found), None)
-        if self._ceilings is not None:
-            self._costs = describe_costs(self._pipeline, self._prepared, self._options.cases)
-
-    def _open(self, opened: ExitStack) -> dict[Variant, Session]:
+    def _open(self, ready: Ready, opened: ExitStack) -> dict[Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
         sessions = {}
         with self._timed("load"):
             for variant, backend in self._backends.items():
-                session = backend.open(self._pipeline, self._built[variant])
+                session = backend.open(ready.pipeline, ready.built[variant])
                 opened.callback(session.close)
                 sessions[variant] = session
                 self._observer.step(str(variant))
         return sessions
 
-    def _run_case(
-        self,
-        case: Case,
-        feeds: Sequence[Feed],
-        reference: Reference | None,
-        sessions: Mapping[Variant, Session],
-    ) -> None:
-        known: dict[_Key, _Known] = {}
-        groups: list[Group[_Key]] = []
+    def _check(
+        self, case: Case, ready: Ready, sessions: Mapping[Variant, Session]
+    ) -> dict[Variant, dict[str, Check]]:
+        """The first inference of each component, and its accuracy; the timed input stays bound."""
         self._observer.phase(f"Checking {case}", len(sessions))
+        known = ready.checks.get(case, {})
+        found = {}
         with self._timed("check"):
             for variant, session in sessions.items():
+                sizes = ready.pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
                 checks = check_components(
-                    self._pipeline, self._sizes(case), session, feeds, reference
+                    ready.pipeline, sizes, session, ready.feeds[case], ready.references.get(case)
                 )
-                for series in session.series():
-                    labels, group = self._label(variant, series, checks)
-                    known |= labels
-                    groups.append(group)
+                found[variant] = with_accuracy(checks, known.get(variant, {}))
                 self._observer.step(str(variant))
             self._keep_audio(next(iter(sessions.values())))
+        return found
+
+    def _run_case(self, case: Case, ready: Ready, sessions: Mapping[Variant, Session]) -> None:
+        checks = self._check(case, ready, sessions)
+        known: dict[_Key, _Known] = {}
+        groups: list[Group[_Key]] = []
+        with self._timed("check"):
+            for variant, session in sessions.items():
+                for series in session.series():
+                    labels, group = self._label(variant, series, checks[variant])
+                    if labels:
+                        known |= labels
+                        groups.append(group)
         samples: dict[_Key, list[float]] = {}
         self._observer.phase(f"Measuring {case}", 1)
         try:
@@ -311,11 +244,12 @@ class Run:
         threads = self._backends[variant].threads
         # A copy is no component: it is neither loaded nor checked.
         none = Check(load_s=0.0, first_s=0.0)
+        only = self._options.components
+        wanted = {n: launch for n, launch in series.targets.items() if not only or n in only}
         known = {
-            _Key(launched, name): _Known(checks.get(name, none), clock, threads)
-            for name in series.targets
+            _Key(launched, name): _Known(checks.get(name, none), clock, threads) for name in wanted
         }
-        targets = {_Key(launched, name): launch for name, launch in series.targets.items()}
+        targets = {_Key(launched, name): launch for name, launch in wanted.items()}
         return known, Group(targets, clock)
 
     def _keep_audio(self, session: Session) -> None:
@@ -323,6 +257,8 @@ class Run:
         if audio is None or self._options.recording is None:
             return
         component, _, output = audio.output.partition(".")
+        if self._options.components and component not in self._options.components:
+            return
         self._audio = session.read(component, output)[0]
 
     def _keep(
@@ -354,6 +290,10 @@ class Run:
                 )
             )
 
+    def _result(self, *, is_complete: bool) -> RunResult:
+        record = self._record(is_complete=is_complete)
+        return RunResult(record, self._preparation.no_reference, self._audio)
+
     def _record(self, *, is_complete: bool) -> Record:
         now = dt.datetime.now(dt.timezone.utc)
         return Record(
@@ -367,14 +307,14 @@ class Run:
             environment=self._environment,
             artifacts=tuple(
                 describe_artifact(model)
-                for models in self._prepared.models.values()
+                for models in self._preparation.prepared.models.values()
                 for model in models.values()
             ),
-            engines=tuple(self._engines),
-            calibration=describe_calibration(self._prepared, self._options.build.rule),
+            engines=tuple(self._preparation.engines),
+            calibration=describe_calibration(self._preparation.prepared, self._options.build.rule),
             measurements=tuple(self._measurements),
             is_complete=is_complete,
             phases_s=dict(self._phases_s),
-            costs=self._costs,
-            ceilings=self._ceilings,
+            costs=self._preparation.costs,
+            ceilings=self._preparation.ceilings,
         )

@@ -298,6 +298,29 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class MissingProcess:
+    """A process that measured nothing, and why."""
+
+    process: int
+    build: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Replication:
+    """How a run was repeated: ``processes`` fresh ones for each of ``builds`` of the engines.
+
+    Processes are counted over the whole run, in the order in which they ran. With ``pins_tactics``
+    the later builds took the tactics that the first had found.
+    """
+
+    processes: int
+    builds: int
+    pins_tactics: bool = False
+    missing: tuple[MissingProcess, ...] = ()
+
+
+@dataclass(frozen=True)
 class Record:
     """One run, immutable: its samples, what they are of, and the environment they come from.
 
@@ -307,6 +330,7 @@ class Record:
 
     ``telemetry`` are readings of the machine while it was measured, ``blocks`` what was measured
     when, and ``validity`` what follows from both. ``idle_power_w`` is the GPU's before the run.
+    ``replication`` is given where fresh processes measured.
     """
 
     record_id: str
@@ -329,3 +353,4 @@ class Record:
     blocks: tuple[Block, ...] = ()
     validity: Validity | None = None
     idle_power_w: float | None = None
+    replication: Replication | None = None

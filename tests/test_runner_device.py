@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import runner
+from harness import ready, runner
 from harness.artifacts.cache import Cache
 from harness.backends.gpu import GpuInfo
 from harness.backends.onnxruntime import OnnxRuntimeBackend
@@ -149,7 +149,7 @@ def test_without_ceilings_nobody_looks_for_the_costs(
     def asked(*_: Any) -> tuple[ComponentCost, ...]:
         raise AssertionError
 
-    monkeypatch.setattr(runner, "describe_costs", asked)
+    monkeypatch.setattr(ready, "describe_costs", asked)
 
     record = execute(onnx_toy(), OnnxRuntimeBackend(threads=1), device)
 

@@ -111,13 +111,20 @@ class Built:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What building takes: where results are kept, what builds them, who is told of each."""
+    """What building takes: where results are kept, what builds them, who is told of each.
+
+    ``index`` counts the builds of the same engine, from 0: each has a place of its own in the
+    cache. All but the first choose their tactics anew, unless ``pins_tactics``: then they take
+    those that the first has found.
+    """
 
     cache: Cache
     pool: WorkerPool
     calibration: CalibrationSet | None
     on_done: Callable[[str, Built], None] = lambda _name, _built: None
     on_progress: Callable[[str, float], None] = lambda _name, _fraction: None
+    index: int = 0
+    pins_tactics: bool = False
 
 
 def as_built(models: Mapping[str, OnnxModel]) -> dict[str, Built]:

@@ -34,9 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         # As Ctrl-C: what is complete is kept, and no worker is left behind.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = tuple(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app.main(
-            args=list(sys.argv[1:] if arguments is None else arguments),
+            args=list(given),
+            # For a command that starts itself again in other processes.
+            obj=given,
             prog_name="harness",
             standalone_mode=False,
         )

@@ -152,6 +152,42 @@ def app() -> None:
     """
 
 
+_REPLICATION_OPTIONS = (
+    click.option(
+        "--component",
+        "components",
+        multiple=True,
+        help="Measure this component only, and not the whole pipeline; repeat for several.",
+    ),
+    click.option(
+        "--processes",
+        type=int,
+        help="Measure in this many fresh processes, of each build.  [default: in this one]",
+    ),
+    click.option(
+        "--builds",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Build the engines this many times, choosing tactics anew, and measure each build.",
+    ),
+    click.option(
+        "--pin-tactics",
+        "pins_tactics",
+        is_flag=True,
+        help="With --builds: the later builds take the tactics that the first has found.",
+    ),
+    click.option("--replica", type=_FILE, hidden=True),
+)
+
+
+def replication_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of what is measured again, and how often."""
+    for option in reversed(_REPLICATION_OPTIONS):
+        command = option(command)
+    return command
+
+
 @app.command()
 @click.argument("pipeline")
 @click.option(
@@ -217,6 +253,7 @@ def app() -> None:
 @click.option(
     "--enforce", is_flag=True, help="Exit 1 if a budget or floor is missed, 3 if that is open."
 )
+@replication_options
 @click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
 @artifacts_option
 @cache_option
@@ -226,7 +263,8 @@ def run(**options: object) -> int:
     from harness.cli.engines import take_choice  # noqa: PLC0415
     from harness.cli.run import run_command  # noqa: PLC0415
 
-    return run_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
+    arguments = click.get_current_context().obj
+    return run_command(tensorrt=take_choice(options), arguments=arguments, **options)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -15,10 +15,12 @@ from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
+from harness.backends.protocol import variant_of
 from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
 from harness.cli.progress import ProgressObserver
+from harness.cli.replicate import answer, read_replication, replicate
 from harness.errors import (
     EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
@@ -30,6 +32,7 @@ from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.loader import load_pipeline
+from harness.pipeline.restrict import restrict
 from harness.plan import plan_run
 from harness.report.figures import figures_of
 from harness.report.json import write_json
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
 
     from harness.audio import Recording
     from harness.backends.tensorrt.options import TensorRTChoice
+    from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
+    from harness.ready import Ready
     from harness.report.figures import Figures
 
 
@@ -73,6 +78,12 @@ def run_command(
     artifacts: Path | None,
     cache: Path | None,
     opset: int,
+    components: tuple[str, ...],
+    processes: int | None,
+    builds: int,
+    pins_tactics: bool,
+    replica: Path | None,
+    arguments: tuple[str, ...],
 ) -> int:
     """Run, report, and give the exit code."""
     _check_distinct(
@@ -93,6 +104,8 @@ def run_command(
         interpreters=parse_interpreters(interpreters),
         tensorrt=tensorrt,
     )
+    replication = read_replication(processes, builds, pins_tactics=pins_tactics, backends=chosen)
+    _check_components(loaded, components, interpreters, converted)
     recording = _recording(loaded, audio, converted, durations_s, batches)
     options = RunOptions(
         cases=_cases(loaded, recording, durations_s, batches),
@@ -103,19 +116,47 @@ def run_command(
         ),
         recording=recording,
         command=("harness", *sys.argv[1:]),
+        components=components,
     )
     own = Cache(cache or default_cache_root())
+
+    def make_run(observer: Observer, ready: Ready | None = None) -> Run:
+        return Run(loaded, chosen, own, options, HostClock(), observer, ready)
+
+    if replica is not None:
+        variants = [variant_of(backend) for backend in chosen]
+        return answer(replica, make_run, loaded, variants, options)
     if plan:
-        for line in plan_run(loaded, chosen, own, options):
+        for line in plan_run(loaded, chosen, own, options, replication):
             click.echo(line)
         return EXIT_PASS
     store = ParquetStore(out)
     store.check()
     for file in filter(None, (json_file, converted)):
         check_writable(file)
-    with ProgressObserver() as observer:
-        result = Run(loaded, chosen, own, options, HostClock(), observer).execute()
+    if replication is not None:
+        result = replicate(replication, arguments)
+    else:
+        with ProgressObserver() as observer:
+            result = make_run(observer).execute()
     return _report(result, store, json_file, converted, options, enforce=enforce)
+
+
+def _check_components(
+    pipeline: Pipeline,
+    components: tuple[str, ...],
+    interpreters: tuple[str, ...],
+    converted: Path | None,
+) -> None:
+    restrict(pipeline, components)
+    if not components:
+        return
+    if interpreters:
+        what = "a backend in another Python opens every component"
+        raise OptionError(what, where="--component", fix="leave out --interpreter, or this")
+    if converted is not None:
+        what = "a part of the pipeline converts nothing"
+        raise OptionError(what, where="--converted", fix="leave it out, or --component")
 
 
 def _recording(
@@ -201,6 +242,9 @@ def _print(text: str) -> None:
 def _exit_code(figures: Figures, *, enforce: bool) -> int:
     if not figures.record.is_complete:
         return EXIT_INTERRUPTED
+    replication = figures.record.replication
+    if replication is not None and replication.missing:
+        return EXIT_INCONCLUSIVE
     if enforce and figures.is_missed:
         return EXIT_MISSED
     if enforce and figures.is_inconclusive:

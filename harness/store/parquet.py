@@ -19,8 +19,10 @@ from harness.types import (
     GraphCost,
     MacCounts,
     Measurement,
+    MissingProcess,
     NodeCounts,
     Record,
+    Replication,
 )
 
 if TYPE_CHECKING:
@@ -164,8 +166,16 @@ def _rebuild(header: dict[str, Any], rows: list[dict[str, Any]]) -> Record:
     validity = header["validity"]
     if validity is not None:
         header["validity"] = Validity(tuple(Finding(**f) for f in validity["findings"]))
+    header["replication"] = _replication(header["replication"])
     measurements = tuple(Measurement(**_with_tuples(row)) for row in rows)
     return Record(**header, measurements=measurements)
+
+
+def _replication(row: dict[str, Any] | None) -> Replication | None:
+    if row is None:
+        return None
+    missing = tuple(MissingProcess(**one) for one in row["missing"])
+    return Replication(**{**row, "missing": missing})
 
 
 def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:

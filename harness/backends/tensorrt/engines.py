@@ -95,6 +95,9 @@ class EngineFactory:
             "library": [self.library.name, self.library.version],
             "device": device,
         }
+        if workshop.index:
+            # The first keeps the key that it has where there is no other.
+            key["build"] = [workshop.index, workshop.pins_tactics]
 
         def build(folder: Path) -> Mapping[str, Any]:
             return self._build(pipeline, model, key, workshop, folder)
@@ -150,7 +153,8 @@ class EngineFactory:
                 "options": asdict(self.options),
                 "profile": {name: list(points.values()) for name, points in key["profile"].items()},
                 "pipeline": str(pipeline.root),
-                "timing_cache": str(timing),
+                # With the timings of the first build the builder would choose as it did then.
+                "timing_cache": str(timing) if _is_pinned(workshop) else "",
                 "calibration_cache": str(calibration),
                 "progress": str(progress),
             }
@@ -169,6 +173,10 @@ class EngineFactory:
         sidecar = folder / f"{name}.json"
         sidecar.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return facts
+
+
+def _is_pinned(workshop: Workshop) -> bool:
+    return workshop.index == 0 or workshop.pins_tactics
 
 
 _RECORDED: Final = (

@@ -1,0 +1,220 @@
+"""Measure in fresh processes, one after the other, and make one record of all.
+
+Samples of one process are no independent samples of the program: memory lands elsewhere in each,
+and a rebuilt engine may have other tactics. So the process, and the build, are what is repeated.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from harness.errors import HarnessError, OptionError, WorkerError
+from harness.handover import Order, read_error, record_path
+from harness.states import Finding, Validity
+from harness.store.parquet import read_record
+from harness.types import MissingProcess, Record, Replication
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO
+
+    from harness.observer import Observer
+
+REPLICA_OPTION: Final = "--replica"
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_START: Final = (
+    # Not the working directory, whose modules might shadow others.
+    f"import sys; sys.path[:] = [*filter(None, sys.path)]; sys.path.append({str(_ROOT)!r}); "
+    "from harness.cli import main; sys.exit(main())"
+)
+_PATIENCE_S: Final = 10.0
+_STDERR_LINES: Final = 3
+
+
+class Launcher(Protocol):
+    """Carries out an order in a fresh process."""
+
+    def __call__(self, order: Order) -> Record:
+        """Do it, and give its record.
+
+        Raises:
+            HarnessError: the very error that ended the process.
+        """
+
+
+@dataclass(frozen=True)
+class CommandLauncher:
+    """Starts ``harness`` anew, with the same ``arguments`` and an order in ``folder``."""
+
+    arguments: tuple[str, ...]
+    folder: Path
+
+    def __call__(self, order: Order) -> Record:
+        """Start the process, wait for its end, and give its record.
+
+        What prepares shows its progress itself; what measures is silent.
+
+        Raises:
+            HarnessError: the very error that ended it.
+            WorkerError: it died without an answer.
+            KeyboardInterrupt: after the process was ended as well.
+        """
+        path = order.write(self.folder)
+        command = [sys.executable, "-c", _START, *self.arguments, REPLICA_OPTION, str(path)]
+        if order.process is None:
+            code = _run(command, None)
+            said = ""
+        else:
+            log = self.folder / f"{order.name}.log"
+            with log.open("wb") as file:
+                code = _run(command, file)
+            said = log.read_text(encoding="utf-8", errors="replace").strip()
+        error = read_error(self.folder, order)
+        if error is not None:
+            raise error
+        if code != 0:
+            tail = " | ".join(said.splitlines()[-_STDERR_LINES:]) or "see above"
+            what = f"the process ended with {code} and no answer: {tail}"
+            raise WorkerError(what, where=order.name, fix="is there enough memory?")
+        return read_record(record_path(self.folder, order))
+
+
+def _run(command: Sequence[str], log: IO[bytes] | None) -> int:
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and command
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log or subprocess.DEVNULL,
+        stderr=log,
+        # Ctrl-C reaches this process alone, which then ends the other in order.
+        start_new_session=True,
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
+        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def check_replication(processes: int | None, builds: int, *, pins_tactics: bool) -> None:
+    """Check that what was asked for means something.
+
+    Raises:
+        OptionError: it does not.
+    """
+    if processes is not None and processes < 1:
+        raise OptionError(f"{processes} processes", where="--processes", fix="give 1 or more")
+    if builds < 1:
+        raise OptionError(f"{builds} builds", where="--builds", fix="give 1 or more")
+    if pins_tactics and builds == 1:
+        what = "nothing is built again"
+        raise OptionError(what, where="--pin-tactics", fix="add --builds, or leave it out")
+
+
+def order_of(processes: int, builds: int) -> tuple[Order, ...]:
+    """The processes in the order in which they run: the builds in turn, and every other turn back.
+
+    With two builds that is ABBA: a steady drift of the machine touches both alike.
+    """
+    turns = [
+        range(builds) if turn % 2 == 0 else reversed(range(builds)) for turn in range(processes)
+    ]
+    found = [build for turn in turns for build in turn]
+    return tuple(Order(process, build) for process, build in enumerate(found))
+
+
+def measure_all(
+    prepared: Record, replication: Replication, launch: Launcher, observer: Observer
+) -> Record:
+    """One record of all processes; one that fails after another has measured is missing in it.
+
+    An interruption keeps what was complete. ``prepared`` is the record without measurements.
+
+    Raises:
+        HarnessError: the first process failed.
+        KeyboardInterrupt: before any process was complete.
+    """
+    orders = order_of(replication.processes, replication.builds)
+    done: list[tuple[Order, Record]] = []
+    missing: list[MissingProcess] = []
+    is_complete = True
+    observer.phase(f"Measuring in {len(orders)} processes", len(orders))
+    try:
+        for order in orders:
+            started = time.monotonic()
+            try:
+                record = launch(order)
+            except HarnessError as error:
+                if not done:
+                    raise
+                missing.append(MissingProcess(order.process or 0, order.build, str(error)))
+                observer.step(f"{order.name}: {error}")
+                continue
+            done.append((order, record))
+            spent_s = time.monotonic() - started
+            observer.step(f"{order.name} of build {order.build}: {spent_s:.1f} s")
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        is_complete = False
+    replication = replace(replication, missing=tuple(missing))
+    return merge(prepared, done, replication, is_complete=is_complete)
+
+
+def merge(
+    prepared: Record,
+    done: Sequence[tuple[Order, Record]],
+    replication: Replication,
+    *,
+    is_complete: bool = True,
+) -> Record:
+    """One record of what ``prepared`` describes and the processes of ``done`` have measured."""
+    records = [record for _, record in done]
+    phases = dict(prepared.phases_s)
+    for record in records:
+        for phase, seconds in record.phases_s.items():
+            phases[phase] = phases.get(phase, 0.0) + seconds
+    idle = (record.idle_power_w for record in records)
+    return replace(
+        prepared,
+        measurements=tuple(
+            replace(measurement, process=order.process or 0, build=order.build)
+            for order, record in done
+            for measurement in record.measurements
+        ),
+        is_complete=is_complete and all(record.is_complete for record in records),
+        phases_s=phases,
+        telemetry=tuple(state for record in records for state in record.telemetry),
+        blocks=tuple(block for record in records for block in record.blocks),
+        validity=_worst(done),
+        idle_power_w=next((power for power in idle if power is not None), None),
+        replication=replication,
+    )
+
+
+def _worst(done: Sequence[tuple[Order, Record]]) -> Validity | None:
+    """Every finding once, with the processes that it is of where it is not of all."""
+    found: dict[Finding, list[int]] = {}
+    judged = [(order, record.validity) for order, record in done if record.validity is not None]
+    for order, validity in judged:
+        for finding in dict.fromkeys(validity.findings):
+            found.setdefault(finding, []).append(order.process or 0)
+    findings = (
+        finding
+        if len(processes) == len(judged)
+        else replace(finding, what=f"in process {', '.join(map(str, processes))}: {finding.what}")
+        for finding, processes in found.items()
+    )
+    return Validity(tuple(findings)) if judged else None
