@@ -6,33 +6,122 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-PACKAGES: Final = ("onnxruntime", "torch", "onnx", "onnxscript", "numpy", "tensorrt", "pycuda")
+from harness.measure.processor import Processor
+from harness.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# All that the harness depends on, and what it can run besides.
+PACKAGES: Final = (
+    "click",
+    "filelock",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxscript",
+    "pandas",
+    "platformdirs",
+    "psutil",
+    "pyarrow",
+    "pycuda",
+    "pydantic",
+    "rich",
+    "safetensors",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "torch",
+    "triton",
+)
+# CUDA's own packages have its major version in their names.
+PACKAGE_FAMILIES: Final = ("cuda-", "cuda_", "nvidia-", "nvidia_", "nvtx", "tensorrt")
+# What changes how fast CUDA, its libraries, or a pool of threads is; or what they compute.
+VARIABLES: Final = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_CACHE_DISABLE",
+    "CUDA_DEVICE_MAX_CONNECTIONS",
+    "CUDA_DEVICE_ORDER",
+    "CUDA_FORCE_PTX_JIT",
+    "CUDA_LAUNCH_BLOCKING",
+    "CUDA_MODULE_LOADING",
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+    "CUDA_MPS_PIPE_DIRECTORY",
+    "CUDA_VISIBLE_DEVICES",
+    "KMP_AFFINITY",
+    "KMP_BLOCKTIME",
+    "LD_PRELOAD",
+    "MALLOC_ARENA_MAX",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "OMP_PROC_BIND",
+    "OMP_WAIT_POLICY",
+    "OPENBLAS_NUM_THREADS",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "TORCH_CUDNN_V8_API_DISABLED",
+)
 
 
-def describe_environment(pipeline_root: Path) -> dict[str, Any]:
+def describe_environment(
+    pipeline_root: Path, *, gpu: Mapping[str, Any] | None = None, root: Path = Path("/")
+) -> dict[str, Any]:
     """The machine, the packages, and the commits of the harness and of the pipeline.
 
-    Frequencies are in MHz, memory in bytes; what cannot be read is None.
+    Frequencies are in MHz, memory in bytes; what cannot be read is None. What of it makes two
+    environments the same is for :mod:`harness.stats.fingerprint` to say.
+
+    Args:
+        pipeline_root: the pipeline's folder.
+        gpu: what is known of the GPU: what CUDA tells (``name``, ``compute_capability``, ``uuid``,
+            ``driver_cuda``) and NVML (see ``harness.measure.nvml.read_gpu_facts``); None for none.
+        root: of the file system that tells of the machine.
     """
     import psutil  # noqa: PLC0415
 
+    processor = Processor(root)
     return {
-        "cpu": _cpu_model(),
+        "cpu": processor.model(),
         "cores_available": available_cores(),
         "cores_physical": psutil.cpu_count(logical=False),
+        "cpu_quota_cores": processor.quota_cores(),
+        "cpu_max_mhz": processor.max_mhz(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average_1min": os.getloadavg()[0],
-        "governor": _first_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-        "is_virtual_machine": _is_virtual_machine(),
+        "governor": processor.governor(),
+        "turbo": processor.turbo(),
+        "smt": processor.smt(),
+        "microcode": processor.microcode(),
+        "is_virtual_machine": processor.is_virtual_machine(),
         "kernel": platform.release(),
+        "libc": " ".join(part for part in platform.libc_ver() if part) or None,
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": packages(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "harness_version": __version__,
         "harness_commit": git_state(Path(__file__).resolve().parent),
         "pipeline_commit": git_state(pipeline_root),
+        "gpu": None if gpu is None else dict(gpu),
     }
+
+
+def packages() -> dict[str, str]:
+    """The versions of those packages that are installed, of all that figures may depend on."""
+    found = {name: version for name in PACKAGES if (version := _version(name))}
+    # By the names of folders: reading every package's metadata takes a quarter of a second.
+    for entry in (path for path in sys.path if Path(path).is_dir()):
+        for folder in Path(entry).glob("*.dist-info"):
+            name, _, version = folder.name.removesuffix(".dist-info").partition("-")
+            if name.lower().startswith(PACKAGE_FAMILIES):
+                found.setdefault(name.lower().replace("_", "-"), version)
+    return dict(sorted(found.items()))
 
 
 def available_cores() -> int:
@@ -67,29 +156,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _cpu_model() -> str | None:
-    for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or None
-
-
-def _is_virtual_machine() -> bool:
-    return " hypervisor" in (_read(Path("/proc/cpuinfo")) or "")
-
-
-def _first_line(path: Path) -> str | None:
-    text = _read(path)
-    return text.splitlines()[0] if text else None
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return None
 
 
 def _version(package: str) -> str | None:

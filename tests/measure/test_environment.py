@@ -114,7 +114,16 @@ def test_environment_names_machine_packages_and_commits(repository: Path) -> Non
         "packages",
         "harness_commit",
         "pipeline_commit",
-    } <= described.keys()
+        "cpu_quota_cores",
+        "cpu_max_mhz",
+        "turbo",
+        "smt",
+        "microcode",
+        "libc",
+        "variables",
+        "harness_version",
+        "gpu",
+    } == described.keys()
     assert described["pipeline_commit"] == git_state(repository)
     assert described["memory_bytes"] > 0
     assert "numpy" in described["packages"]
@@ -129,7 +138,39 @@ def test_package_that_is_not_installed_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package-of-ours"))
+    monkeypatch.setattr(environment, "PACKAGE_FAMILIES", ("no-such",))
     assert list(describe_environment(tmp_path)["packages"]) == ["numpy"]
+
+
+def test_packages_of_cuda_are_found_whatever_version_is_in_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidia_cudnn_cu12-9.1.0.dist-info").mkdir()
+    (tmp_path / "nvidia_other-file").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    found = describe_environment(tmp_path)["packages"]
+
+    assert found["nvidia-cudnn-cu12"] == "9.1.0"
+    assert not any("other" in name for name in found)
+
+
+def test_variables_that_change_figures_are_kept_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setenv("CUDA_SECRET", "1")
+    monkeypatch.delenv("CUDA_MODULE_LOADING", raising=False)
+
+    found = describe_environment(tmp_path)["variables"]
+
+    assert found["NVIDIA_TF32_OVERRIDE"] == "1"
+    assert not {"CUDA_SECRET", "CUDA_MODULE_LOADING"} & found.keys()
+
+
+def test_the_gpu_is_what_is_given(tmp_path: Path) -> None:
+    assert describe_environment(tmp_path)["gpu"] is None
+    assert describe_environment(tmp_path, gpu={"uuid": "GPU-1"})["gpu"] == {"uuid": "GPU-1"}
 
 
 def test_what_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
