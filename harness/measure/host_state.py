@@ -25,7 +25,8 @@ _BUSY: Final = (_USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ)
 # In /proc/PID/stat, counted after the name, which may hold anything: user and system time of the
 # process, then those of its children that it has waited for.
 _FIRST_TIME, _LAST_TIME = 11, 15
-_TREE_S: Final = 1.0  # How often children are looked for: that reads every process of the machine.
+# How often to do what takes long: looking for children reads every process of the machine.
+_SLOW_S: Final = 1.0
 _PACKAGE_SENSORS: Final = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 _PACKAGE_ZONES: Final = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "soc_thermal")
 _PAGE_BYTES: Final = 1 << 16
@@ -60,8 +61,9 @@ class HostReader:
             for of in ("core", "package")
         ]
         self._packages = [_Energy(path) for path in _rapl_paths(root)]
-        self._children: set[int] = set()
-        self._children_at_s = -_TREE_S
+        self._pids: set[int] = set()
+        self._pids_at_s = self._listed_at_s = -_SLOW_S
+        self._listed_mhz: dict[int, float] = {}
         self._times_before = self._core_times()
         self._own_before = self._own_ticks()
 
@@ -114,17 +116,16 @@ class HostReader:
     def _own_ticks(self) -> int:
         """The processor time of the measured process and its children, ended ones too."""
         now_s = time.monotonic()
-        if now_s - self._children_at_s >= _TREE_S:
-            self._children, self._children_at_s = self._find_children(), now_s
-        pids = {self._measured_pid, *self._children}
-        return sum(_process_ticks(self._root / "proc" / str(pid) / "stat") for pid in pids)
+        if now_s - self._pids_at_s >= _SLOW_S:
+            self._pids, self._pids_at_s = self._find_pids(), now_s
+        return sum(_process_ticks(f"{self._root}/proc/{pid}/stat") for pid in self._pids)
 
-    def _find_children(self) -> set[int]:
+    def _find_pids(self) -> set[int]:
         try:
-            process = psutil.Process(self._measured_pid)
-            return {child.pid for child in process.children(recursive=True)}
+            children = psutil.Process(self._measured_pid).children(recursive=True)
         except psutil.Error:
-            return set()
+            return {self._measured_pid}
+        return {self._measured_pid, *(child.pid for child in children)}
 
     def _clock_mhz(self, weights: dict[int, int]) -> float | None:
         """The mean frequency of the cores, each weighted by how busy it was.
@@ -136,16 +137,22 @@ class HostReader:
             for core, source in zip(self._cores, self._clocks, strict=True)
             if (hertz := source.number()) is not None
         }
-        if not found:
-            found = {
-                core: mhz for core, mhz in _listed_mhz(self._info.read()) if core in self._cores
-            }
+        found = found or self._read_list()
         if not found:
             return None
         total = sum(weights.get(core, 0) for core in found)
         if total == 0:
             return sum(found.values()) / len(found)
         return sum(mhz * weights.get(core, 0) for core, mhz in found.items()) / total
+
+    def _read_list(self) -> dict[int, float]:
+        """The frequencies in /proc/cpuinfo, a page or two for each core: not read every time."""
+        now_s = time.monotonic()
+        if now_s - self._listed_at_s >= _SLOW_S:
+            listed = dict(_listed_mhz(self._info.read()))
+            self._listed_mhz = {core: mhz for core, mhz in listed.items() if core in self._cores}
+            self._listed_at_s = now_s
+        return self._listed_mhz
 
     def _energy_j(self) -> float | None:
         found = [package.read_j() for package in self._packages]
@@ -175,16 +182,14 @@ class _Source:
         """All of it; empty where it cannot be read."""
         if self._descriptor is None:
             return ""
-        parts: list[bytes] = []
+        found = b""
         try:
-            offset = 0
-            # The kernel gives no more than a few pages at a time.
-            while part := os.pread(self._descriptor, _PAGE_BYTES, offset):
-                parts.append(part)
-                offset += len(part)
+            # The kernel may give less than was asked for; nothing is the end.
+            while part := os.pread(self._descriptor, _PAGE_BYTES, len(found)):
+                found += part
         except OSError:
             return ""
-        return b"".join(parts).decode(errors="replace")
+        return found.decode(errors="replace")
 
     def number(self) -> float | None:
         """The one number that it holds."""
@@ -212,12 +217,19 @@ class _Energy:
         return (self._passed_uj + now_uj) * 1e-6
 
 
-def _process_ticks(path: Path) -> int:
+def _process_ticks(path: str) -> int:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return 0
-    columns = text.rpartition(")")[2].split()
+    try:
+        text = os.read(descriptor, _PAGE_BYTES)
+    except OSError:
+        # It ended in between.
+        return 0
+    finally:
+        os.close(descriptor)
+    columns = text.rpartition(b")")[2].split()
     return sum(int(column) for column in columns[_FIRST_TIME:_LAST_TIME])
 
 

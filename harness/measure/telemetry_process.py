@@ -95,7 +95,8 @@ class TelemetryProcess:
         if self._process is not None:
             return
         self._states, self._unread, self._ended = [], "", ""
-        self._lines, self._log = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._lines = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(_START_S)
         with theirs:

@@ -7,6 +7,7 @@ and Armour, arXiv 2312.02741), its energy counter all of it. But the counter mov
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -69,7 +70,7 @@ def estimate_energy(
     ]
     if not counters:
         return EnergyEstimate(window_s, reason=f"the {source} shows no energy counter")
-    steps = list(zip(counters, counters[1:], strict=False))
+    steps = list(itertools.pairwise(counters))
     if any(after[1] < before[1] for before, after in steps):
         return EnergyEstimate(window_s, reason=f"the {source}'s energy counter started again")
     # When it moved, and since when it might have.

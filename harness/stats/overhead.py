@@ -28,7 +28,6 @@ _TAIL: Final = 0.99
 _TAIL_PART: Final = 0.1
 
 
-
 @dataclass(frozen=True)
 class Effect:
     """By how much a figure is larger with it on, as a fraction, and the interval of that.
@@ -74,15 +73,17 @@ def estimate_median_effect(
     grouped = np.log(medians).reshape(-1, BLOCKS_OF_GROUP)
     signs = _signs(len(blocks)).reshape(-1, BLOCKS_OF_GROUP)
     differences = (grouped * signs).sum(axis=1) / (BLOCKS_OF_GROUP / 2)
-    estimate, lower, upper = hodges_lehmann(differences, confidence)
+    estimate, lower, upper = map(math.expm1, hodges_lehmann(differences, confidence))
     on = _signs(len(blocks)) > 0
     return Effect(
-        "median",
-        float(np.median(medians[~on])),
-        float(np.median(medians[on])),
-        *(math.expm1(value) for value in (estimate, lower, upper)),
-        confidence,
-        "Hodges-Lehmann estimate of the groups' differences of log medians, signed-rank interval",
+        figure="median",
+        off=float(np.median(medians[~on])),
+        on=float(np.median(medians[on])),
+        relative=estimate,
+        lower=lower,
+        upper=upper,
+        confidence=confidence,
+        method="Hodges-Lehmann of the groups' differences of log medians, signed-rank interval",
     )
 
 
@@ -124,14 +125,14 @@ def estimate_tail_effect(
             float(bound) for bound in np.quantile(on_drawn / off_drawn - 1.0, [tail, 1.0 - tail])
         )
     return Effect(
-        f"p{quantile * 100:g}",
-        off,
-        on,
-        on / off - 1.0,
-        lower,
-        upper,
-        confidence,
-        f"ratio over all samples, percentile bootstrap of whole groups ({_RESAMPLES} resamples)",
+        figure=f"p{quantile * 100:g}",
+        off=off,
+        on=on,
+        relative=on / off - 1.0,
+        lower=lower,
+        upper=upper,
+        confidence=confidence,
+        method=f"ratio over all samples, bootstrap of whole groups ({_RESAMPLES} resamples)",
     )
 
 
@@ -198,15 +199,16 @@ def _resampled(side: Side, drawn: NDArray[Any], quantile: float) -> NDArray[np.f
     owners = np.concatenate([np.full(len(block), group) for group, block in side])
     sizes = np.zeros(drawn.shape[1])
     np.add.at(sizes, [group for group, _ in side], [len(block) for _, block in side])
+    # The largest first. Nearly always the quantile lies in the first part.
     order = np.argsort(samples)[::-1]
     part = max(1, math.ceil(_TAIL_PART * len(order)))
+    samples, owners = samples[order], owners[order]
     found = np.empty(len(drawn))
     for index, times in enumerate(drawn):
         above = (1.0 - quantile) * float(sizes @ times)
-        # The largest first: one is past the quantile when all that are above it are too many.
-        for taken in (order[:part], order):
-            passed = np.cumsum(times[owners[taken]])
-            if passed[-1] > above:
-                found[index] = samples[taken[int(np.searchsorted(passed, above, side="right"))]]
-                break
+        passed = np.cumsum(times[owners[:part]])
+        if passed[-1] <= above:
+            passed = np.cumsum(times[owners])
+        # The first that has too many above it, itself counted.
+        found[index] = samples[int(np.searchsorted(passed, above, side="right"))]
     return found
