@@ -354,3 +354,71 @@ def cache_prune(**options: object) -> int:
     from harness.cli.cache import prune_command  # noqa: PLC0415
 
     return prune_command(**options)  # type: ignore[arg-type]
+
+
+@app.group()
+def telemetry() -> None:
+    """Record the machine's state, or see what reading it costs."""
+
+
+_interval_option = click.option(
+    "--interval",
+    "interval_s",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Seconds between two readings.",
+)
+
+
+@telemetry.command("record")
+@click.option("--out", type=_FILE, required=True, help="Where the readings go: lines of JSON.")
+@click.option(
+    "--seconds",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    required=True,
+    help="How long to read.",
+)
+@_interval_option
+def telemetry_record(**options: object) -> int:
+    """Read the machine's state for a while, and write it to a file."""
+    from harness.cli.telemetry import record_command  # noqa: PLC0415
+
+    return record_command(**options)  # type: ignore[arg-type]
+
+
+@telemetry.command("overhead")
+@click.argument("pipeline")
+@click.option(
+    "--backend", "backends", multiple=True, help="As for harness run; one.  [default: onnxruntime]"
+)
+@click.option(
+    "--interpreter",
+    "interpreters",
+    multiple=True,
+    metavar="BACKEND=PYTHON",
+    help="The Python that the backend runs in, where it is not this one.",
+)
+@graph_options
+@engine_options
+@session_options
+@click.option("--component", help="Measure this one alone.  [default: the whole pipeline]")
+@click.option(
+    "--time", "time_s", type=float, default=60.0, show_default=True, help="Seconds in all."
+)
+@click.option(
+    "--block", "block_s", type=float, default=0.5, show_default=True, help="Seconds of a block."
+)
+@_interval_option
+@click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
+@click.option("--json", "json_file", type=_FILE, help="Write the figures as JSON as well.")
+@artifacts_option
+@cache_option
+@opset_option
+def telemetry_overhead(**options: object) -> int:
+    """Measure what telemetry costs: the same work with it and without, in turn."""
+    from harness.cli.engines import take_choice  # noqa: PLC0415
+    from harness.cli.telemetry import overhead_command  # noqa: PLC0415
+
+    return overhead_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
