@@ -7,7 +7,7 @@ import secrets
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu, read_gpu
@@ -25,6 +25,8 @@ from harness.describe import (
     describe_missing,
     find_floor,
 )
+from harness.errors import FeatureUnavailableError, OptionError
+from harness.measure.clock import cold_clock
 from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
@@ -37,7 +39,17 @@ from harness.reference import (
     seek_reference,
     why_no_reference,
 )
-from harness.types import HOT, Case, Ceilings, ComponentCost, Engine, Measurement, Record, Variant
+from harness.types import (
+    COLD,
+    HOT,
+    Case,
+    Ceilings,
+    ComponentCost,
+    Engine,
+    Measurement,
+    Record,
+    Variant,
+)
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -53,9 +65,12 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
 
 
+MODES: Final = (HOT, COLD)
+
+
 @dataclass(frozen=True)
 class RunOptions:
-    """What to run: the cases, what is fed, and how long to measure."""
+    """What to run: the cases, what is fed, how long to measure, and how the work arrives."""
 
     cases: tuple[Case, ...]
     sampling: SamplingPlan = field(default_factory=SamplingPlan)
@@ -63,10 +78,14 @@ class RunOptions:
     build: BuildOptions = field(default_factory=BuildOptions)
     recording: Recording | None = None
     command: tuple[str, ...] = ()
+    mode: str = HOT
 
     def __post_init__(self) -> None:
-        """Refuse a seed that no generator takes."""
+        """Refuse a seed that no generator takes, and a mode that there is not."""
         check_seed(self.seed)
+        if self.mode not in MODES:
+            what = f"there is no mode {self.mode!r}"
+            raise OptionError(what, where="--mode", fix=f"choose of: {', '.join(MODES)}")
 
 
 @dataclass(frozen=True)
@@ -133,6 +152,8 @@ class Run:
         """
         for backend in self._backends.values():
             backend.check_can_run()
+            if self._options.mode == COLD:
+                _check_can_flush(backend)
         # The inputs come first: where they are wrong, no export is waited for.
         feeds = self._all_feeds()
         with WorkerPool() as pool:
@@ -307,6 +328,8 @@ class Run:
     ) -> tuple[dict[_Key, _Known], Group[_Key]]:
         """What a series' samples are labelled with, and what the sampler takes of it."""
         clock = series.clock or self._clock
+        if self._options.mode == COLD:
+            clock = cold_clock(clock)
         launched = replace(variant, launch=series.launch)
         threads = self._backends[variant].threads
         # A copy is no component: it is neither loaded nor checked.
@@ -340,7 +363,7 @@ class Run:
                     precision=variant.precision,
                     route=variant.route,
                     launch=variant.launch,
-                    mode=HOT,
+                    mode=self._options.mode,
                     clock=label.clock.name,
                     duration_s=case.duration_s,
                     batch=case.batch,
@@ -378,3 +401,10 @@ class Run:
             costs=self._costs,
             ceilings=self._ceilings,
         )
+
+
+def _check_can_flush(backend: Backend) -> None:
+    if not backend.can_flush:
+        what = f"{backend.name} cannot flush the caches that its launches use"
+        fix = "measure it with --mode hot, or cold with another backend"
+        raise FeatureUnavailableError(what, where="--mode cold", fix=fix)

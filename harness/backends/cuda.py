@@ -64,6 +64,7 @@ class CudaDevice:
         self._is_closed = False
         self._thread = threading.get_ident()
         self._buffers: dict[int, Any] = {}
+        self._flushed: tuple[int, int] | None = None
         # PyCUDA aborts the process if a context is left at its end.
         atexit.register(self.close)
         # Newer drivers have forgotten the oldest architectures.
@@ -184,6 +185,19 @@ class CudaDevice:
         """Queue a kernel that does nothing for ``seconds``."""
         nanoseconds = np.uint64(seconds * 1e9)
         self._delay(nanoseconds, block=(1, 1, 1), grid=(1, 1), stream=self._stream)
+
+    def flush(self) -> None:
+        """Queue the writing of twice as many bytes as the L2 cache has.
+
+        Raises:
+            EngineError: the device has no memory for so much, or did not tell its cache's size.
+        """
+        if self._flushed is None:
+            attribute = self._driver.device_attribute.L2_CACHE_SIZE
+            size_bytes = 2 * self._driver.Device(0).get_attribute(attribute)
+            self._flushed = (self.allocate(size_bytes), size_bytes)
+        address, size_bytes = self._flushed
+        self.fill(address, 0, size_bytes)
 
     def synchronize(self) -> None:
         """Wait until the device has done all that is queued.

@@ -56,6 +56,7 @@ def run_command(
     batches: tuple[int, ...],
     samples: int,
     max_time_s: float,
+    mode: str,
     threads: int | None,
     seed: int,
     audio: Path | None,
@@ -103,6 +104,7 @@ def run_command(
         ),
         recording=recording,
         command=("harness", *sys.argv[1:]),
+        mode=mode,
     )
     own = Cache(cache or default_cache_root())
     if plan:

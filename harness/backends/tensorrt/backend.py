@@ -41,6 +41,7 @@ class TensorRTBackend:
 
     threads = 1
     builds_engines = True
+    can_flush = True
 
     def __init__(
         self,
