@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.worker import WorkerPool
+from harness.backends.canary.series import MAX_PASSES, open_canaries
 from harness.backends.gpu import has_gpu, read_gpu
 from harness.backends.protocol import variant_of
 from harness.cases import accuracy_count
@@ -26,7 +27,7 @@ from harness.describe import (
     find_floor,
 )
 from harness.errors import FeatureUnavailableError, OptionError
-from harness.measure.clock import cold_clock
+from harness.measure.clock import SettledClock, cold_clock
 from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
     from harness.artifacts.cache import Cache
     from harness.audio import Recording
+    from harness.backends.canary.series import Canary
     from harness.backends.protocol import Backend, Built, Series, Session
     from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
@@ -70,7 +72,10 @@ MODES: Final = (HOT, COLD)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What to run: the cases, what is fed, how long to measure, and how the work arrives."""
+    """What to run: the cases, what is fed, how long to measure, and how the work arrives.
+
+    ``canary`` has the machine's frozen work timed as well.
+    """
 
     cases: tuple[Case, ...]
     sampling: SamplingPlan = field(default_factory=SamplingPlan)
@@ -79,6 +84,7 @@ class RunOptions:
     recording: Recording | None = None
     command: tuple[str, ...] = ()
     mode: str = HOT
+    canary: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a seed that no generator takes, and a mode that there is not."""
@@ -110,6 +116,7 @@ class _Known:
     check: Check
     clock: Clock
     threads: int
+    mode: str
 
 
 class Run:
@@ -131,6 +138,7 @@ class Run:
         self._clock = clock
         self._observer = observer or SilentObserver()
         self._prepared = Prepared({}, None)
+        self._canaries: tuple[Canary, ...] = ()
         self._built: dict[Variant, Mapping[str, Built]] = {}
         self._engines: list[Engine] = []
         self._costs: tuple[ComponentCost, ...] = ()
@@ -167,6 +175,7 @@ class Run:
         # Every session that was opened is closed, also where another cannot be.
         with ExitStack() as opened:
             sessions = self._open(opened)
+            self._open_canaries()
             try:
                 for case in self._options.cases:
                     self._run_case(case, feeds[case], references.get(case), sessions)
@@ -287,6 +296,11 @@ class Run:
                 self._observer.step(str(variant))
         return sessions
 
+    def _open_canaries(self) -> None:
+        if self._options.canary:
+            self._canaries = open_canaries(self._backends.values())
+            self._environment["canary"] = {c.name: c.content_hash for c in self._canaries}
+
     def _run_case(
         self,
         case: Case,
@@ -307,6 +321,10 @@ class Run:
                     known |= labels
                     groups.append(group)
                 self._observer.step(str(variant))
+            for canary in self._canaries:
+                labels, group = self._label_canary(canary)
+                known |= labels
+                groups.append(group)
             self._keep_audio(next(iter(sessions.values())))
         samples: dict[_Key, list[float]] = {}
         self._observer.phase(f"Measuring {case}", 1)
@@ -335,11 +353,19 @@ class Run:
         # A copy is no component: it is neither loaded nor checked.
         none = Check(load_s=0.0, first_s=0.0)
         known = {
-            _Key(launched, name): _Known(checks.get(name, none), clock, threads)
+            _Key(launched, name): _Known(checks.get(name, none), clock, threads, self._options.mode)
             for name in series.targets
         }
         targets = {_Key(launched, name): launch for name, launch in series.targets.items()}
         return known, Group(targets, clock)
+
+    def _label_canary(self, canary: Canary) -> tuple[dict[_Key, _Known], Group[_Key]]:
+        """The same of a canary, which is always hot, or it would not be the same work."""
+        clock = SettledClock(canary.series.clock or self._clock)
+        none = Check(load_s=0.0, first_s=0.0)
+        targets = {_Key(canary.variant, name): go for name, go in canary.series.targets.items()}
+        known = {key: _Known(none, clock, 1, HOT) for key in targets}
+        return known, Group(targets, clock, MAX_PASSES)
 
     def _keep_audio(self, session: Session) -> None:
         audio = self._pipeline.declaration.audio
@@ -363,7 +389,7 @@ class Run:
                     precision=variant.precision,
                     route=variant.route,
                     launch=variant.launch,
-                    mode=self._options.mode,
+                    mode=label.mode,
                     clock=label.clock.name,
                     duration_s=case.duration_s,
                     batch=case.batch,
