@@ -6,15 +6,15 @@ import datetime as dt
 import secrets
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.worker import WorkerPool
-from harness.backends.canary.series import MAX_PASSES, open_canaries
+from harness.backends.canary.series import open_canaries
 from harness.backends.gpu import has_gpu, read_gpu
 from harness.backends.protocol import variant_of
 from harness.cases import accuracy_count
-from harness.checks import Check, check_components
+from harness.checks import check_components
 from harness.describe import (
     describe_accuracy,
     describe_artifact,
@@ -26,8 +26,8 @@ from harness.describe import (
     describe_missing,
     find_floor,
 )
-from harness.errors import FeatureUnavailableError, OptionError
-from harness.measure.clock import SettledClock, cold_clock
+from harness.errors import OptionError
+from harness.labels import check_can_flush, label_canary, label_series
 from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from harness.artifacts.cache import Cache
     from harness.audio import Recording
     from harness.backends.canary.series import Canary
-    from harness.backends.protocol import Backend, Built, Series, Session
+    from harness.backends.protocol import Backend, Built, Session
+    from harness.labels import Key, Known
     from harness.measure.clock import Clock
     from harness.pipeline.pipeline import Pipeline
 
@@ -101,22 +102,6 @@ class RunResult:
     record: Record
     no_reference: str
     audio: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True)
-class _Key:
-    variant: Variant
-    component: str
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What labels the samples of a series."""
-
-    check: Check
-    clock: Clock
-    threads: int
-    mode: str
 
 
 class Run:
@@ -161,7 +146,7 @@ class Run:
         for backend in self._backends.values():
             backend.check_can_run()
             if self._options.mode == COLD:
-                _check_can_flush(backend)
+                check_can_flush(backend)
         # The inputs come first: where they are wrong, no export is waited for.
         feeds = self._all_feeds()
         with WorkerPool() as pool:
@@ -308,8 +293,8 @@ class Run:
         reference: Reference | None,
         sessions: Mapping[Variant, Session],
     ) -> None:
-        known: dict[_Key, _Known] = {}
-        groups: list[Group[_Key]] = []
+        known: dict[Key, Known] = {}
+        groups: list[Group[Key]] = []
         self._observer.phase(f"Checking {case}", len(sessions))
         with self._timed("check"):
             for variant, session in sessions.items():
@@ -317,16 +302,23 @@ class Run:
                     self._pipeline, self._sizes(case), session, feeds, reference
                 )
                 for series in session.series():
-                    labels, group = self._label(variant, series, checks)
+                    labels, group = label_series(
+                        variant,
+                        series,
+                        checks,
+                        clock=series.clock or self._clock,
+                        threads=self._backends[variant].threads,
+                        mode=self._options.mode,
+                    )
                     known |= labels
                     groups.append(group)
                 self._observer.step(str(variant))
             for canary in self._canaries:
-                labels, group = self._label_canary(canary)
+                labels, group = label_canary(canary, self._clock)
                 known |= labels
                 groups.append(group)
             self._keep_audio(next(iter(sessions.values())))
-        samples: dict[_Key, list[float]] = {}
+        samples: dict[Key, list[float]] = {}
         self._observer.phase(f"Measuring {case}", 1)
         try:
             with self._timed("measure"):
@@ -341,32 +333,6 @@ class Run:
             self._keep(case, known, {key: taken for key, taken in samples.items() if taken})
         self._observer.step("")
 
-    def _label(
-        self, variant: Variant, series: Series, checks: Mapping[str, Check]
-    ) -> tuple[dict[_Key, _Known], Group[_Key]]:
-        """What a series' samples are labelled with, and what the sampler takes of it."""
-        clock = series.clock or self._clock
-        if self._options.mode == COLD:
-            clock = cold_clock(clock)
-        launched = replace(variant, launch=series.launch)
-        threads = self._backends[variant].threads
-        # A copy is no component: it is neither loaded nor checked.
-        none = Check(load_s=0.0, first_s=0.0)
-        known = {
-            _Key(launched, name): _Known(checks.get(name, none), clock, threads, self._options.mode)
-            for name in series.targets
-        }
-        targets = {_Key(launched, name): launch for name, launch in series.targets.items()}
-        return known, Group(targets, clock)
-
-    def _label_canary(self, canary: Canary) -> tuple[dict[_Key, _Known], Group[_Key]]:
-        """The same of a canary, which is always hot, or it would not be the same work."""
-        clock = SettledClock(canary.series.clock or self._clock)
-        none = Check(load_s=0.0, first_s=0.0)
-        targets = {_Key(canary.variant, name): go for name, go in canary.series.targets.items()}
-        known = {key: _Known(none, clock, 1, HOT) for key in targets}
-        return known, Group(targets, clock, MAX_PASSES)
-
     def _keep_audio(self, session: Session) -> None:
         audio = self._pipeline.declaration.audio
         if audio is None or self._options.recording is None:
@@ -377,8 +343,8 @@ class Run:
     def _keep(
         self,
         case: Case,
-        known: Mapping[_Key, _Known],
-        samples: Mapping[_Key, Sequence[float]],
+        known: Mapping[Key, Known],
+        samples: Mapping[Key, Sequence[float]],
     ) -> None:
         for key, latency_s in samples.items():
             variant, label = key.variant, known[key]
@@ -427,10 +393,3 @@ class Run:
             costs=self._costs,
             ceilings=self._ceilings,
         )
-
-
-def _check_can_flush(backend: Backend) -> None:
-    if not backend.can_flush:
-        what = f"{backend.name} cannot flush the caches that its launches use"
-        fix = "measure it with --mode hot, or cold with another backend"
-        raise FeatureUnavailableError(what, where="--mode cold", fix=fix)
