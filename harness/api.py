@@ -28,7 +28,7 @@ from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
 from harness.runner import Run, RunOptions
-from harness.types import ENQUEUE, GRAPH, Case, Variant
+from harness.types import ENQUEUE, GRAPH, HOT, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -247,6 +247,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     batches: Sequence[int] | None = None,
     max_samples: int = DEFAULT_MAX_SAMPLES,
     max_time_s: float = DEFAULT_MAX_TIME_S,
+    mode: str = HOT,
     launches: Sequence[str] | None = None,
     tensorrt: TensorRTChoice | None = None,
     interpreters: Mapping[str, str | Path] | None = None,
@@ -269,6 +270,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         batches: batch sizes; those that the pipeline declares by default.
         max_samples: samples of each series after which to stop.
         max_time_s: seconds of measuring at each duration and batch after which to stop.
+        mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed before
+            each).
         launches: how TensorRT and PyTorch are launched on a GPU: ``graph``, which is the default,
             ``enqueue``, or both.
         tensorrt: routes to a precision, what the builder is told, and engines given as files
@@ -293,6 +296,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         sampling=SamplingPlan(max_samples=max_samples, max_time_s=max_time_s),
         seed=seed,
         build=_build_options(calibration, clipping, DEFAULT_OPSET, artifacts),
+        mode=mode,
     )
     chosen = make_backends(
         backends,

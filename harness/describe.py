@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.cost import graph_cost
-from harness.pipeline.pipeline import TRANSFERS
+from harness.pipeline.pipeline import CANARY, TRANSFERS
 from harness.types import Artifact, Budget, ComponentCost, Engine
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ def describe_accuracy(check: Check) -> dict[str, Any]:
 def find_floor(pipeline: Pipeline, component: str, precision: str) -> float | None:
     """The accuracy floor (dB) of a component, its own or the pipeline's; None without one.
 
-    A copy has none: nothing is computed.
+    A copy has none: nothing is computed. Nor has a canary, which is no part of the pipeline.
     """
-    if component in TRANSFERS:
+    if component in {CANARY, *TRANSFERS}:
         return None
     declared = pipeline.components.get(component)
     floors = [declared.min_snr_db] if declared else []

@@ -16,6 +16,7 @@ from harness.backends.protocol import Built
 from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.types import Variant
+from tests.records import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def test_benchmark_gives_the_record_and_writes_none(
         pipeline, durations_s=[0.25], max_samples=5, threads=1, cache=shared_cache.root
     )
 
-    assert {m.component for m in record.measurements} == {"encoder", "decoder", "pipeline"}
+    assert {m.component for m in measured(record)} == {"encoder", "decoder", "pipeline"}
     assert {len(m.latency_s) for m in record.measurements} == {5}
     assert {m.threads for m in record.measurements} == {1}
     assert {path.name for path in tmp_path.iterdir()} == {"toy"}

@@ -13,18 +13,19 @@ from harness.backends.gpu import read_gpu
 from harness.errors import EngineError, HarnessError, missing_dependency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+_OLDEST: Final = "sm_50"
 # Spins until the device's clock has gone on by so many nanoseconds. As PTX it needs no compiler:
 # the driver makes machine code of it, for any device from that architecture on.
 _DELAY_PTX: Final = """
 .version 6.3
-.target {target}
+.target sm_50
 .address_size 64
 .visible .entry harness_delay(.param .u64 duration)
-{{
+{
     .reg .pred %waiting;
     .reg .b64 %limit, %start, %now, %spent;
     ld.param.u64 %limit, [duration];
@@ -35,7 +36,7 @@ AGAIN:
     setp.lt.u64 %waiting, %spent, %limit;
     @%waiting bra AGAIN;
     ret;
-}}
+}
 """
 
 
@@ -64,13 +65,18 @@ class CudaDevice:
         self._is_closed = False
         self._thread = threading.get_ident()
         self._buffers: dict[int, Any] = {}
+        self._flushed: tuple[int, int] | None = None
         # PyCUDA aborts the process if a context is left at its end.
         atexit.register(self.close)
-        # Newer drivers have forgotten the oldest architectures.
-        target = "sm_75" if float(self.info.compute_capability) >= 7.5 else "sm_50"  # noqa: PLR2004
-        ptx = _DELAY_PTX.format(target=target).encode() + b"\0"
-        module = driver.module_from_buffer(ptx)
-        self._delay = module.get_function("harness_delay")
+        self._delay = self._kernel(_DELAY_PTX, "harness_delay")
+
+    def _kernel(self, ptx: str, name: str) -> Any:  # noqa: ANN401  # PyCUDA's function
+        """A kernel of PTX that is written for the oldest architecture."""
+        if float(self.info.compute_capability) >= 7.5:  # noqa: PLR2004
+            # Newer drivers have forgotten it.
+            ptx = ptx.replace(f".target {_OLDEST}", ".target sm_75")
+        with _device_errors():
+            return self._driver.module_from_buffer(ptx.encode() + b"\0").get_function(name)
 
     def check_thread(self) -> None:
         """Check that this is the thread that made it: a CUDA context is current in one.
@@ -180,10 +186,38 @@ class CudaDevice:
         with _device_errors():
             return float(start.time_till(end)) * 1e-3
 
+    def launcher(
+        self, ptx: str, name: str, blocks: int, threads: int, arguments: tuple[np.generic, ...]
+    ) -> Callable[[], None]:
+        """What queues the kernel ``name`` of ``ptx``, written for sm_50, with fixed arguments.
+
+        Raises:
+            EngineError: the driver makes no machine code of it.
+        """
+        kernel = self._kernel(ptx, name)
+
+        def launch() -> None:
+            kernel(*arguments, block=(threads, 1, 1), grid=(blocks, 1), stream=self._stream)
+
+        return launch
+
     def delay(self, seconds: float) -> None:
         """Queue a kernel that does nothing for ``seconds``."""
         nanoseconds = np.uint64(seconds * 1e9)
         self._delay(nanoseconds, block=(1, 1, 1), grid=(1, 1), stream=self._stream)
+
+    def flush(self) -> None:
+        """Queue the writing of twice as many bytes as the L2 cache has.
+
+        Raises:
+            EngineError: the device has no memory for so much, or did not tell its cache's size.
+        """
+        if self._flushed is None:
+            attribute = self._driver.device_attribute.L2_CACHE_SIZE
+            size_bytes = 2 * self._driver.Device(0).get_attribute(attribute)
+            self._flushed = (self.allocate(size_bytes), size_bytes)
+        address, size_bytes = self._flushed
+        self.fill(address, 0, size_bytes)
 
     def synchronize(self) -> None:
         """Wait until the device has done all that is queued.

@@ -47,6 +47,7 @@ class RemoteBackend:
         self.graph_precision = local.graph_precision
         self.builds_engines = False
         self.is_calibrated = local.is_calibrated
+        self.can_flush = local.can_flush
 
     def ceilings(self, cache: Cache) -> None:
         """Not measured from here."""
@@ -170,6 +171,15 @@ class RemoteClock:
         self._index = index
         self.name = name
         self.is_simulated = is_simulated
+
+    def cold(self) -> RemoteClock:
+        """The same clock there, with the caches flushed before each launch.
+
+        Raises:
+            FeatureUnavailableError: it cannot do that.
+        """
+        index = self._process.ask("cold", series=self._index)["series"]
+        return RemoteClock(self._process, index, name=self.name, is_simulated=self.is_simulated)
 
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Launch each in order there; gives the seconds of each, as measured there."""

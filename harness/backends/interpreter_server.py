@@ -62,6 +62,7 @@ class Server:
             "read": self._read,
             "infer": self._infer,
             "series": self._describe_series,
+            "cold": self._cold,
             "time_block": self._time_block,
         }
         return kinds[request["do"]](request)
@@ -149,6 +150,14 @@ class Server:
             for one, (_, clock) in zip(found, self._series, strict=True)
         ]
         return {"series": told}
+
+    def _cold(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The same launches by a clock that flushes caches, as a series of its own."""
+        from harness.measure.clock import cold_clock  # noqa: PLC0415
+
+        targets, clock = self._series[request["series"]]
+        self._series.append((targets, cold_clock(clock)))
+        return {"series": len(self._series) - 1}
 
     def _time_block(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Time launches by their names, here and by the series' own clock."""

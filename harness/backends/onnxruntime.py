@@ -32,6 +32,7 @@ class OnnxRuntimeBackend:
     route = ""
     is_calibrated = False
     builds_engines = False
+    can_flush = True
 
     def __init__(self, *, threads: int, precision: str = "fp32") -> None:
         self.threads = threads

@@ -28,6 +28,8 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     """Runs graphs of fp32 or fp16 on the GPU; a launch returns when the GPU is done."""
 
     name = _NAME
+    # Its stream is its own, and the host's caches are not what its kernels read.
+    can_flush = False
 
     def __init__(self, *, threads: int = 1, precision: str = "fp32") -> None:
         super().__init__(threads=threads, precision=precision)

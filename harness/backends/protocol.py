@@ -163,6 +163,10 @@ class Backend(Protocol):
     def is_calibrated(self) -> bool:
         """Whether building, apart from the graphs, takes a calibration set."""
 
+    @property
+    def can_flush(self) -> bool:
+        """Whether the caches that its launches use can be flushed before each."""
+
     def ceilings(self, cache: Cache) -> Ceilings | None:
         """What the device does at best, measured once and kept; None where that is not known."""
 

@@ -33,6 +33,7 @@ class TorchBackend:
     graph_precision = None
     is_calibrated = False
     builds_engines = False
+    can_flush = True
 
     def __init__(self, *, threads: int) -> None:
         self.threads = threads

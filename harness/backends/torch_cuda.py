@@ -49,6 +49,7 @@ class TorchCudaBackend:
     graph_precision = None
     is_calibrated = False
     builds_engines = False
+    can_flush = True
     threads = 1
 
     def __init__(

@@ -33,6 +33,7 @@ class CudaDevice:
         self._torch = torch
         self.device = torch.device("cuda", torch.cuda.current_device())
         self._stream = torch.cuda.Stream(self.device)
+        self._flushed: Any = None
         self.activate()
         self._cycles_per_s = self._find_sleep_rate()
 
@@ -69,6 +70,16 @@ class CudaDevice:
     def delay(self, seconds: float) -> None:
         """Queue a kernel that does nothing for ``seconds``."""
         self._torch.cuda._sleep(max(1, int(seconds * self._cycles_per_s)))  # noqa: SLF001
+
+    def flush(self) -> None:
+        """Queue the writing of twice as many bytes as the L2 cache has."""
+        if self._flushed is None:
+            properties = self._torch.cuda.get_device_properties(self.device)
+            size_bytes = 2 * properties.L2_cache_size
+            self._flushed = self._torch.empty(
+                size_bytes, dtype=self._torch.uint8, device=self.device
+            )
+        self._flushed.zero_()
 
     def synchronize(self) -> None:
         """Wait until the device has done all that is queued."""

@@ -236,6 +236,12 @@ def replication_options(command: Any) -> Any:  # noqa: ANN401
     show_default=True,
     help="Seconds of measuring, for each duration and batch, after which to stop.",
 )
+@click.option(
+    "--mode",
+    default="hot",
+    show_default=True,
+    help="How the work arrives: hot (again and again), or cold (caches flushed before each).",
+)
 @click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."

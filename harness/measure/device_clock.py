@@ -4,6 +4,9 @@ Two events around a launch measure the device's work only where the launch was q
 device came to it. Otherwise the device waits for the host between the two, and the interval is the
 host's. So launches that are to be timed as the device's work are queued behind a kernel that only
 waits, and a block in which that kernel ended before the last launch was queued is thrown away.
+
+A cold clock flushes the device's caches before each launch, ahead of the first event: what it takes
+is in no interval, though the device warms up on it and the delay has to outlast its queueing too.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from harness.errors import MeasurementError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# A device's queue takes about a thousand entries before the host has to wait.
+# A device's queue takes about a thousand entries before the host has to wait. A launch is up to
+# four: a flush, an event, a graph, an event.
 _CHUNK: Final = 48
 _FIRST_DELAY_S: Final = 1e-3
 _MAX_DELAY_S: Final = 0.5
@@ -38,6 +42,9 @@ class EventDevice(Protocol):
     def delay(self, seconds: float) -> None:
         """Queue a kernel that does nothing for ``seconds``."""
 
+    def flush(self) -> None:
+        """Queue the writing of twice as many bytes as the device's L2 cache has."""
+
     def synchronize(self) -> None:
         """Wait until the device has done all that is queued."""
 
@@ -52,9 +59,16 @@ class QueuedClock:
     name = "cuda events, queued ahead"
     is_simulated = False
 
-    def __init__(self, device: EventDevice) -> None:
+    def __init__(self, device: EventDevice, before_each: Callable[[], None] | None = None) -> None:
         self._device = device
+        self._before_each = before_each
         self._delay_s = _FIRST_DELAY_S
+
+    def cold(self) -> QueuedClock:
+        """The same, with the device's caches flushed before each launch."""
+        # Once now: its memory is not to be taken within a block.
+        self._device.flush()
+        return QueuedClock(self._device, self._device.flush)
 
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""
@@ -69,7 +83,7 @@ class QueuedClock:
             begun = time.perf_counter()
             self._device.delay(self._delay_s)
             released = self._device.record()
-            pairs = _queue(self._device, launches)
+            pairs = _queue(self._device, launches, self._before_each)
             is_ahead = not self._device.is_past(released)
             spent_s = time.perf_counter() - begun
             self._device.synchronize()
@@ -94,14 +108,25 @@ class EnqueueClock:
     name = "cuda events, as enqueued"
     is_simulated = False
 
-    def __init__(self, device: EventDevice) -> None:
+    def __init__(self, device: EventDevice, before_each: Callable[[], None] | None = None) -> None:
         self._device = device
+        self._before_each = before_each
+
+    def cold(self) -> EnqueueClock:
+        """The same, with the device's caches flushed before each launch."""
+        # Once now: its memory is not to be taken within a block.
+        self._device.flush()
+        return EnqueueClock(self._device, self._device.flush)
 
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""
         found: list[float] = []
         self._device.synchronize()
         for launch in launches:
+            if self._before_each is not None:
+                # Done before the first event, so that the launch begins on an idle device.
+                self._before_each()
+                self._device.synchronize()
             pairs = _queue(self._device, [launch])
             self._device.synchronize()
             found.extend(self._device.elapsed_s(start, end) for start, end in pairs)
@@ -117,6 +142,10 @@ class HandOverClock:
     def __init__(self, device: EventDevice) -> None:
         self._device = device
 
+    def cold(self) -> HandOverClock:
+        """Itself: the host's part does not depend on what the device's caches hold."""
+        return self
+
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""
         latency_ns = []
@@ -129,9 +158,15 @@ class HandOverClock:
         return tuple(nanoseconds * 1e-9 for nanoseconds in latency_ns)
 
 
-def _queue(device: EventDevice, launches: Sequence[Callable[[], None]]) -> list[tuple[Any, Any]]:
+def _queue(
+    device: EventDevice,
+    launches: Sequence[Callable[[], None]],
+    before_each: Callable[[], None] | None = None,
+) -> list[tuple[Any, Any]]:
     pairs = []
     for launch in launches:
+        if before_each is not None:
+            before_each()
         start = device.record()
         launch()
         pairs.append((start, device.record()))

@@ -21,6 +21,8 @@ MANIFEST_NAME = "pipeline.toml"
 WHOLE_PIPELINE = "pipeline"
 # What else is timed beside the components: the copies, and the host's part of a launch.
 HOST_TO_DEVICE, DEVICE_TO_HOST, HOST_ENQUEUE = "host_to_device", "device_to_host", "host_enqueue"
+# Frozen work that is no part of the pipeline, timed beside it.
+CANARY = "canary"
 TRANSFERS = (HOST_TO_DEVICE, DEVICE_TO_HOST, HOST_ENQUEUE)
 
 
@@ -150,7 +152,7 @@ def wire(declaration: Declaration, root: Path) -> Pipeline:
 def _check_dimensions(declaration: Declaration, manifest: Path) -> None:
     tensors: dict[str, Tensor] = {f"inputs.{n}": t for n, t in declaration.inputs.items()}
     for name, component in declaration.components.items():
-        if name in {WHOLE_PIPELINE, *TRANSFERS}:
+        if name in {WHOLE_PIPELINE, CANARY, *TRANSFERS}:
             message = "is a name that reports give to something else"
             raise DeclarationError(
                 message, where=f"{manifest}: components.{name}", fix="choose another"

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import RecordError
-from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
+from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 from harness.report.budgets import BudgetFigure, judge_budgets
+from harness.report.canaries import CanaryFigure, canary_figures
 from harness.stats.budget import Verdict
 from harness.stats.roofline import Roofline, roofline
 from harness.stats.summary import LatencySummary, real_time_factor, summarize
@@ -162,6 +163,7 @@ class Figures:
     record: Record
     groups: tuple[Group, ...]
     budgets: tuple[BudgetFigure, ...]
+    canaries: tuple[CanaryFigure, ...] = ()
 
     @property
     def exports(self) -> tuple[Artifact, ...]:
@@ -213,7 +215,7 @@ class Figures:
 def figures_of(record: Record) -> Figures:
     """Compute the figures of ``record``."""
     series: dict[tuple[Case, Variant], list[Measurement]] = {}
-    for measurement in record.measurements:
+    for measurement in (m for m in record.measurements if m.component != CANARY):
         case = Case(measurement.duration_s, measurement.batch)
         rows = series.setdefault((case, measurement.variant), [])
         if any(row.component == measurement.component for row in rows):
@@ -227,7 +229,12 @@ def figures_of(record: Record) -> Figures:
         own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
         transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
         groups.append(Group(case, variant, own, transfers, *context.peer_of(case, variant, own)))
-    return Figures(record=record, groups=tuple(groups), budgets=judge_budgets(record, groups))
+    return Figures(
+        record=record,
+        groups=tuple(groups),
+        budgets=judge_budgets(record, groups),
+        canaries=canary_figures(record),
+    )
 
 
 class _Context:

@@ -51,6 +51,7 @@ def to_json(figures: Figures) -> str:
         }
         for figure in figures.budgets
     ]
+    record["canaries"] = [asdict(canary) for canary in figures.canaries]
     return json.dumps(_finite(record), indent=1, allow_nan=False)
 
 

@@ -14,6 +14,7 @@ from harness.report.precisions import render_accuracies, render_costs
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
     budget_sentence,
+    canary_sentence,
     environment_sentence,
     floor_sentence,
     given_sentences,
@@ -173,6 +174,7 @@ def _notes(figures: Figures) -> list[RenderableType]:
         )
     if figures.groups:
         notes.append(_small(environment_sentence(figures)))
+    notes.extend(_small(canary_sentence(canary)) for canary in figures.canaries)
     return notes
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from harness.pipeline.pipeline import CANARY
 from harness.report.figures import mostly_other, named_precision
 from harness.stats.budget import Verdict
 from harness.types import CALL, Variant
 
 if TYPE_CHECKING:
     from harness.report.budgets import BudgetFigure
+    from harness.report.canaries import CanaryFigure
     from harness.report.figures import Figures, Group, Row
     from harness.types import NodeCounts, Record
 
@@ -112,10 +114,20 @@ def sum_sentence(group: Group) -> str:
     )
 
 
+def canary_sentence(figure: CanaryFigure) -> str:
+    """What the machine's frozen work took, and whether it drifted."""
+    drift = figure.drift
+    text = f"Canary ({figure.name}): p50 {milliseconds(figure.latency.median.value)} ms, "
+    if not drift.is_finite:
+        return text + "too few samples to tell a drift in the run"
+    bounds = f"[{100 * drift.lower:+.1f}, {100 * drift.upper:+.1f}]"
+    return text + f"drift in the run {100 * drift.value:+.1f} % {bounds}"
+
+
 def environment_sentence(figures: Figures) -> str:
     """Where the figures come from, and how far to trust them."""
     environment = figures.record.environment
-    measured = figures.record.measurements
+    measured = [m for m in figures.record.measurements if m.component != CANARY]
     threads = ", ".join(sorted({str(m.threads) for m in measured}))
     packages = environment["packages"]
     backends = ", ".join(

@@ -123,7 +123,7 @@ def test_two_interpreters_are_measured_in_turn_in_one_run(
         ["onnxruntime", "torch"], ["fp32", "fp16"], threads=1, interpreters={"torch": PYTHON}
     )
     plan = SamplingPlan(max_samples=5, max_time_s=5, warmup_s=0)
-    options = RunOptions(cases=(Case(0.5, 1),), sampling=plan)
+    options = RunOptions(cases=(Case(0.5, 1),), sampling=plan, canary=False)
 
     record = Run(pipeline, backends, shared_cache, options, HostClock()).execute().record
 
@@ -140,7 +140,9 @@ def test_two_interpreters_are_measured_in_turn_in_one_run(
 def test_graphs_are_opened_there_too(pipeline: Pipeline, shared_cache: Cache) -> None:
     backends = make_backends(["onnxruntime"], ["fp32"], interpreters={"onnxruntime": PYTHON})
     options = RunOptions(
-        cases=(Case(0.5, 1),), sampling=SamplingPlan(max_samples=1, max_time_s=5, warmup_s=0)
+        cases=(Case(0.5, 1),),
+        sampling=SamplingPlan(max_samples=1, max_time_s=5, warmup_s=0),
+        canary=False,
     )
 
     record = Run(pipeline, backends, shared_cache, options, HostClock()).execute().record

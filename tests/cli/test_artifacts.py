@@ -25,6 +25,7 @@ from harness.pipeline.loader import load_pipeline
 from harness.reference import KIND as REFERENCE_KIND
 from harness.store.parquet import ParquetStore
 from tests.conftest import REPOSITORY, TOY
+from tests.records import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,7 @@ def test_a_run_without_torch_has_every_figure(
     assert "No accuracy" not in done.stdout
     (record,) = ParquetStore(out).query()
     assert "torch" not in record.environment["packages"]
-    series = {(m.component, m.precision): m for m in record.measurements}
+    series = {(m.component, m.precision): m for m in measured(record)}
     assert len(series) == 6
     for (_, precision), measurement in series.items():
         assert measurement.accuracy_inputs == 8
@@ -169,7 +170,7 @@ def test_without_a_reference_there_the_run_says_how_to_make_one(
     done = torchless(*run, "--seed", 3, "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     (record,) = ParquetStore(tmp_path / "again").query()
-    assert all(m.snr_db is not None for m in record.measurements)
+    assert all(m.snr_db is not None for m in measured(record))
 
 
 def test_an_entry_tells_what_it_was_made_from_and_by(

@@ -17,6 +17,7 @@ from harness.measure.clock import HostClock
 from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
 from harness.store.parquet import ParquetStore
+from tests.records import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ def test_a_run_prints_a_table_and_keeps_one_record(
     (record,) = ParquetStore(tmp_path / "out").query(pipeline="toy")
     assert record.is_complete
     assert record.inputs == {"kind": "synthetic", "seed": 0}
-    series = {m.component: m for m in record.measurements}
+    series = {m.component: m for m in measured(record)}
     assert set(series) == {"encoder", "decoder", "pipeline"}
     for measurement in series.values():
         assert len(measurement.latency_s) == 20
@@ -76,7 +77,7 @@ def test_two_backends_are_measured_in_turn_and_compared(
     assert code == 0
     assert "median against PyTorch eager in the same run" in " ".join(out.split())
     (record,) = ParquetStore(tmp_path / "out").query()
-    assert {m.backend for m in record.measurements} == {"onnxruntime", "torch"}
+    assert {m.backend for m in measured(record)} == {"onnxruntime", "torch"}
     torch_series = [m for m in record.measurements if m.backend == "torch"]
     assert all(m.snr_db is not None and m.snr_db > 120 for m in torch_series)
 
@@ -245,7 +246,7 @@ def test_a_case_asked_for_twice_is_measured_once(
     run(toy(), "--duration", 0.25, "--duration", 0.25, "--backend", "torch", "--backend", "torch")
 
     (record,) = ParquetStore(tmp_path / "out").query()
-    assert len(record.measurements) == 3
+    assert len(measured(record)) == 3
 
 
 def test_a_floor_that_cannot_be_checked_is_no_pass(
@@ -287,7 +288,7 @@ def test_a_factory_that_seeds_nothing_is_the_same_in_every_process(
 
     assert code == 0
     (record,) = ParquetStore(tmp_path / "out").query()
-    assert all(m.snr_db is not None and m.snr_db > 80 for m in record.measurements)
+    assert all(m.snr_db is not None and m.snr_db > 80 for m in measured(record))
 
 
 def test_a_factory_of_other_weights_each_time_is_refused(

@@ -20,6 +20,7 @@ from harness.pipeline.fingerprint import hash_file
 from harness.pipeline.loader import load_pipeline
 from harness.runner import RunOptions
 from harness.store.parquet import ParquetStore
+from tests.records import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,8 +83,8 @@ def test_every_component_is_measured_in_every_precision(done: Done) -> None:
     assert sorted(done.rows) == sorted(SERIES)
     assert len(done.document["measurements"]) == len(SERIES)
     (record,) = ParquetStore(done.folder / "out").query()
-    assert {(m.component, m.precision) for m in record.measurements} == set(SERIES)
-    assert {m.backend for m in record.measurements} == {"onnxruntime"}
+    assert {(m.component, m.precision) for m in measured(record)} == set(SERIES)
+    assert {m.backend for m in measured(record)} == {"onnxruntime"}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

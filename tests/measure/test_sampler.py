@@ -345,7 +345,7 @@ def test_progress_by_samples_rises_from_zero_to_one(groups: tuple[dict[str, floa
 
 
 def test_progress_is_that_of_the_limit_which_is_nearer(wall: Wall) -> None:
-    # A round is 3 samples of 10 and takes 1 s; in the third the wall jumps.
+    # A pass takes 1 s, and so does a round, of 3 samples of 10; in the third the wall jumps.
     clock = FakeClock({"a": 0.03}, wall=wall, block_wall_s=1.0)
     told: list[float] = []
 
@@ -354,7 +354,7 @@ def test_progress_is_that_of_the_limit_which_is_nearer(wall: Wall) -> None:
         if len(told) == 2:
             wall.now_s += 5.0
 
-    sample_in_turn(clock.groups, plan(10, max_time_s=8.5), {}, on_round=on_round)
+    sample_in_turn(clock.groups, plan(10, max_time_s=8.5, block_s=3.5), {}, on_round=on_round)
     assert told == pytest.approx([0.3, 0.6, 8.0 / 8.5, 1.0])
 
 

@@ -41,6 +41,7 @@ class TensorRTBackend:
 
     threads = 1
     builds_engines = True
+    can_flush = True
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class TensorRTBackend:
 
     def ceilings(self, cache: Cache) -> Ceilings | None:
         """What the GPU does at best, measured once and kept."""
-        return find_or_measure_ceilings(self._device(), cache)
+        return find_or_measure_ceilings(self.device(), cache)
 
     def check_can_run(self) -> None:
         """See that there is a GPU, and all that reaches it.
@@ -73,7 +74,7 @@ class TensorRTBackend:
             FeatureUnavailableError: there is none.
             MissingDependencyError: PyCUDA, the CUDA bindings or NVTX are wanted and not installed.
         """
-        self._device()
+        self.device()
         if GRAPH in self._launches:
             import_driver()
         if self._options.nvtx:
@@ -114,14 +115,19 @@ class TensorRTBackend:
             pipeline,
             built,
             self._library,
-            self._device(),
+            self.device(),
             launches=self._launches,
             plugins=self._options.plugins,
             nvtx=self._options.nvtx,
         )
 
-    def _device(self) -> CudaDevice:
-        """One for all sessions, so that what runs in turn does so on one stream."""
+    def device(self) -> CudaDevice:
+        """One for all sessions, so that what runs in turn does so on one stream.
+
+        Raises:
+            FeatureUnavailableError: there is no GPU.
+            MissingDependencyError: PyCUDA is not installed.
+        """
         if not _devices:
             try:
                 _devices.append(CudaDevice())
@@ -164,7 +170,7 @@ class TensorRTBackend:
         return found
 
     def _details(self, session: TensorRTSession, name: str) -> dict[str, Any]:
-        gpu = self._device().info
+        gpu = self.device().info
         details: dict[str, Any] = {
             "gpu_uuid": gpu.uuid,
             "driver_cuda": gpu.driver_cuda,
@@ -172,7 +178,7 @@ class TensorRTBackend:
         }
         if self._options.layer_times:
             details["layer_times"] = time_layers(
-                self._library, session.engines[name], self._device()
+                self._library, session.engines[name], self.device()
             )
         return details
 
