@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -71,6 +72,18 @@ class CudaDevice:
         ptx = _DELAY_PTX.format(target=target).encode() + b"\0"
         module = driver.module_from_buffer(ptx)
         self._delay = module.get_function("harness_delay")
+
+    def stream(self) -> CudaDevice:
+        """The same device with another stream: what is queued on it runs beside all else.
+
+        Its memory is the device's, and goes with it.
+        """
+        view = copy.copy(self)
+        with _device_errors():
+            view._stream = self._driver.Stream()
+        # The context is not its own to leave.
+        view._is_closed = True
+        return view
 
     def check_thread(self) -> None:
         """Check that this is the thread that made it: a CUDA context is current in one.
@@ -174,6 +187,11 @@ class CudaDevice:
         """Whether the device has come to ``event``."""
         with _device_errors():
             return bool(event.query())
+
+    def wait(self, event: Any) -> None:  # noqa: ANN401
+        """Wait until the device has come to ``event``."""
+        with _device_errors():
+            event.synchronize()
 
     def elapsed_s(self, start: Any, end: Any) -> float:  # noqa: ANN401
         """Seconds between two events that are past, in steps of half a microsecond or so."""
