@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from harness.arrivals import Arrival, Subject, Work, check_arrival, measure_arrival
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu, read_gpu
 from harness.backends.protocol import variant_of
@@ -29,6 +30,7 @@ from harness.measure.environment import available_cores, describe_environment
 from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
 from harness.observer import Observer, SilentObserver
 from harness.pipeline.feeds import accuracy_inputs, check_seed, recording_inputs
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.prepare import BuildOptions, Prepared, build_backends, prepare_backends
 from harness.reference import (
     Feed,
@@ -63,6 +65,7 @@ class RunOptions:
     build: BuildOptions = field(default_factory=BuildOptions)
     recording: Recording | None = None
     command: tuple[str, ...] = ()
+    arrival: Arrival = field(default_factory=Arrival)
 
     def __post_init__(self) -> None:
         """Refuse a seed that no generator takes."""
@@ -131,6 +134,7 @@ class Run:
             HarnessError: a part of the run is impossible; nothing is recorded.
             KeyboardInterrupt: before anything was measured.
         """
+        check_arrival(self._options.arrival, self._options.cases, self._backends.values())
         for backend in self._backends.values():
             backend.check_can_run()
         # The inputs come first: where they are wrong, no export is waited for.
@@ -275,13 +279,17 @@ class Run:
     ) -> None:
         known: dict[_Key, _Known] = {}
         groups: list[Group[_Key]] = []
+        subjects: list[Subject] = []
+        arrival = self._options.arrival
         self._observer.phase(f"Checking {case}", len(sessions))
         with self._timed("check"):
             for variant, session in sessions.items():
                 checks = check_components(
                     self._pipeline, self._sizes(case), session, feeds, reference
                 )
-                for series in session.series():
+                backend, built = self._backends[variant], self._built[variant]
+                subjects.append(Subject(backend, session, built, checks[WHOLE_PIPELINE]))
+                for series in () if arrival.is_whole else session.series():
                     labels, group = self._label(variant, series, checks)
                     known |= labels
                     groups.append(group)
@@ -289,14 +297,14 @@ class Run:
             self._keep_audio(next(iter(sessions.values())))
         samples: dict[_Key, list[float]] = {}
         self._observer.phase(f"Measuring {case}", 1)
+        plan, on_round = self._options.sampling, self._observer.fraction
         try:
             with self._timed("measure"):
-                sample_in_turn(
-                    groups,
-                    self._options.sampling,
-                    samples,
-                    on_round=self._observer.fraction,
-                )
+                if arrival.is_whole:
+                    work, kept = Work(self._pipeline, case, feeds[0]), self._measurements
+                    measure_arrival(arrival, work, subjects, plan, kept, on_round=on_round)
+                else:
+                    sample_in_turn(groups, plan, samples, on_round=on_round)
         finally:
             # Also after an interruption: the blocks that are complete are kept.
             self._keep(case, known, {key: taken for key, taken in samples.items() if taken})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import copy
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +77,8 @@ class CudaDevice:
 
         Its memory is the device's, and goes with it.
         """
-        view = copy.copy(self)
+        view: CudaDevice = object.__new__(CudaDevice)
+        view.__dict__ |= self.__dict__
         with _device_errors():
             view._stream = self._driver.Stream()
         # The context is not its own to leave.

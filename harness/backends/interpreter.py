@@ -157,7 +157,7 @@ class RemoteSession:
         return tuple(made)
 
     def round_trips(self) -> Mapping[str, RemoteRoundTrip]:
-        """Those there, paced and timed there: a chunk that waits for a socket tells of the socket."""
+        """Those there, paced and timed there: no chunk waits for a socket."""
         launches = self._process.ask("round_trips")["launches"]
         return {launch: RemoteRoundTrip(self._process, launch) for launch in launches}
 

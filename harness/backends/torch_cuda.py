@@ -20,7 +20,7 @@ from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.types import ENQUEUE, GRAPH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 

@@ -200,6 +200,19 @@ def app() -> None:
     show_default=True,
     help="Seconds of measuring, for each duration and batch, after which to stop.",
 )
+@click.option(
+    "--mode",
+    default="hot",
+    show_default=True,
+    help="How work arrives: hot (again and again), paced (in real time) or concurrent (streams).",
+)
+@click.option(
+    "--period",
+    "period_s",
+    type=float,
+    help="Paced: seconds from one chunk to the next.  [default: the duration]",
+)
+@click.option("--streams", type=int, help="Concurrent: how many streams at a time.")
 @click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."

@@ -12,6 +12,7 @@ import psutil
 from rich.console import Console
 
 from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
+from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
@@ -56,6 +57,9 @@ def run_command(
     batches: tuple[int, ...],
     samples: int,
     max_time_s: float,
+    mode: str,
+    period_s: float | None,
+    streams: int | None,
     threads: int | None,
     seed: int,
     audio: Path | None,
@@ -103,6 +107,7 @@ def run_command(
         ),
         recording=recording,
         command=("harness", *sys.argv[1:]),
+        arrival=Arrival(mode, period_s, streams),
     )
     own = Cache(cache or default_cache_root())
     if plan:

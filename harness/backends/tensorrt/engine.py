@@ -62,7 +62,7 @@ class OpenEngine:
             EngineError: its context cannot be made.
         """
         other = object.__new__(OpenEngine)
-        other._begin(self._library, self.component, self.engine)  # noqa: SLF001
+        other._begin(self._library, self.component, self.engine)
         is_dynamic = any(-1 in spec.tensor.shape for spec in self.tensors.values())
         if is_dynamic and getattr(other.context, "active_optimization_profile", -1) < 0:
             other.close()

@@ -40,7 +40,7 @@ class TensorRTSession:
     One that is opened ``beside`` another shares its engines' weights, where TensorRT lets it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is one independent choice
         self,
         pipeline: Pipeline,
         built: Mapping[str, Built],
