@@ -181,7 +181,7 @@ def _measure_paced(
 
 def _paced(label: Mapping[str, Any], found: PacedSamples, period_s: float) -> list[Measurement]:
     """What came in real time, and the same back to back."""
-    blocks = {"block_passes": tuple(found.block_passes)}
+    blocks: dict[str, Any] = {"block_passes": tuple(found.block_passes)}
     paced = Measurement(
         **label,
         **blocks,

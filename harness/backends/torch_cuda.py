@@ -14,8 +14,8 @@ from harness.backends.torch_cuda_bound import Bound, to_tensor
 from harness.backends.torch_cuda_device import open_device, running
 from harness.backends.torch_cuda_module import place_module
 from harness.errors import OptionError
-from harness.pipeline.modules import import_torch
 from harness.measure.paced import HostRoundTrip
+from harness.pipeline.modules import import_torch
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.types import ENQUEUE, GRAPH
 

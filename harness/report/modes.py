@@ -110,7 +110,8 @@ def render_modes(figures: Figures) -> list[RenderableType]:
     for mode, render in ((PACED, _paced_table), (CONCURRENT, _concurrent_table)):
         groups = [group for group in figures.groups if group.mode == mode]
         for case in dict.fromkeys(group.case for group in groups):
-            parts.append(render([group for group in groups if group.case == case], figures))
+            at_case = [group for group in groups if group.case == case]
+            parts.append(render(at_case, figures))
     return parts
 
 
@@ -120,8 +121,9 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
         f"{groups[0].case}, {PACED}, a chunk every {milliseconds(period_s)} ms: "
         "ms from host to host"
     )
-    headings = ("p50", "p99", "p50+buf", "p99+buf", "missed", "at most", "hot p50", "ratio", "late")
-    table = _table(title, (*headings, "SNR dB"))
+    buffered = ("p50\n+buf", "p99\n+buf")
+    headings = ("p50", "p99", *buffered, "missed", "at\nmost", "hot\np50", "ratio", "late")
+    table = _table(title, (*headings, "SNR\ndB"))
     for group in groups:
         figure = paced_figure(group, figures)
         if figure is None:
@@ -133,8 +135,8 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
             milliseconds_of(latency.p99),
             milliseconds(figure.buffered_median_s),
             milliseconds(figure.buffered_p99_s),
-            f"{figure.missed} of {figure.count}",
-            f"{figure.missed_upper:.2%}",
+            f"{figure.missed}/{figure.count}",
+            f"{100 * figure.missed_upper:.2g}%",
             "-" if figure.hot_median_s is None else milliseconds(figure.hot_median_s),
             "-" if figure.ratio_to_hot is None else f"{figure.ratio_to_hot:.2f}",
             "-" if figure.late_p99_s is None else milliseconds(figure.late_p99_s),
@@ -152,7 +154,7 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
 def _concurrent_table(groups: Sequence[Group], figures: Figures) -> Table:
     title = f"{groups[0].case}, {CONCURRENT}: ms from host to host, inferences a second of all"
     headings = ("streams", "threads", "p50", "p99", "per s", "95 % interval")
-    table = _table(title, (*headings, "rate x", "p50 x", "SNR dB"))
+    table = _table(title, (*headings, "rate x", "p50 x", "SNR\ndB"))
     for group in groups:
         figure = concurrent_figure(group, figures)
         if figure is None:
@@ -182,7 +184,7 @@ def _table(title: str, headings: Sequence[str]) -> Table:
     table.columns[0].header = "variant"
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=heading != "SNR dB")
+        table.add_column(heading, justify="right", no_wrap=not heading.startswith("SNR"))
     return table
 
 
