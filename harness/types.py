@@ -166,7 +166,9 @@ class Measurement:
     ``mode`` is how the work arrived: ``hot`` (again and again), ``cold`` (caches flushed before
     each), ``paced`` (one every ``period_s``; ``missed_deadlines`` counts those that ended after the
     next had come) or ``concurrent`` (``streams`` at a time). ``process`` and ``build`` count the
-    fresh processes and the builds of the engine.
+    fresh processes and the builds of the engine. ``lateness_s`` is how late the host woke up for
+    each paced inference, a part of its latency. ``block_wall_s`` is how long each block of
+    concurrent ones took: their number over it is the throughput.
 
     ``verdict`` is ``converged`` where the median's interval is within ``rel_precision`` of it, else
     ``inconclusive`` for ``verdict_reason``. ``autocorrelation`` is that of successive samples,
@@ -209,6 +211,8 @@ class Measurement:
     block_passes: tuple[int, ...] = ()
     rejected_latency_s: tuple[float, ...] = ()
     energy_j: float | None = None
+    lateness_s: tuple[float, ...] = ()
+    block_wall_s: tuple[float, ...] = ()
 
     @property
     def variant(self) -> Variant:

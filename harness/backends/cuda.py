@@ -78,6 +78,19 @@ class CudaDevice:
         with _device_errors():
             return self._driver.module_from_buffer(ptx.encode() + b"\0").get_function(name)
 
+    def stream(self) -> CudaDevice:
+        """The same device with another stream: what is queued on it runs beside all else.
+
+        Its memory is the device's, and goes with it.
+        """
+        view: CudaDevice = object.__new__(CudaDevice)
+        view.__dict__ |= self.__dict__
+        with _device_errors():
+            view._stream = self._driver.Stream()
+        # The context is not its own to leave.
+        view._is_closed = True
+        return view
+
     def check_thread(self) -> None:
         """Check that this is the thread that made it: a CUDA context is current in one.
 
@@ -180,6 +193,11 @@ class CudaDevice:
         """Whether the device has come to ``event``."""
         with _device_errors():
             return bool(event.query())
+
+    def wait(self, event: Any) -> None:  # noqa: ANN401
+        """Wait until the device has come to ``event``."""
+        with _device_errors():
+            event.synchronize()
 
     def elapsed_s(self, start: Any, end: Any) -> float:  # noqa: ANN401
         """Seconds between two events that are past, in steps of half a microsecond or so."""

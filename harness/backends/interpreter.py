@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.backends.interpreter_process import OPTION, BackendSpec, InterpreterProcess
 from harness.backends.protocol import Inspection, Series
 from harness.errors import FeatureUnavailableError
+from harness.measure.paced import Chunk
 from harness.types import NodeCounts
 
 if TYPE_CHECKING:
@@ -156,6 +157,11 @@ class RemoteSession:
             made.append(Series(told["launch"], targets, clock))
         return tuple(made)
 
+    def round_trips(self) -> Mapping[str, RemoteRoundTrip]:
+        """Those there, paced and timed there: no chunk waits for a socket."""
+        launches = self._process.ask("round_trips")["launches"]
+        return {launch: RemoteRoundTrip(self._process, launch) for launch in launches}
+
     def close(self) -> None:
         """End the process, and with it all that it holds."""
         self._process.close()
@@ -188,6 +194,26 @@ class RemoteClock:
             message = "a clock of another interpreter times that interpreter's launches only"
             raise TypeError(message)
         answer = self._process.ask("time_block", series=self._index, names=names)
+        return tuple(answer["latency_s"])
+
+
+class RemoteRoundTrip:
+    """A round trip there: a block of them is one message there and one back."""
+
+    def __init__(self, process: InterpreterProcess, launch: str) -> None:
+        self._process = process
+        self._launch = launch
+
+    def time_paced(self, count: int, period_s: float) -> tuple[Chunk, ...]:
+        """One for each of ``count`` chunks that come ``period_s`` apart, by the clock there."""
+        answer = self._process.ask(
+            "time_paced", launch=self._launch, count=count, period_s=period_s
+        )
+        return tuple(Chunk(**told) for told in answer["chunks"])
+
+    def time_hot(self, count: int) -> tuple[float, ...]:
+        """``count`` of them back to back; gives the seconds of each, as measured there."""
+        answer = self._process.ask("time_hot", launch=self._launch, count=count)
         return tuple(answer["latency_s"])
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from harness.backends.protocol import Backend, Built, Session
     from harness.measure.clock import Clock
+    from harness.measure.paced import RoundTrip
     from harness.pipeline.pipeline import Pipeline
 
 
@@ -44,6 +45,7 @@ class Server:
         self._pipeline: Pipeline | None = None
         self._session: Session | None = None
         self._series: list[tuple[Mapping[str, Callable[[], None]], Clock]] = []
+        self._round_trips: dict[str, RoundTrip] = {}
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The result of a request of any kind.
@@ -64,6 +66,9 @@ class Server:
             "series": self._describe_series,
             "cold": self._cold,
             "time_block": self._time_block,
+            "round_trips": self._describe_round_trips,
+            "time_paced": self._time_paced,
+            "time_hot": self._time_hot,
         }
         return kinds[request["do"]](request)
 
@@ -110,6 +115,7 @@ class Server:
     def _bind(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Bind the arrays that lie in the folder."""
         self._series.clear()
+        self._round_trips.clear()
         self._open_session.bind(request["sizes"], self._arrays())
         return {}
 
@@ -170,6 +176,22 @@ class Server:
         finally:
             if was_enabled:
                 gc.enable()
+
+    def _describe_round_trips(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        """How a whole inference can be launched."""
+        self._round_trips = dict(self._open_session.round_trips())
+        return {"launches": list(self._round_trips)}
+
+    def _time_paced(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Whole inferences of chunks that come in real time here."""
+        trip = self._round_trips[request["launch"]]
+        chunks = trip.time_paced(request["count"], request["period_s"])
+        return {"chunks": [asdict(chunk) for chunk in chunks]}
+
+    def _time_hot(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Whole inferences back to back."""
+        trip = self._round_trips[request["launch"]]
+        return {"latency_s": trip.time_hot(request["count"])}
 
     @property
     def _open_session(self) -> Session:

@@ -9,9 +9,12 @@ import numpy as np
 
 from harness.backends.onnxruntime_inspection import inspect_graphs
 from harness.backends.onnxruntime_session import CPU, open_graph
-from harness.backends.protocol import as_built, call_series
+from harness.backends.protocol import Sessions, as_built, call_series, open_all
 from harness.errors import ModelError
+from harness.measure.concurrent import HostStreams
+from harness.measure.paced import HostRoundTrip
 from harness.pipeline.feeds import constant_inputs
+from harness.types import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +64,18 @@ class OnnxRuntimeBackend:
             ContractError: ONNX Runtime cannot load a graph.
         """
         return OnnxRuntimeSession(pipeline, _paths(built), threads=self.threads)
+
+    def open_streams(
+        self, pipeline: Pipeline, built: Mapping[str, Built], count: int
+    ) -> HostSessions:
+        """Open every component ``count`` times; the streams share the threads evenly.
+
+        Raises:
+            HarnessError: as :meth:`open`.
+        """
+        threads = max(1, self.threads // count)
+        shared = type(self)(threads=threads, precision=self.precision)
+        return HostSessions(open_all(lambda _: shared.open(pipeline, built), count), threads)
 
     def inspect(
         self,
@@ -162,11 +177,24 @@ class OnnxRuntimeSession:
         """Every component and the whole, each launch a call."""
         return (call_series(self, self._pipeline),)
 
+    def round_trips(self) -> Mapping[str, HostRoundTrip]:
+        """The whole pipeline: what is bound lies on the host already."""
+        return {CALL: HostRoundTrip(self.launch_pipeline)}
+
     def close(self) -> None:
         """Free the sessions and their tensors."""
         self._bindings.clear()
         self._values.clear()
         self._sessions.clear()
+
+
+class HostSessions(Sessions):
+    """Sessions whose launches return when they are done: a thread each."""
+
+    def clocks(self) -> Mapping[str, HostStreams]:
+        """What launches a round trip in every session, again and again."""
+        trips = [session.round_trips()[CALL] for session in self.sessions]
+        return {CALL: HostStreams([t.call for t in trips if isinstance(t, HostRoundTrip)])}
 
 
 def _run_error(component: str, error: Exception) -> ModelError:

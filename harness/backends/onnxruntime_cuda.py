@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from harness.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeSession
 from harness.backends.protocol import Inspection
 from harness.errors import FeatureUnavailableError
+from harness.measure.paced import HostRoundTrip
+from harness.types import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +82,7 @@ class OnnxRuntimeCudaSession(OnnxRuntimeSession):
     def __init__(self, pipeline: Pipeline, models: Mapping[str, Path], *, threads: int) -> None:
         _check_provider()
         super().__init__(pipeline, models, threads=threads)
+        self._host: dict[str, NDArray[Any]] = {}
         for name, session in self._sessions.items():
             # One whose libraries are not found is left out, with no more than a line of log.
             if _PROVIDER not in session.get_providers():
@@ -88,6 +93,22 @@ class OnnxRuntimeCudaSession(OnnxRuntimeSession):
     def place(self, array: NDArray[Any]) -> Any:  # noqa: ANN401
         """A value in the GPU's memory."""
         return self._runtime.OrtValue.ortvalue_from_numpy(array, "cuda", _GPU)
+
+    def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Allocate every tensor on the GPU; the inputs stay on the host as well, to be copied."""
+        super().bind(sizes, inputs)
+        self._host = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+
+    def round_trips(self) -> Mapping[str, HostRoundTrip]:
+        """The copies of the free inputs, the whole pipeline, and the copies of what it puts out."""
+        return {CALL: HostRoundTrip(self._make_round_trip)}
+
+    def _make_round_trip(self) -> None:
+        for name, array in self._host.items():
+            self._values[name].update_inplace(array)
+        self.launch_pipeline()
+        for component, output in self._pipeline.final_outputs:
+            self._values[f"{component}.{output}"].numpy()
 
     def launch(self, component: str) -> None:
         """Run one component on its bound tensors, and wait for the GPU."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.types import CALL, Variant
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from harness.artifacts.export import OnnxModel
     from harness.artifacts.worker import WorkerPool
     from harness.measure.clock import Clock
+    from harness.measure.concurrent import StreamsClock
+    from harness.measure.paced import RoundTrip
     from harness.pipeline.pipeline import Pipeline
     from harness.types import Ceilings, NodeCounts
 
@@ -77,8 +79,73 @@ class Session(Protocol):
     def series(self) -> Sequence[Series]:
         """What can be timed of what is bound now."""
 
+    def round_trips(self) -> Mapping[str, RoundTrip]:
+        """A whole inference of what is bound now, from host to host, by how it is launched."""
+
     def close(self) -> None:
         """Free what the session holds; it cannot be used afterwards."""
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Streams(Protocol):
+    """Sessions of one pipeline that can be launched at the same time."""
+
+    @property
+    def threads(self) -> int:
+        """The CPU threads that one launch of one stream may use."""
+
+    def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Bind every session, each to memory of its own."""
+
+    def clocks(self) -> Mapping[str, StreamsClock]:
+        """What launches all of them and times each inference, by how it is launched."""
+
+    def read(self, component: str, output: str) -> Sequence[NDArray[Any]]:
+        """A copy of what an output holds now, of each stream."""
+
+    def close(self) -> None:
+        """Free what the sessions hold."""
+
+
+class Sessions:
+    """What all sets of streams share: their sessions, bound, read and closed together."""
+
+    def __init__(self, sessions: Sequence[Session], threads: int) -> None:
+        self.sessions = tuple(sessions)
+        self.threads = threads
+
+    def bind(self, sizes: Mapping[str, int], inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Bind every session, each to memory of its own."""
+        for session in self.sessions:
+            session.bind(sizes, inputs)
+
+    def read(self, component: str, output: str) -> Sequence[NDArray[Any]]:
+        """A copy of what an output holds now, of each stream."""
+        return tuple(session.read(component, output) for session in self.sessions)
+
+    def close(self) -> None:
+        """Free what the sessions hold, the youngest first."""
+        for session in reversed(self.sessions):
+            session.close()
+
+
+def open_all(open_one: Callable[[Sequence[S]], S], count: int) -> list[S]:
+    """``count`` sessions, each made by ``open_one`` of those before it; all, or none is left.
+
+    Raises:
+        HarnessError: one cannot be opened.
+    """
+    opened: list[S] = []
+    try:
+        while len(opened) < count:
+            opened.append(open_one(opened))
+    except BaseException:
+        for session in reversed(opened):
+            session.close()
+        raise
+    return opened
 
 
 @dataclass(frozen=True)
@@ -204,6 +271,18 @@ class Backend(Protocol):
 
         Raises:
             HarnessError: a component cannot be opened or run.
+        """
+
+
+@runtime_checkable
+class StreamsBackend(Protocol):
+    """A backend that can run several inferences at the same time."""
+
+    def open_streams(self, pipeline: Pipeline, built: Mapping[str, Built], count: int) -> Streams:
+        """Open every component ``count`` times.
+
+        Raises:
+            HarnessError: a component cannot be opened so often.
         """
 
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from harness.backends.protocol import call_series
 from harness.errors import ModelError
+from harness.measure.paced import HostRoundTrip
 from harness.pipeline.feeds import constant_inputs
 from harness.pipeline.modules import as_tuple, build_module, hash_weights, import_torch
+from harness.types import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,6 +148,10 @@ class TorchSession:
     def series(self) -> Sequence[Series]:
         """Every component and the whole, each launch a call."""
         return (call_series(self, self._pipeline),)
+
+    def round_trips(self) -> Mapping[str, HostRoundTrip]:
+        """The whole pipeline: what is bound lies on the host already."""
+        return {CALL: HostRoundTrip(self.launch_pipeline)}
 
     def close(self) -> None:
         """Free the modules and their tensors."""

@@ -14,12 +14,13 @@ from harness.backends.torch_cuda_bound import Bound, to_tensor
 from harness.backends.torch_cuda_device import open_device, running
 from harness.backends.torch_cuda_module import place_module
 from harness.errors import OptionError
+from harness.measure.paced import HostRoundTrip
 from harness.pipeline.modules import import_torch
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.types import ENQUEUE, GRAPH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -265,6 +266,22 @@ class TorchCudaSession:
             copies = None if made else (bound.copy_inputs, bound.copy_back(is_graph=is_graph))
             made += device_series(self._device, launch, targets, whole, copies)
         return tuple(made)
+
+    def round_trips(self) -> Mapping[str, HostRoundTrip]:
+        """The copies to the device, the whole pipeline and the copies back, on the one stream."""
+        self._device.activate()
+        return {
+            launch: HostRoundTrip(self._waited(self._is_bound.round_trip(is_graph=launch == GRAPH)))
+            for launch in self._launches
+        }
+
+    def _waited(self, queue: Callable[[], None]) -> Callable[[], None]:
+        def call() -> None:
+            queue()
+            with running(WHOLE_PIPELINE):
+                self._device.synchronize()
+
+        return call
 
     def close(self) -> None:
         """Free the graphs, the modules and their memory."""

@@ -105,8 +105,27 @@ class Bound:
 
     def copy_back(self, *, is_graph: bool) -> Callable[[], None]:
         """What queues the copies of the final outputs to the host."""
+        return self._copy_of(self._captured() if is_graph else self._eager)
+
+    def round_trip(self, *, is_graph: bool) -> Callable[[], None]:
+        """What queues the copies to the device, the whole pipeline, and the copies back."""
+        if is_graph:
+            # It has outputs of its own.
+            graph = self._graphs[WHOLE_PIPELINE]
+            whole, copy_back = graph.replay, self._copy_of(graph.outputs)
+        else:
+            self._launch_all_eager()
+            whole, copy_back = self._launch_all_eager, self._copy_of(self._eager)
+
+        def queue() -> None:
+            self.copy_inputs()
+            whole()
+            copy_back()
+
+        return queue
+
+    def _copy_of(self, source: Mapping[str, Any]) -> Callable[[], None]:
         keys = [f"{component}.{output}" for component, output in self._pipeline.final_outputs]
-        source = self._captured() if is_graph else self._eager
         host = {
             key: self._device.pin(self._torch.empty(source[key].shape, dtype=source[key].dtype))
             for key in keys

@@ -240,8 +240,20 @@ def replication_options(command: Any) -> Any:  # noqa: ANN401
     "--mode",
     default="hot",
     show_default=True,
+<<<<<<< HEAD
     help="How the work arrives: hot (again and again), or cold (caches flushed before each).",
 )
+=======
+    help="How work arrives: hot (again and again), paced (in real time) or concurrent (streams).",
+)
+@click.option(
+    "--period",
+    "period_s",
+    type=float,
+    help="Paced: seconds from one chunk to the next.  [default: the duration]",
+)
+@click.option("--streams", type=int, help="Concurrent: how many streams at a time.")
+>>>>>>> s5-paced
 @click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."

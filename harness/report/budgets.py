@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.stats.budget import BudgetVerdict, judge_budget
-from harness.types import Case, Variant
+from harness.types import HOT, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,8 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
     if budget is None:
         return ()
     case = Case(budget.duration_s, budget.batch)
-    measured = {group.variant: group for group in groups if group.case == case}
+    # How fast it is by itself; what it does with others beside it is another question.
+    measured = {g.variant: g for g in groups if g.case == case and g.mode == HOT}
     figures = []
     # PyTorch is the peer that others are held against, not what ships: it has no budget to keep,
     # unless it is all that was measured.

@@ -136,6 +136,11 @@ class Group:
         return self.pipeline.measurement.mode
 
     @property
+    def is_whole_only(self) -> bool:
+        """Whether whole inferences were measured from host to host, and no components."""
+        return len(self.rows) == 1
+
+    @property
     def backend(self) -> str:
         """The backend's name."""
         return self.variant.backend
@@ -175,6 +180,8 @@ class Figures:
         """The groups that are read side by side: one backend and way of launching, one case."""
         found: dict[tuple[Case, str, str], list[Group]] = {}
         for group in self.groups:
+            if group.is_whole_only:
+                continue
             kind = (group.case, group.backend, group.variant.launch)
             found.setdefault(kind, []).append(group)
         return tuple(tuple(groups) for groups in found.values())
@@ -214,20 +221,27 @@ class Figures:
 
 def figures_of(record: Record) -> Figures:
     """Compute the figures of ``record``."""
+<<<<<<< HEAD
     series: dict[tuple[Case, Variant], list[Measurement]] = {}
     for measurement in (m for m in record.measurements if m.component != CANARY):
+=======
+    series: dict[tuple[Case, Variant, str, int], list[Measurement]] = {}
+    for measurement in record.measurements:
+>>>>>>> s5-paced
         case = Case(measurement.duration_s, measurement.batch)
-        rows = series.setdefault((case, measurement.variant), [])
+        kind = (case, measurement.variant, measurement.mode, measurement.streams)
+        rows = series.setdefault(kind, [])
         if any(row.component == measurement.component for row in rows):
             what = f"{measurement.component} at {case} by {measurement.variant} is there twice"
             raise RecordError(what, where=record.record_id, fix="measure it again")
         rows.append(measurement)
     context = _Context(record)
     groups = []
-    for (case, variant), measurements in series.items():
+    for (case, variant, _, _), measurements in series.items():
         shown = [context.row(measurement) for measurement in measurements]
         own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
         transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
+<<<<<<< HEAD
         groups.append(Group(case, variant, own, transfers, *context.peer_of(case, variant, own)))
     return Figures(
         record=record,
@@ -235,6 +249,10 @@ def figures_of(record: Record) -> Figures:
         budgets=judge_budgets(record, groups),
         canaries=canary_figures(record),
     )
+=======
+        groups.append(Group(case, variant, own, transfers, *context.peer_of(variant, own)))
+    return Figures(record=record, groups=tuple(groups), budgets=judge_budgets(record, groups))
+>>>>>>> s5-paced
 
 
 class _Context:
@@ -242,9 +260,7 @@ class _Context:
 
     def __init__(self, record: Record) -> None:
         self._medians_s = {
-            (m.variant, Case(m.duration_s, m.batch), m.component): summarize(
-                m.latency_s
-            ).median.value
+            (m.variant, _setting(m), m.component): summarize(m.latency_s).median.value
             for m in record.measurements
         }
         self._artifacts = {
@@ -295,16 +311,15 @@ class _Context:
             bound=rooflines[0].bound if len(rooflines) == 1 else "",
         )
 
-    def peer_of(
-        self, case: Case, variant: Variant, rows: Sequence[Row]
-    ) -> tuple[Variant | None, float | None]:
+    def peer_of(self, variant: Variant, rows: Sequence[Row]) -> tuple[Variant | None, float | None]:
         """What a user would run instead on a device, and the ratio of the medians to it."""
         if variant.launch == CALL:
             return None, None
+        setting = _setting(rows[-1].measurement)
         peers_s = {
             v: median_s
             for (v, at, component), median_s in self._medians_s.items()
-            if (v.backend, at, component) == (_PEER_BACKEND, case, WHOLE_PIPELINE)
+            if (v.backend, at, component) == (_PEER_BACKEND, setting, WHOLE_PIPELINE)
             # A graph and kernels enqueued one by one are timed by different clocks.
             and v.launch == variant.launch
         }
@@ -342,9 +357,14 @@ class _Context:
     def _ratio(
         self, measurement: Measurement, latency: LatencySummary, peer: Variant
     ) -> float | None:
-        case = Case(measurement.duration_s, measurement.batch)
-        peer_s = self._medians_s.get((peer, case, measurement.component))
+        peer_s = self._medians_s.get((peer, _setting(measurement), measurement.component))
         return latency.median.value / peer_s if peer_s else None
+
+
+def _setting(measurement: Measurement) -> tuple[Case, str, int]:
+    """The case, and how work arrived: what is compared has both in common."""
+    case = Case(measurement.duration_s, measurement.batch)
+    return case, measurement.mode, measurement.streams
 
 
 def _memory_case(engines: Sequence[tuple[Engine, Case]]) -> Case | None:

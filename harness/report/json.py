@@ -8,11 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.files import written_whole
+from harness.report.modes import concurrent_figure, paced_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.report.figures import Figures
+    from harness.report.modes import ConcurrentFigure, PacedFigure
 
 
 def to_json(figures: Figures) -> str:
@@ -37,6 +39,8 @@ def to_json(figures: Figures) -> str:
             "label": row.label,
             "mostly": row.mostly or None,
             "misses_floor": row.misses_floor,
+            "paced": _dict_of(paced_figure(group, figures)),
+            "concurrent": _dict_of(concurrent_figure(group, figures)),
         }
         for row, group in rows
     ]
@@ -63,6 +67,10 @@ def write_json(figures: Figures, path: Path) -> None:
     """
     with written_whole(path) as scratch:
         scratch.write_text(to_json(figures) + "\n", encoding="utf-8")
+
+
+def _dict_of(figure: PacedFigure | ConcurrentFigure | None) -> dict[str, Any] | None:
+    return None if figure is None else asdict(figure)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from harness.report.device import render_device
 from harness.report.layers import render_layers
+from harness.report.modes import render_modes
 from harness.report.precisions import render_accuracies, render_costs
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
@@ -60,6 +61,7 @@ def render(figures: Figures) -> RenderableType:
             judged.add(kind)
         else:
             parts.extend(_latencies(group) for group in groups)
+    parts.extend(render_modes(figures))
     parts.extend(render_device(figures))
     parts.extend(render_layers(figures.record.engines))
     ratios = _ratios(figures)
@@ -124,7 +126,11 @@ def _factor(value: float | None) -> str:
 
 def _ratios(figures: Figures) -> Table | None:
     """Medians over PyTorch eager's, by component and case; None where PyTorch was not measured."""
-    groups = [g for g in figures.groups if g.pipeline.ratio_to_torch is not None]
+    groups = [
+        group
+        for group in figures.groups
+        if group.pipeline.ratio_to_torch is not None and not group.is_whole_only
+    ]
     if not groups:
         return None
     table = table_of("median against PyTorch eager in the same run (below 1 is faster)")
@@ -160,7 +166,7 @@ def _notes(figures: Figures) -> list[RenderableType]:
                 f"leaves out {record.budget.excludes or 'nothing'}."
             )
         )
-        if any(group.variant.launch != CALL for group in figures.groups):
+        if any(g.variant.launch != CALL and not g.is_whole_only for g in figures.groups):
             notes.append(_small(_ON_DEVICE))
     notes.extend(_small(sentence) for sentence in given_sentences(record))
     # Accuracy is that of the session: once, however many ways its launches were timed.

@@ -8,16 +8,17 @@ from harness.backends.ceilings import find_or_measure_ceilings
 from harness.backends.cuda import CudaDevice
 from harness.backends.cuda_graph import import_driver
 from harness.backends.nvtx import check_nvtx
-from harness.backends.protocol import Built, Inspection
+from harness.backends.protocol import Built, Inspection, open_all
 from harness.backends.tensorrt.engines import EngineFactory
 from harness.backends.tensorrt.header import check_header, read_header
 from harness.backends.tensorrt.layer_times import time_layers
 from harness.backends.tensorrt.session import TensorRTSession
+from harness.backends.tensorrt.streams import TensorRTStreams
 from harness.errors import FeatureUnavailableError, OptionError
 from harness.types import GRAPH, NodeCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -121,6 +122,7 @@ class TensorRTBackend:
             nvtx=self._options.nvtx,
         )
 
+<<<<<<< HEAD
     def device(self) -> CudaDevice:
         """One for all sessions, so that what runs in turn does so on one stream.
 
@@ -128,6 +130,33 @@ class TensorRTBackend:
             FeatureUnavailableError: there is no GPU.
             MissingDependencyError: PyCUDA is not installed.
         """
+=======
+    def open_streams(
+        self, pipeline: Pipeline, built: Mapping[str, Built], count: int
+    ) -> TensorRTStreams:
+        """Open every engine ``count`` times, each on a stream of its own.
+
+        Raises:
+            HarnessError: as :meth:`open`.
+        """
+        devices = [self._device().stream() for _ in range(count)]
+
+        def open_one(opened: Sequence[TensorRTSession]) -> TensorRTSession:
+            return TensorRTSession(
+                pipeline,
+                built,
+                self._library,
+                devices[len(opened)],
+                launches=self._launches,
+                plugins=self._options.plugins,
+                beside=opened[0] if opened else None,
+            )
+
+        return TensorRTStreams(open_all(open_one, count), devices, self._launches)
+
+    def _device(self) -> CudaDevice:
+        """One for all sessions, so that what runs in turn does so on one stream."""
+>>>>>>> s5-paced
         if not _devices:
             try:
                 _devices.append(CudaDevice())

@@ -41,14 +41,34 @@ class OpenEngine:
     def __init__(
         self, library: Library, path: Path, component: str, plugins: tuple[str, ...] = ()
     ) -> None:
+        self._begin(library, component, open_engine(library, path, plugins))
+
+    def _begin(self, library: Library, component: str, engine: Any) -> None:  # noqa: ANN401
         self._library = library
         self.component = component
-        self.engine = open_engine(library, path, plugins)
+        self.engine = engine
         library.problem()
         self.context = self.engine.create_execution_context()
         if self.context is None:
             raise self._error("its context cannot be made", "free device memory")
         self.tensors = {spec.tensor.name: spec for spec in map(self._spec, self._names())}
+
+    def beside(self) -> OpenEngine | None:
+        """Another context of the same engine, which shares its weights; None where none can be had.
+
+        Of an engine with dynamic shapes, TensorRT before 10 gives a profile to one context only.
+
+        Raises:
+            EngineError: its context cannot be made.
+        """
+        other = object.__new__(OpenEngine)
+        other._begin(self._library, self.component, self.engine)
+        is_dynamic = any(-1 in spec.tensor.shape for spec in self.tensors.values())
+        if is_dynamic and getattr(other.context, "active_optimization_profile", -1) < 0:
+            other.close()
+            self._library.problem()
+            return None
+        return other
 
     def _names(self) -> list[str]:
         return [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]

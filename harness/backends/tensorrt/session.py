@@ -13,6 +13,7 @@ from harness.backends.tensorrt.buffers import Buffers
 from harness.backends.tensorrt.engine import OpenEngine
 from harness.backends.tensorrt.profiles import check_declared
 from harness.errors import EngineError
+from harness.measure.paced import HostRoundTrip
 from harness.pipeline.feeds import constant_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.accuracy import relative_l2
@@ -34,9 +35,12 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class TensorRTSession:
-    """The open engines of a pipeline and the buffers that they share, on one stream."""
+    """The open engines of a pipeline and the buffers that they share, on one stream.
 
-    def __init__(
+    One that is opened ``beside`` another shares its engines' weights, where TensorRT lets it.
+    """
+
+    def __init__(  # noqa: PLR0913  # each is one independent choice
         self,
         pipeline: Pipeline,
         built: Mapping[str, Built],
@@ -47,6 +51,7 @@ class TensorRTSession:
         plugins: tuple[str, ...] = (),
         nvtx: bool = False,
         make_graph: Callable[[int, Callable[[], None]], Any] = CudaGraph,
+        beside: TensorRTSession | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._device = device
@@ -61,16 +66,19 @@ class TensorRTSession:
         self._buffers = Buffers(pipeline, device)
         try:
             for name in pipeline.components:
-                self._open(name, built[name], library)
+                self._open(name, built[name], library, beside)
         except BaseException:
             # The device outlives the session, and so would the memory.
             self.close()
             raise
 
-    def _open(self, name: str, built: Built, library: Library) -> None:
+    def _open(
+        self, name: str, built: Built, library: Library, beside: TensorRTSession | None
+    ) -> None:
         started = time.perf_counter()
         with _naming(name):
-            engine = OpenEngine(library, built.path, name, self._plugins)
+            engine = beside.engines[name].beside() if beside is not None else None
+            engine = engine or OpenEngine(library, built.path, name, self._plugins)
             self.engines[name] = engine
             check_declared(self._pipeline, name, engine.inputs, engine.outputs)
             self._buffers.add(name, engine)
@@ -225,6 +233,31 @@ class TensorRTSession:
             copies = None if found else (self._buffers.queue_inputs, self._buffers.queue_outputs)
             found += device_series(self._device, launch, targets, whole, copies)
         return found
+
+    def round_trips(self) -> Mapping[str, HostRoundTrip]:
+        """The copies to the device, the whole pipeline and the copies back, on one stream."""
+        return {
+            launch: HostRoundTrip(self._waited(self.queued_round_trip(launch)))
+            for launch in self._launches
+        }
+
+    def queued_round_trip(self, launch: str) -> Callable[[], None]:
+        """What queues a round trip, and does not wait for it."""
+        whole = self._graph(WHOLE_PIPELINE).launch if launch == GRAPH else self._enqueue_all
+
+        def queue() -> None:
+            self._buffers.queue_inputs()
+            whole()
+            self._buffers.queue_outputs()
+
+        return queue
+
+    def _waited(self, queue: Callable[[], None]) -> Callable[[], None]:
+        def call() -> None:
+            queue()
+            self._device.synchronize()
+
+        return call
 
     def close(self) -> None:
         """Free graphs, buffers and engines; what the device cannot do any more is passed over."""

@@ -137,6 +137,10 @@ class FakeDevice:
     def is_past(self, event: Any) -> bool:
         return event.at_s is not None
 
+    def wait(self, event: Any) -> None:
+        self.synchronize()
+        assert self.is_past(event)
+
     def elapsed_s(self, start: Any, end: Any) -> float:
         return float(end.at_s - start.at_s)
 

@@ -1,0 +1,110 @@
+"""The rate of several streams, and bounds of rare events."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from harness.stats.proportions import upper_bound
+from harness.stats.throughput import Span, share, throughput
+
+
+def _loop(start_s: float, *latency_s: float) -> list[Span]:
+    spans = []
+    for seconds in latency_s:
+        spans.append(Span(start_s, start_s + seconds))
+        start_s += seconds
+    return spans
+
+
+def test_only_the_time_at_which_all_are_at_work_counts() -> None:
+    # The second begins at 1 and ends at 5; the first goes from 0 to 6.
+    shared = share([_loop(0.0, 2.0, 2.0, 2.0), _loop(1.0, 1.0, 1.0, 1.0, 1.0)])
+
+    assert shared.window_s == 4.0
+    # Of the first: half of its first and last, and the middle one.
+    assert shared.rate_per_s == pytest.approx((0.5 + 1 + 0.5 + 4) / 4)
+    assert shared.latency_s == (1.0, 1.0, 2.0, 1.0, 1.0)
+
+
+@given(
+    streams=st.integers(1, 6),
+    launches=st.integers(3, 40),
+    mean_s=st.floats(1e-5, 10.0),
+    seed=st.integers(0, 1 << 32),
+)
+def test_streams_without_gaps_give_their_number_over_the_mean_latency(
+    streams: int, launches: int, mean_s: float, seed: int
+) -> None:
+    # Little's law; the rates of equal streams add up whenever each began.
+    start = random.Random(seed)  # noqa: S311
+    own = [_loop(start.uniform(0, mean_s), *[mean_s] * launches) for _ in range(streams)]
+
+    shared = share(own)
+
+    assert shared.rate_per_s == pytest.approx(streams / mean_s, rel=1e-6)
+    assert shared.latency_s == pytest.approx([mean_s] * len(shared.latency_s))
+    assert len(shared.latency_s) >= launches - 1
+
+
+def test_a_gap_between_inferences_lowers_the_rate_and_not_the_latency() -> None:
+    spans = [Span(2.0 * i, 2.0 * i + 1.0) for i in range(100)]
+
+    shared = share([spans, spans])
+
+    assert shared.rate_per_s == pytest.approx(200 / 199)
+    assert set(shared.latency_s) == {1.0}
+
+
+def test_what_is_too_short_for_the_clock_counts_once() -> None:
+    assert share([[Span(0, 0), Span(1, 1), Span(2, 2)]]).rate_per_s == 1.5
+
+
+@pytest.mark.parametrize(
+    ("streams", "message"),
+    [
+        ([], "needs an inference"),
+        ([_loop(0.0, 1.0), []], "needs an inference"),
+        ([_loop(0.0, 1.0), _loop(2.0, 1.0)], "at no time"),
+        ([_loop(0.0, 4.0), _loop(1.0, 4.0)], "no inference lies wholly"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(streams: list[list[Span]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        share(streams)
+
+
+def test_throughput_is_the_median_of_blocks_with_an_interval_from_six_on() -> None:
+    few = throughput([10] * 5, [1.0, 2.0, 1.0, 1.0, 1.0])
+    assert (few.value, few.is_finite) == (10.0, False)
+    many = throughput([10, 20, 10, 10, 10, 40], [1.0] * 6)
+    assert (many.value, many.lower, many.upper) == (10.0, 10.0, 40.0)
+
+
+@given(total=st.integers(1, 2000), data=st.data())
+def test_the_bound_is_the_rate_at_which_so_few_are_as_rare_as_asked(
+    total: int, data: st.DataObject
+) -> None:
+    count = data.draw(st.integers(0, total))
+    bound = upper_bound(count, total)
+    assert count / total <= bound <= 1.0
+    if count < total:
+        assert binom.cdf(count, total, bound) == pytest.approx(0.05, rel=1e-6)
+
+
+def test_none_in_three_hundred_is_under_one_percent() -> None:
+    assert upper_bound(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))
+    assert upper_bound(5, 5) == 1.0
+    assert upper_bound(0, 300, 0.99) > upper_bound(0, 300)
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 0), (2, 1), (-1, 3)])
+def test_what_is_no_rate_is_refused(count: int, total: int) -> None:
+    with pytest.raises(ValueError, match="is no rate"):
+        upper_bound(count, total)
+    assert math.isfinite(upper_bound(0, 1))
