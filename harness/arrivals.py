@@ -23,7 +23,7 @@ from harness.measure.paced import (
 )
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.accuracy import relative_l2
-from harness.types import CONCURRENT, HOT, PACED, Case, Measurement, Variant
+from harness.types import COLD, CONCURRENT, HOT, PACED, Case, Measurement, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
     from harness.reference import Feed
 
-MODES: Final = (HOT, PACED, CONCURRENT)
+MODES: Final = (HOT, COLD, PACED, CONCURRENT)
 # Kernels may add in another order beside others; what is mixed up differs by far more.
 _MAX_ERROR: Final = 1e-2
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """How work arrives: ``hot``, ``paced`` every ``period_s``, or ``concurrent`` in ``streams``.
+    """How work arrives: ``hot``, ``cold``, ``paced`` every ``period_s``, ``concurrent`` in ``streams``.
 
     The period is the case's duration where none is given: the chunks then follow on one another. A
     window that is longer than the period slides.

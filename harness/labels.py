@@ -10,14 +10,18 @@ from harness.checks import Check
 from harness.errors import FeatureUnavailableError
 from harness.measure.clock import SettledClock, cold_clock
 from harness.measure.sampler import Group
-from harness.types import COLD, HOT, Variant
+from harness.measuring import EnergyTarget
+from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
+from harness.stats.energy import GPU, HOST
+from harness.types import CALL, COLD, HOT, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from harness.backends.canary.series import Canary
     from harness.backends.protocol import Backend, Series
     from harness.measure.clock import Clock
+    from harness.types import Case
 
 # A copy is no component, and neither is a canary: they are not loaded, nor checked.
 _NO_CHECK = Check(load_s=0.0, first_s=0.0)
@@ -41,32 +45,46 @@ class Known:
     mode: str
 
 
+@dataclass(frozen=True)
+class Timing:
+    """How a series is timed: by which clock, on how many threads, in which mode, which of it.
+
+    No ``components`` means all of them, and the whole pipeline.
+    """
+
+    clock: Clock
+    threads: int
+    mode: str
+    components: tuple[str, ...] = ()
+
+
 def label_series(
-    variant: Variant,
-    series: Series,
-    checks: Mapping[str, Check],
-    *,
-    clock: Clock,
-    threads: int,
-    mode: str,
+    variant: Variant, series: Series, checks: Mapping[str, Check], case: Case, timing: Timing
 ) -> tuple[dict[Key, Known], Group[Key]]:
-    """The labels and the group of a series of ``variant``, timed by ``clock`` in ``mode``.
+    """The labels and the group of a series of ``variant``; none where nothing of it is wanted.
 
     Raises:
         FeatureUnavailableError: the clock cannot time in that mode.
     """
-    if mode == COLD:
-        clock = cold_clock(clock)
+    clock = cold_clock(timing.clock) if timing.mode == COLD else timing.clock
     launched = replace(variant, launch=series.launch)
-    known = {
-        Key(launched, name): Known(checks.get(name, _NO_CHECK), clock, threads, mode)
-        for name in series.targets
+    only = timing.components
+    targets = {
+        Key(launched, name): launch
+        for name, launch in series.targets.items()
+        if not only or name in only
     }
-    targets = {Key(launched, name): launch for name, launch in series.targets.items()}
-    return known, Group(targets, clock)
+    known = {
+        key: Known(checks.get(key.component, _NO_CHECK), clock, timing.threads, timing.mode)
+        for key in targets
+    }
+    # The copies and the host's part are told, not waited for.
+    watched = frozenset(key for key in targets if key.component not in TRANSFERS)
+    name = f"{launched}, {case}" if watched else f"{launched}, {case}: the host's part"
+    return known, Group(targets, clock, watched=watched, name=name)
 
 
-def label_canary(canary: Canary, clock: Clock) -> tuple[dict[Key, Known], Group[Key]]:
+def label_canary(canary: Canary, clock: Clock, case: Case) -> tuple[dict[Key, Known], Group[Key]]:
     """Those of a canary; ``clock`` times it where it has none of its own.
 
     It is always hot: otherwise it would not be the same work in every run.
@@ -74,7 +92,19 @@ def label_canary(canary: Canary, clock: Clock) -> tuple[dict[Key, Known], Group[
     settled = SettledClock(canary.series.clock or clock)
     targets = {Key(canary.variant, name): go for name, go in canary.series.targets.items()}
     known = {key: Known(_NO_CHECK, settled, 1, HOT) for key in targets}
-    return known, Group(targets, settled, MAX_PASSES)
+    name = f"{canary.variant}, {case}"
+    return known, Group(targets, settled, MAX_PASSES, frozenset(), name)
+
+
+def energy_targets(groups: Iterable[Group[Key]]) -> dict[Key, EnergyTarget]:
+    """The whole pipelines among ``groups``, with the device whose counter tells of each."""
+    found = {}
+    for group in groups:
+        for key, launch in group.targets.items():
+            if key.component == WHOLE_PIPELINE:
+                on_gpu = key.variant.launch != CALL or key.variant.backend.endswith("-cuda")
+                found[key] = EnergyTarget(launch, group.clock, GPU if on_gpu else HOST)
+    return found
 
 
 def check_can_flush(backend: Backend) -> None:

@@ -6,12 +6,13 @@ import datetime as dt
 import secrets
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.backends.gpu import has_gpu, read_gpu
+from harness.arrivals import Arrival, Subject, Work, check_arrival, measure_arrival
+from harness.backends.canary.series import open_canaries
 from harness.backends.protocol import variant_of
-from harness.checks import Check, check_components, with_accuracy
+from harness.checks import check_components, with_accuracy
 from harness.describe import (
     describe_accuracy,
     describe_artifact,
@@ -20,13 +21,26 @@ from harness.describe import (
     describe_inputs,
     find_floor,
 )
+from harness.errors import OptionError
+from harness.labels import (
+    Timing,
+    check_can_flush,
+    energy_targets,
+    label_canary,
+    label_series,
+)
 from harness.measure.environment import describe_environment
-from harness.measure.sampler import Group, SamplingPlan, sample_in_turn
+from harness.measure.sampler import SamplingPlan
+from harness.measuring import CaseMeasuring, Watch, measure_energy
 from harness.observer import Observer, SilentObserver
 from harness.pipeline.feeds import check_seed
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.prepare import BuildOptions
 from harness.ready import Preparation, Ready, Wanted
-from harness.types import HOT, Case, Measurement, Record, Variant
+from harness.states import Block, Finding, Validity
+from harness.stats.energy import estimate_idle_power_w
+from harness.types import COLD, Case, Measurement, Record, Variant
+from harness.watching import describe_gpu, open_telemetry
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -37,16 +51,23 @@ if TYPE_CHECKING:
 
     from harness.artifacts.cache import Cache
     from harness.audio import Recording
-    from harness.backends.protocol import Backend, Series, Session
+    from harness.backends.canary.series import Canary
+    from harness.backends.protocol import Backend, Session
+    from harness.checks import Check
+    from harness.labels import Key, Known
     from harness.measure.clock import Clock
+    from harness.measure.sampler import Group
+    from harness.measuring import Measured
     from harness.pipeline.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What to run: the cases, what is fed, and how long to measure.
+    """What to run: the cases, what is fed, how long to measure, and how the work arrives.
 
     ``components`` are all that is measured, without the whole pipeline; none means everything.
+    ``canary`` has the machine's frozen work timed as well, ``telemetry`` has its state read, and
+    ``energy`` has each whole pipeline run for some seconds more, for its energy.
     """
 
     cases: tuple[Case, ...]
@@ -56,10 +77,17 @@ class RunOptions:
     recording: Recording | None = None
     command: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
+    arrival: Arrival = field(default_factory=Arrival)
+    canary: bool = True
+    telemetry: bool = True
+    energy: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a seed that no generator takes."""
+        """Refuse a seed that no generator takes, and components where only the whole counts."""
         check_seed(self.seed)
+        if self.components and self.arrival.is_whole:
+            what = f"the mode {self.arrival.mode} is of the whole pipeline"
+            raise OptionError(what, where="--component", fix="leave it out, or use --mode hot")
 
 
 @dataclass(frozen=True)
@@ -69,21 +97,6 @@ class RunResult:
     record: Record
     no_reference: str
     audio: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True)
-class _Key:
-    variant: Variant
-    component: str
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What labels the samples of a series."""
-
-    check: Check
-    clock: Clock
-    threads: int
 
 
 class Run:
@@ -115,11 +128,15 @@ class Run:
             pipeline, self._backends, cache, wanted, self._observer, self._timed
         )
         self._ready = ready
+        self._canaries: tuple[Canary, ...] = ()
+        self._watch = Watch(tuple)
+        self._blocks: list[Block] = []
+        self._findings: list[Finding] = []
+        self._idle_power_w: float | None = None
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
-        self._environment = describe_environment(pipeline.root)
-        self._environment["gpu"] = asdict(read_gpu()) if has_gpu() else None
+        self._environment = describe_environment(pipeline.root, gpu=describe_gpu())
         self._audio: NDArray[np.float32] | None = None
 
     def execute(self) -> RunResult:
@@ -129,13 +146,16 @@ class Run:
             HarnessError: a part of the run is impossible; nothing is recorded.
             KeyboardInterrupt: before anything was measured.
         """
-        for backend in self._backends.values():
-            backend.check_can_run()
-        ready = self._ready or self._preparation.make()[0]
+        self._check_can_run()
         is_complete = True
         # Every session that was opened is closed, also where another cannot be.
         with ExitStack() as opened:
+            if self._options.telemetry:
+                self._watch = opened.enter_context(open_telemetry(self._environment))
+            ready = self._ready or self._preparation.make()[0]
+            self._idle_power_w = estimate_idle_power_w(self._watch.states(), time.monotonic())
             sessions = self._open(ready, opened)
+            self._open_canaries()
             try:
                 for case in self._options.cases:
                     self._run_case(case, ready, sessions)
@@ -155,11 +175,22 @@ class Run:
         Raises:
             HarnessError: a part of the run is impossible.
         """
-        for backend in self._backends.values():
-            backend.check_can_run()
+        self._check_can_run()
         made = self._preparation.make(builds=builds, pins_tactics=pins_tactics)
         checked = tuple(replace(ready, checks=self._check_all(ready)) for ready in made)
         return self._result(is_complete=True), checked
+
+    def _check_can_run(self) -> None:
+        check_arrival(self._options.arrival, self._options.cases, self._backends.values())
+        for backend in self._backends.values():
+            backend.check_can_run()
+            if self._options.arrival.mode == COLD:
+                check_can_flush(backend)
+
+    def _open_canaries(self) -> None:
+        if self._options.canary and not self._options.arrival.is_whole:
+            self._canaries = open_canaries(self._backends.values())
+            self._environment["canary"] = {c.name: c.content_hash for c in self._canaries}
 
     def _check_all(self, ready: Ready) -> dict[Case, dict[Variant, dict[str, Check]]]:
         if not ready.references and self._options.recording is None:
@@ -211,46 +242,88 @@ class Run:
 
     def _run_case(self, case: Case, ready: Ready, sessions: Mapping[Variant, Session]) -> None:
         checks = self._check(case, ready, sessions)
-        known: dict[_Key, _Known] = {}
-        groups: list[Group[_Key]] = []
-        with self._timed("check"):
-            for variant, session in sessions.items():
-                for series in session.series():
-                    labels, group = self._label(variant, series, checks[variant])
-                    if labels:
-                        known |= labels
-                        groups.append(group)
-        samples: dict[_Key, list[float]] = {}
         self._observer.phase(f"Measuring {case}", 1)
-        try:
-            with self._timed("measure"):
-                sample_in_turn(
-                    groups,
-                    self._options.sampling,
-                    samples,
-                    on_round=self._observer.fraction,
-                )
-        finally:
-            # Also after an interruption: the blocks that are complete are kept.
-            self._keep(case, known, {key: taken for key, taken in samples.items() if taken})
+        with self._timed("measure"):
+            if self._options.arrival.is_whole:
+                self._measure_arrival(case, ready, sessions, checks)
+            else:
+                self._measure(case, sessions, checks)
         self._observer.step("")
 
-    def _label(
-        self, variant: Variant, series: Series, checks: Mapping[str, Check]
-    ) -> tuple[dict[_Key, _Known], Group[_Key]]:
-        """What a series' samples are labelled with, and what the sampler takes of it."""
-        clock = series.clock or self._clock
-        launched = replace(variant, launch=series.launch)
-        threads = self._backends[variant].threads
-        # A copy is no component: it is neither loaded nor checked.
-        none = Check(load_s=0.0, first_s=0.0)
-        only = self._options.components
-        wanted = {n: launch for n, launch in series.targets.items() if not only or n in only}
-        known = {
-            _Key(launched, name): _Known(checks.get(name, none), clock, threads) for name in wanted
-        }
-        targets = {_Key(launched, name): launch for name, launch in wanted.items()}
-        return known, Group(targets, clock)
+    def _measure_arrival(
+        self,
+        case: Case,
+        ready: Ready,
+        sessions: Mapping[Variant, Session],
+        checks: Mapping[Variant, Mapping[str, Check]],
+    ) -> None:
+        """Measure whole inferences; what was complete is kept also after an interruption."""
+        subjects = [
+            Subject(
+                self._backends[variant],
+                session,
+                ready.built[variant],
+                checks[variant][WHOLE_PIPELINE],
+            )
+            for variant, session in sessions.items()
+        ]
+        work = Work(self._pipeline, case, ready.feeds[case][0])
+        on_round = self._observer.fraction
+        measure_arrival(
+            self._options.arrival,
+            work,
+            subjects,
+            self._options.sampling,
+            self._measurements,
+            on_round=on_round,
+        )
+
+    def _measure(
+        self,
+        case: Case,
+        sessions: Mapping[Variant, Session],
+        checks: Mapping[Variant, Mapping[str, Check]],
+    ) -> None:
+        known, groups = self._groups(case, sessions, checks)
+        measuring = CaseMeasuring(groups, self._options.sampling, self._watch)
+        energy_j: dict[Key, float] = {}
+        try:
+            measuring.run(self._observer.fraction)
+            if self._options.energy and not self._options.components:
+                energy_j = measure_energy(energy_targets(groups), self._watch)
+        finally:
+            # Also after an interruption: the blocks that are complete are kept.
+            self._blocks.extend(measuring.blocks)
+            self._findings.extend(measuring.validity.findings)
+            for key, measured in measuring.series.items():
+                self._keep(case, key, known[key], measured, energy_j.get(key))
+
+    def _groups(
+        self,
+        case: Case,
+        sessions: Mapping[Variant, Session],
+        checks: Mapping[Variant, Mapping[str, Check]],
+    ) -> tuple[dict[Key, Known], list[Group[Key]]]:
+        """Every series that is measured in turn, and what labels its samples."""
+        known: dict[Key, Known] = {}
+        groups: list[Group[Key]] = []
+        for variant, session in sessions.items():
+            for series in session.series():
+                timing = Timing(
+                    series.clock or self._clock,
+                    self._backends[variant].threads,
+                    self._options.arrival.mode,
+                    self._options.components,
+                )
+                labels, group = label_series(variant, series, checks[variant], case, timing)
+                if labels:
+                    known |= labels
+                    groups.append(group)
+        for canary in self._canaries:
+            labels, group = label_canary(canary, self._clock, case)
+            known |= labels
+            groups.append(group)
+        return known, groups
 
     def _keep_audio(self, session: Session) -> None:
         audio = self._pipeline.declaration.audio
@@ -262,33 +335,37 @@ class Run:
         self._audio = session.read(component, output)[0]
 
     def _keep(
-        self,
-        case: Case,
-        known: Mapping[_Key, _Known],
-        samples: Mapping[_Key, Sequence[float]],
+        self, case: Case, key: Key, label: Known, measured: Measured, energy_j: float | None
     ) -> None:
-        for key, latency_s in samples.items():
-            variant, label = key.variant, known[key]
-            self._measurements.append(
-                Measurement(
-                    component=key.component,
-                    backend=variant.backend,
-                    precision=variant.precision,
-                    route=variant.route,
-                    launch=variant.launch,
-                    mode=HOT,
-                    clock=label.clock.name,
-                    duration_s=case.duration_s,
-                    batch=case.batch,
-                    threads=label.threads,
-                    load_s=label.check.load_s,
-                    first_s=label.check.first_s,
-                    latency_s=tuple(latency_s),
-                    **describe_accuracy(label.check),
-                    min_snr_db=find_floor(self._pipeline, key.component, variant.precision),
-                    simulated=label.clock.is_simulated,
-                )
+        variant, result = key.variant, measured.result
+        self._measurements.append(
+            Measurement(
+                component=key.component,
+                backend=variant.backend,
+                precision=variant.precision,
+                route=variant.route,
+                launch=variant.launch,
+                mode=label.mode,
+                clock=label.clock.name,
+                duration_s=case.duration_s,
+                batch=case.batch,
+                threads=label.threads,
+                load_s=label.check.load_s,
+                first_s=label.check.first_s,
+                latency_s=result.latency_s,
+                **describe_accuracy(label.check),
+                min_snr_db=find_floor(self._pipeline, key.component, variant.precision),
+                simulated=label.clock.is_simulated,
+                verdict=result.decision.status.value,
+                verdict_reason=result.decision.reason,
+                rel_precision=self._options.sampling.rel_precision,
+                autocorrelation=result.decision.autocorrelation,
+                clock_tick_s=result.clock_tick_s,
+                block_passes=result.block_passes,
+                rejected_latency_s=measured.rejected_latency_s,
+                energy_j=energy_j,
             )
+        )
 
     def _result(self, *, is_complete: bool) -> RunResult:
         record = self._record(is_complete=is_complete)
@@ -317,4 +394,8 @@ class Run:
             phases_s=dict(self._phases_s),
             costs=self._preparation.costs,
             ceilings=self._preparation.ceilings,
+            telemetry=tuple(self._watch.states()),
+            blocks=tuple(self._blocks),
+            validity=Validity(tuple(dict.fromkeys(self._findings))),
+            idle_power_w=self._idle_power_w,
         )

@@ -12,6 +12,22 @@ from harness.version import __version__
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
+
+class _Percent(click.ParamType):
+    """A share, written as ``0.5%`` or ``0.005``."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ANN401
+        try:
+            text = str(value).strip()
+            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is no share: write 0.5% or 0.005", param, ctx)
+
+
+PERCENT = _Percent()
+
 cache_option = click.option(
     "--cache",
     type=_FOLDER,
@@ -222,29 +238,47 @@ def replication_options(command: Any) -> Any:  # noqa: ANN401
     help="Batch size; repeat for several.  [default: the pipeline's]",
 )
 @click.option(
-    "--samples",
-    type=int,
-    default=400,
+    "--rel-precision",
+    type=PERCENT,
+    default="0.5%",
     show_default=True,
-    help="Samples of each series after which to stop.",
+    help="How well every median must be known: half its interval over itself.",
 )
+@click.option(
+    "--tail/--no-tail",
+    default=None,
+    help="Wait for an interval of every p99 as well.  [default: where there is a budget]",
+)
+@click.option("--samples", type=int, help="Samples of each series after which to stop in any case.")
 @click.option(
     "--max-time",
     "max_time_s",
     type=float,
     default=30.0,
     show_default=True,
-    help="Seconds of measuring, for each duration and batch, after which to stop.",
+    help="Seconds of measuring, for each duration and batch, after which to stop in any case.",
+)
+@click.option(
+    "--telemetry/--no-telemetry",
+    default=True,
+    help="Read the machine's state meanwhile, in a process of its own.  [default: on]",
+)
+@click.option(
+    "--energy/--no-energy",
+    default=True,
+    help="Run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
+)
+@click.option(
+    "--canary/--no-canary",
+    default=True,
+    help="Time a frozen piece of work as well, to tell the machine's drift.  [default: on]",
 )
 @click.option(
     "--mode",
     default="hot",
     show_default=True,
-<<<<<<< HEAD
-    help="How the work arrives: hot (again and again), or cold (caches flushed before each).",
-)
-=======
-    help="How work arrives: hot (again and again), paced (in real time) or concurrent (streams).",
+    help="How work arrives: hot (again and again), cold (caches flushed before each), paced (in "
+    "real time) or concurrent (streams).",
 )
 @click.option(
     "--period",
@@ -253,7 +287,6 @@ def replication_options(command: Any) -> Any:  # noqa: ANN401
     help="Paced: seconds from one chunk to the next.  [default: the duration]",
 )
 @click.option("--streams", type=int, help="Concurrent: how many streams at a time.")
->>>>>>> s5-paced
 @click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."

@@ -12,6 +12,7 @@ import psutil
 from rich.console import Console
 
 from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
+from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
@@ -59,8 +60,16 @@ def run_command(
     precisions: tuple[str, ...],
     durations_s: tuple[float, ...],
     batches: tuple[int, ...],
-    samples: int,
+    samples: int | None,
     max_time_s: float,
+    rel_precision: float,
+    tail: bool | None,
+    mode: str,
+    period_s: float | None,
+    streams: int | None,
+    telemetry: bool,
+    energy: bool,
+    canary: bool,
     threads: int | None,
     seed: int,
     audio: Path | None,
@@ -107,9 +116,17 @@ def run_command(
     replication = read_replication(processes, builds, pins_tactics=pins_tactics, backends=chosen)
     _check_components(loaded, components, interpreters, converted)
     recording = _recording(loaded, audio, converted, durations_s, batches)
+    cases = _cases(loaded, recording, durations_s, batches)
+    # A budget is of the p99, which has no upper bound before a few hundred samples.
+    has_budget = loaded.declaration.budget is not None and not components
     options = RunOptions(
-        cases=_cases(loaded, recording, durations_s, batches),
-        sampling=SamplingPlan(max_samples=samples, max_time_s=max_time_s),
+        cases=cases,
+        sampling=SamplingPlan(
+            rel_precision=rel_precision,
+            tail=has_budget if tail is None else tail,
+            max_samples=samples,
+            max_time_s=max_time_s,
+        ),
         seed=seed,
         build=build_options(
             precisions, calibration_file, calibration_method, percentile, opset, artifacts
@@ -117,6 +134,10 @@ def run_command(
         recording=recording,
         command=("harness", *sys.argv[1:]),
         components=components,
+        arrival=Arrival(mode, period_s, streams),
+        canary=canary,
+        telemetry=telemetry,
+        energy=energy,
     )
     own = Cache(cache or default_cache_root())
 

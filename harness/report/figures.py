@@ -221,13 +221,8 @@ class Figures:
 
 def figures_of(record: Record) -> Figures:
     """Compute the figures of ``record``."""
-<<<<<<< HEAD
-    series: dict[tuple[Case, Variant], list[Measurement]] = {}
-    for measurement in (m for m in record.measurements if m.component != CANARY):
-=======
     series: dict[tuple[Case, Variant, str, int], list[Measurement]] = {}
-    for measurement in record.measurements:
->>>>>>> s5-paced
+    for measurement in (m for m in record.measurements if m.component != CANARY):
         case = Case(measurement.duration_s, measurement.batch)
         kind = (case, measurement.variant, measurement.mode, measurement.streams)
         rows = series.setdefault(kind, [])
@@ -241,18 +236,13 @@ def figures_of(record: Record) -> Figures:
         shown = [context.row(measurement) for measurement in measurements]
         own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
         transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
-<<<<<<< HEAD
-        groups.append(Group(case, variant, own, transfers, *context.peer_of(case, variant, own)))
+        groups.append(Group(case, variant, own, transfers, *context.peer_of(variant, own)))
     return Figures(
         record=record,
         groups=tuple(groups),
         budgets=judge_budgets(record, groups),
         canaries=canary_figures(record),
     )
-=======
-        groups.append(Group(case, variant, own, transfers, *context.peer_of(variant, own)))
-    return Figures(record=record, groups=tuple(groups), budgets=judge_budgets(record, groups))
->>>>>>> s5-paced
 
 
 class _Context:

@@ -66,7 +66,7 @@ def estimate_energy(
         (state.monotonic_s, joules)
         for state in states
         if started_s <= state.monotonic_s <= ended_s
-        and (joules := _counter_j(state, source)) is not None
+        and (joules := counter_j(state, source)) is not None
     ]
     if not counters:
         return EnergyEstimate(window_s, reason=f"the {source} shows no energy counter")
@@ -107,7 +107,7 @@ def estimate_idle_power_w(
     return statistics.median(read) if read and source == GPU else None
 
 
-def _counter_j(state: DeviceState, source: str) -> float | None:
+def counter_j(state: DeviceState, source: str) -> float | None:
     if source == HOST:
         return state.host.energy_j
     return None if state.gpu is None else state.gpu.energy_j

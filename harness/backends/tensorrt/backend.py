@@ -122,15 +122,6 @@ class TensorRTBackend:
             nvtx=self._options.nvtx,
         )
 
-<<<<<<< HEAD
-    def device(self) -> CudaDevice:
-        """One for all sessions, so that what runs in turn does so on one stream.
-
-        Raises:
-            FeatureUnavailableError: there is no GPU.
-            MissingDependencyError: PyCUDA is not installed.
-        """
-=======
     def open_streams(
         self, pipeline: Pipeline, built: Mapping[str, Built], count: int
     ) -> TensorRTStreams:
@@ -139,7 +130,7 @@ class TensorRTBackend:
         Raises:
             HarnessError: as :meth:`open`.
         """
-        devices = [self._device().stream() for _ in range(count)]
+        devices = [self.device().stream() for _ in range(count)]
 
         def open_one(opened: Sequence[TensorRTSession]) -> TensorRTSession:
             return TensorRTSession(
@@ -154,9 +145,13 @@ class TensorRTBackend:
 
         return TensorRTStreams(open_all(open_one, count), devices, self._launches)
 
-    def _device(self) -> CudaDevice:
-        """One for all sessions, so that what runs in turn does so on one stream."""
->>>>>>> s5-paced
+    def device(self) -> CudaDevice:
+        """One for all sessions, so that what runs in turn does so on one stream.
+
+        Raises:
+            FeatureUnavailableError: there is no GPU.
+            MissingDependencyError: PyCUDA is not installed.
+        """
         if not _devices:
             try:
                 _devices.append(CudaDevice())

@@ -1,0 +1,213 @@
+"""Measure one case: sample it, watch the machine, judge, and measure again what was disturbed."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import psutil
+
+from harness.measure.sampler import Sampling, SamplingPlan, SeriesResult, decide
+from harness.states import Validity
+from harness.stats.energy import counter_j, estimate_energy
+from harness.stats.validity import DEFAULT_POLICY, RetryPolicy, judge, set_aside, should_retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from harness.measure.clock import Clock
+    from harness.measure.sampler import Group
+    from harness.states import Block, DeviceState
+    from harness.stats.stopping import StoppingRule
+    from harness.stats.validity import Judgement
+
+K = TypeVar("K")
+
+# The counter moves about every 0.1 s; its first and last steps are lost.
+ENERGY_TIME_S: Final = 2.5
+# So many that the wait at their end is a small part.
+_QUEUED: Final = 31
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is known of the machine: readings since the start, the GPU, its driver.
+
+    ``states`` gives the readings so far. ``device_uuid`` is None where no GPU is measured, and
+    ``driver`` gives the version of its driver now.
+    """
+
+    states: Callable[[], Sequence[DeviceState]]
+    device_uuid: str | None = None
+    driver: Callable[[], str | None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one target, and what of it does not count.
+
+    ``result`` is of the samples that count; ``rejected_latency_s`` are the others, in seconds.
+    """
+
+    result: SeriesResult
+    rejected_latency_s: tuple[float, ...]
+
+
+class CaseMeasuring(Generic[K]):
+    """Measures ``groups`` by ``plan``; what the machine's state spoilt is measured again.
+
+    Whatever ends ``run()``, an interruption too, what was complete is in the results.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group[K]],
+        plan: SamplingPlan,
+        watch: Watch,
+        policy: RetryPolicy = DEFAULT_POLICY,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._groups = groups
+        self._plan = plan
+        self._watch = watch
+        self._policy = policy
+        self._sleep = sleep
+        self._driver = watch.driver()
+        self._series: dict[K, Measured] = {}
+        self._blocks: list[Block] = []
+        self._validity = Validity()
+
+    @property
+    def series(self) -> Mapping[K, Measured]:
+        """What was measured of each target."""
+        return self._series
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every block, in the order measured, those that do not count with the reason."""
+        return tuple(self._blocks)
+
+    @property
+    def validity(self) -> Validity:
+        """Whether the machine's state lets the last try count."""
+        return self._validity
+
+    def run(self, on_round: Callable[[float], None] = lambda _: None) -> None:
+        """Measure, and as often as the policy allows again where the result is invalid."""
+        retries = 0
+        while True:
+            sampling = Sampling(self._groups, self._plan)
+            try:
+                sampling.run(on_round)
+            finally:
+                judgement = self._take(sampling)
+            if not should_retry(judgement, self._policy, retries=retries):
+                return
+            self._sleep(self._policy.wait_s(retries))
+            retries += 1
+            self._put_aside(judgement)
+
+    def _take(self, sampling: Sampling[K]) -> Judgement:
+        judgement = judge(
+            sampling.blocks,
+            self._watch.states(),
+            own_pids=own_pids(),
+            device_uuid=self._watch.device_uuid,
+            drivers=(self._driver, self._watch.driver()),
+        )
+        before = {key: measured.rejected_latency_s for key, measured in self._series.items()}
+        by_group: dict[str, list[Block]] = {}
+        for block in judgement.blocks:
+            by_group.setdefault(block.series, []).append(block)
+        results = sampling.results()
+        for group in self._groups:
+            for key in group.targets:
+                if key in results:
+                    rule = self._plan.rule(results[key].clock_tick_s)
+                    kept = split(results[key], by_group.get(group.name, []), rule)
+                    more = (*before.get(key, ()), *kept.rejected_latency_s)
+                    self._series[key] = replace(kept, rejected_latency_s=more)
+        self._blocks.extend(judgement.blocks)
+        self._validity = judgement.validity
+        return judgement
+
+    def _put_aside(self, judgement: Judgement) -> None:
+        """What was measured does not count any more, and is kept."""
+        count = len(judgement.blocks)
+        why = next(f.what for f in judgement.validity.findings if f.level == "fail")
+        self._blocks[-count:] = set_aside(judgement.blocks, why)
+        for key, measured in self._series.items():
+            all_s = (*measured.rejected_latency_s, *measured.result.latency_s)
+            self._series[key] = replace(measured, rejected_latency_s=all_s)
+
+
+def split(result: SeriesResult, blocks: Sequence[Block], rule: StoppingRule) -> Measured:
+    """``result`` without the samples of the rejected ones of ``blocks``, judged anew."""
+    rejected = [bool(block.rejected) for block in blocks]
+    if not any(rejected) or all(rejected):
+        return Measured(result, ())
+    kept: list[float] = []
+    lost: list[float] = []
+    start = 0
+    for passes, is_rejected in zip(result.block_passes, rejected, strict=True):
+        part = result.latency_s[start : start + passes]
+        (lost if is_rejected else kept).extend(part)
+        start += passes
+    passes_kept = tuple(
+        p for p, is_lost in zip(result.block_passes, rejected, strict=True) if not is_lost
+    )
+    decision = decide(rule, kept, "blocks rejected")
+    return Measured(
+        replace(result, latency_s=tuple(kept), block_passes=passes_kept, decision=decision),
+        tuple(lost),
+    )
+
+
+def own_pids() -> frozenset[int]:
+    """This process and those that it started: they are not foreign on the device."""
+    own = psutil.Process()
+    return frozenset((os.getpid(), *(child.pid for child in own.children(recursive=True))))
+
+
+@dataclass(frozen=True)
+class EnergyTarget:
+    """Whose energy is measured: what launches it, the clock that waits for it, whose counter."""
+
+    launch: Callable[[], None]
+    clock: Clock
+    source: str
+
+
+def measure_energy(
+    targets: Mapping[K, EnergyTarget], watch: Watch, time_s: float = ENERGY_TIME_S
+) -> dict[K, float]:
+    """The energy (joules) of one launch of each target that a counter tells of.
+
+    Each is launched for ``time_s`` without a pause, which takes the device's idle power as well.
+    What no counter tells of is left out, and takes no time.
+    """
+    found = {}
+    for key, target in targets.items():
+        if not any(counter_j(state, target.source) is not None for state in watch.states()):
+            continue
+        energy_j = _energy_per_launch_j(target, watch, time_s)
+        if energy_j is not None:
+            found[key] = energy_j
+    return found
+
+
+def _energy_per_launch_j(target: EnergyTarget, watch: Watch, time_s: float) -> float | None:
+    # It waits for all that is queued before it.
+    target.clock.time_block([target.launch])
+    started_s = time.monotonic()
+    count = 0
+    while time.monotonic() - started_s < time_s:
+        for _ in range(_QUEUED):
+            target.launch()
+        target.clock.time_block([target.launch])
+        count += _QUEUED + 1
+    ended_s = time.monotonic()
+    found = estimate_energy(watch.states(), started_s, ended_s, source=target.source)
+    return found.per_inference_j(count)
