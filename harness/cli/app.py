@@ -367,6 +367,25 @@ def calibrate(**options: object) -> int:
 
 
 @app.command()
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    help="Look at this backend, and fail if it cannot run; repeat for several.  [default: all]",
+)
+@click.option("--json", "json_file", type=_FILE, help="Write what was found as JSON as well.")
+@cache_option
+def doctor(**options: object) -> int:
+    """Check the machine and each backend, and say what to do; changes nothing.
+
+    Exits 3 where a figure from here would not count, or a named backend cannot run.
+    """
+    from harness.cli.doctor import doctor_command  # noqa: PLC0415
+
+    return doctor_command(**options)  # type: ignore[arg-type]
+
+
+@app.command()
 def schema() -> int:
     """Print the JSON Schema of pipeline.toml."""
     import json  # noqa: PLC0415

@@ -106,7 +106,7 @@ def describe_environment(
         "packages": packages(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "harness_version": __version__,
-        "harness_commit": git_state(Path(__file__).resolve().parent),
+        "harness_commit": git_state(Path(__file__).resolve().parent.parent),
         "pipeline_commit": git_state(pipeline_root),
         "gpu": None if gpu is None else dict(gpu),
     }

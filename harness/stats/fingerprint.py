@@ -76,7 +76,8 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference,
     What is momentary, such as load, is left out.
     """
     left, right = _fields(a), _fields(b)
-    if (a.get("gpu") is None) != (b.get("gpu") is None) and "gpu" in a and "gpu" in b:
+    is_bare = any("gpu" in one and one["gpu"] is None for one in (a, b))
+    if is_bare and ("gpu.name" in left) != ("gpu.name" in right):
         # A GPU against none: one difference, not one for each of its entries.
         left, right = (
             {**{k: v for k, v in fields.items() if not k.startswith("gpu.")}, "gpu_name": name}

@@ -129,6 +129,13 @@ def test_environment_names_machine_packages_and_commits(repository: Path) -> Non
     assert "numpy" in described["packages"]
 
 
+def test_the_harness_is_all_of_its_package(repository: Path) -> None:
+    package = Path(environment.__file__).parent.parent
+
+    assert describe_environment(repository)["harness_commit"] == git_state(package)
+    assert (package / "cli").is_dir()
+
+
 def test_environment_is_plain_json(repository: Path) -> None:
     described = describe_environment(repository)
     assert json.loads(json.dumps(described)) == described

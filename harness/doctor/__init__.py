@@ -1,0 +1,1 @@
+"""What ``harness doctor`` looks at: the machine, its GPU, each backend. It changes nothing."""
