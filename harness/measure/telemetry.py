@@ -38,7 +38,7 @@ class MachineTelemetry:
     """
 
     def __init__(self, gpu_uuid: str | None, measured_pid: int) -> None:
-        # Only where something is read: psutil takes a while to load.
+        # Only where something is read, not where it is played back.
         from harness.measure.host_state import HostReader  # noqa: PLC0415
         from harness.measure.nvml import NvmlGpu  # noqa: PLC0415
 

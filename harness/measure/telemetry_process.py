@@ -114,6 +114,9 @@ class TelemetryProcess:
             except OSError as error:
                 self._ended = f"the telemetry process does not start: {error.strerror}"
         if self._process is not None and not self._answers(READY):
+            # Its end of the channel closes a moment before it is over.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
             self._look_after()
             self._ended = self._ended or "the telemetry process does not answer"
 
