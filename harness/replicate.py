@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 REPLICA_OPTION: Final = "--replica"
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _START: Final = (
-    # Not the working directory, whose modules might shadow others.
-    f"import sys; sys.path[:] = [*filter(None, sys.path)]; sys.path.append({str(_ROOT)!r}); "
+    # This very harness, and no other module of the folder that it is in or of the working
+    # directory, which might shadow others.
+    "import sys; sys.path[:] = [*filter(None, sys.path)]; "
+    f"sys.path.insert(0, {str(_ROOT)!r}); import harness; del sys.path[0]; "
     "from harness.cli import main; sys.exit(main())"
 )
 _PATIENCE_S: Final = 10.0

@@ -31,7 +31,8 @@ def render_device(figures: Figures) -> list[RenderableType]:
     cases = dict.fromkeys(group.case for group in figures.groups)
     parts: list[RenderableType] = []
     for case in cases:
-        groups = [g for g in figures.groups if g.case == case and runs_on_device(g.variant)]
+        at = (g for g in figures.groups if g.case == case and g.pipeline.is_pipeline)
+        groups = [group for group in at if runs_on_device(group.variant)]
         if groups:
             parts.append(_end_to_end(groups))
     if parts and figures.record.ceilings is not None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.files import written_whole
+from harness.report.replication import replication_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,8 @@ def to_json(figures: Figures) -> str:
     record["measurements"] = [
         {
             **asdict(row.measurement),
+            "processes": row.processes,
+            "builds": row.builds,
             "summary": asdict(row.latency),
             "real_time_factor": row.real_time_factor,
             "ratio_to_torch": row.ratio_to_torch,
@@ -40,6 +43,7 @@ def to_json(figures: Figures) -> str:
         }
         for row, group in rows
     ]
+    record["replication_figures"] = replication_json(figures.record)
     record["budget_verdicts"] = [
         {
             **asdict(figure.variant),

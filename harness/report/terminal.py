@@ -11,6 +11,7 @@ from rich.text import Text
 from harness.report.device import render_device
 from harness.report.layers import render_layers
 from harness.report.precisions import render_accuracies, render_costs
+from harness.report.replication import render_replication
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import (
     budget_sentence,
@@ -60,6 +61,7 @@ def render(figures: Figures) -> RenderableType:
         else:
             parts.extend(_latencies(group) for group in groups)
     parts.extend(render_device(figures))
+    parts.extend(render_replication(figures.record))
     parts.extend(render_layers(figures.record.engines))
     ratios = _ratios(figures)
     if ratios is not None:
@@ -92,7 +94,9 @@ def _latencies(group: Group) -> Table:
         if row.is_pipeline:
             table.add_section()
         table.add_row(*_cells(row), style="bold" if row.is_pipeline else "")
-    table.caption = f"n = {_counts(group)}; {sum_sentence(group)}"
+    notes = [f"n = {_counts(group)}", group.repeats]
+    notes += [sum_sentence(group)] if group.pipeline.is_pipeline else []
+    table.caption = "; ".join(filter(None, notes))
     return table
 
 
