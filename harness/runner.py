@@ -118,7 +118,8 @@ class Run:
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
-        self._environment = describe_environment(pipeline.root)
+        # What is ready was made in this environment, and told of there.
+        self._environment = {} if ready else describe_environment(pipeline.root)
         self._environment["gpu"] = asdict(read_gpu()) if has_gpu() else None
         self._audio: NDArray[np.float32] | None = None
 
