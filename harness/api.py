@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import CalibrationSet, save_set
 from harness.artifacts.export import DEFAULT_OPSET
@@ -23,7 +24,7 @@ from harness.errors import OptionError
 from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
-from harness.measure.sampler import DEFAULT_MAX_SAMPLES, DEFAULT_MAX_TIME_S, SamplingPlan
+from harness.measure.sampler import DEFAULT_MAX_TIME_S, DEFAULT_REL_PRECISION, SamplingPlan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
@@ -245,7 +246,9 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     precisions: Sequence[str] = (FP32,),
     durations_s: Sequence[float] | None = None,
     batches: Sequence[int] | None = None,
-    max_samples: int = DEFAULT_MAX_SAMPLES,
+    rel_precision: float = DEFAULT_REL_PRECISION,
+    tail: bool = False,
+    max_samples: int | None = None,
     max_time_s: float = DEFAULT_MAX_TIME_S,
     mode: str = HOT,
     launches: Sequence[str] | None = None,
@@ -268,8 +271,10 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         precisions: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
         durations_s: seconds of input; those that the pipeline declares by default.
         batches: batch sizes; those that the pipeline declares by default.
-        max_samples: samples of each series after which to stop.
-        max_time_s: seconds of measuring at each duration and batch after which to stop.
+        rel_precision: how well every median must be known: half its interval over itself.
+        tail: whether to wait for an interval of every p99 as well.
+        max_samples: samples of each series after which to stop in any case.
+        max_time_s: seconds of measuring at each duration and batch after which to stop in any case.
         mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed before
             each).
         launches: how TensorRT and PyTorch are launched on a GPU: ``graph``, which is the default,
@@ -293,10 +298,12 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     loaded = _pipeline(pipeline)
     options = RunOptions(
         cases=choose_cases(loaded, durations_s, batches),
-        sampling=SamplingPlan(max_samples=max_samples, max_time_s=max_time_s),
+        sampling=SamplingPlan(
+            rel_precision=rel_precision, tail=tail, max_samples=max_samples, max_time_s=max_time_s
+        ),
         seed=seed,
         build=_build_options(calibration, clipping, DEFAULT_OPSET, artifacts),
-        mode=mode,
+        arrival=Arrival(mode),
     )
     chosen = make_backends(
         backends,

@@ -43,7 +43,7 @@ _MAX_ERROR: Final = 1e-2
 
 @dataclass(frozen=True)
 class Arrival:
-    """How work arrives: ``hot``, ``cold``, ``paced`` every ``period_s``, ``concurrent`` in ``streams``.
+    """How work arrives, by its mode; ``paced`` every ``period_s``, ``concurrent`` in ``streams``.
 
     The period is the case's duration where none is given: the chunks then follow on one another. A
     window that is longer than the period slides.

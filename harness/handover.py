@@ -18,12 +18,13 @@ from harness.errors import HarnessError
 from harness.files import load_arrays, save_arrays
 from harness.ready import Ready
 from harness.stats.accuracy import Accuracy
+from harness.store.parquet import record_from_json, record_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.pipeline.pipeline import Pipeline
-    from harness.types import Case, Variant
+    from harness.types import Case, Record, Variant
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,18 @@ def read_order(path: Path) -> Order:
     return Order(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def record_path(folder: Path, order: Order) -> Path:
-    """Where the record of an order goes."""
-    return folder / f"{order.name}.parquet"
+def write_answer(folder: Path, order: Order, record: Record) -> None:
+    """Keep ``record`` for the process that gave the order."""
+    _record_path(folder, order).write_text(record_to_json(record), encoding="utf-8")
+
+
+def read_answer(folder: Path, order: Order) -> Record:
+    """The record that an order has made."""
+    return record_from_json(_record_path(folder, order).read_text(encoding="utf-8"))
+
+
+def _record_path(folder: Path, order: Order) -> Path:
+    return folder / f"{order.name}.record"
 
 
 def write_error(folder: Path, order: Order, error: HarnessError) -> None:

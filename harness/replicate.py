@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from harness.errors import HarnessError, OptionError, WorkerError
-from harness.handover import Order, read_error, record_path
+from harness.handover import Order, read_answer, read_error
 from harness.states import Finding, Validity
-from harness.store.parquet import read_record
 from harness.types import MissingProcess, Record, Replication
 
 if TYPE_CHECKING:
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
 REPLICA_OPTION: Final = "--replica"
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _START: Final = (
-    # Not the working directory, whose modules might shadow others.
-    f"import sys; sys.path[:] = [*filter(None, sys.path)]; sys.path.append({str(_ROOT)!r}); "
+    # This very harness, and no other module of the folder that it is in or of the working
+    # directory, which might shadow others.
+    "import sys; sys.path[:] = [*filter(None, sys.path)]; "
+    f"sys.path.insert(0, {str(_ROOT)!r}); import harness; del sys.path[0]; "
     "from harness.cli import main; sys.exit(main())"
 )
 _PATIENCE_S: Final = 10.0
@@ -83,7 +84,7 @@ class CommandLauncher:
             tail = " | ".join(said.splitlines()[-_STDERR_LINES:]) or "see above"
             what = f"the process ended with {code} and no answer: {tail}"
             raise WorkerError(what, where=order.name, fix="is there enough memory?")
-        return read_record(record_path(self.folder, order))
+        return read_answer(self.folder, order)
 
 
 def _run(command: Sequence[str], log: IO[bytes] | None) -> int:

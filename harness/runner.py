@@ -40,8 +40,8 @@ from harness.ready import Preparation, Ready, Wanted
 from harness.states import Block, Finding, Validity
 from harness.stats.energy import estimate_idle_power_w
 from harness.types import COLD, Case, Measurement, Record, Variant
-from harness.watching import describe_gpu, open_telemetry
 from harness.version import __version__
+from harness.watching import describe_gpu, open_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -136,7 +136,9 @@ class Run:
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
-        self._environment = describe_environment(pipeline.root, gpu=describe_gpu())
+        # What is ready was made in this environment, and told of there.
+        gpu = describe_gpu()
+        self._environment = {"gpu": gpu} if ready else describe_environment(pipeline.root, gpu=gpu)
         self._audio: NDArray[np.float32] | None = None
 
     def execute(self) -> RunResult:

@@ -13,7 +13,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class _Percent(click.ParamType):
+class _Percent(click.ParamType):  # type: ignore[type-arg]  # generic only as a stub
     """A share, written as ``0.5%`` or ``0.005``."""
 
     name = "share"

@@ -15,15 +15,14 @@ from harness.handover import (
     Order,
     load_ready,
     read_order,
-    record_path,
     save_ready,
+    write_answer,
     write_error,
 )
 from harness.observer import SilentObserver
 from harness.pipeline.restrict import restrict
 from harness.replicate import CommandLauncher, check_replication, measure_all
 from harness.runner import RunResult
-from harness.store.parquet import write_record
 from harness.types import Replication
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def answer(
         return error.exit_code
     if not result.record.is_complete:
         return EXIT_INTERRUPTED
-    write_record(result.record, record_path(folder, order))
+    write_answer(folder, order, result.record)
     return EXIT_PASS
 
 
@@ -110,4 +109,4 @@ def _prepare(order: Order, folder: Path, make_run: Callable[[Observer, Ready | N
         np.save(folder / _AUDIO, result.audio)
     notes = {"no_reference": result.no_reference}
     (folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
-    write_record(result.record, record_path(folder, order))
+    write_answer(folder, order, result.record)

@@ -170,7 +170,7 @@ def sample_streams(
 ) -> None:
     """Measure sets of streams in turn, a block of each; ``samples`` grows by whole blocks.
 
-    It ends as :func:`~harness.measure.sampler.sample_in_turn` does, at ``max_samples`` of each set
+    It ends as :func:`~harness.measure.sampler.Sampling` does, at ``sample_limit`` of each set
     or after the round that ends the time; every set gets a block, however short that is.
     """
     launches = {key: _warm_up(clock, plan, now) for key, clock in clocks.items()}
@@ -181,7 +181,7 @@ def sample_streams(
         for key, clock in clocks.items():
             _add(samples[key], clock.time_streams(launches[key]))
         least = min(len(found.latency_s) for found in samples.values())
-        done = max((now() - started_s) / plan.max_time_s, least / plan.max_samples)
+        done = max((now() - started_s) / plan.max_time_s, least / plan.sample_limit)
         on_round(min(1.0, done))
         if done >= 1.0:
             return
@@ -207,5 +207,5 @@ def _warm_up(clock: StreamsClock, plan: SamplingPlan, now: Callable[[], float]) 
         rounds += 1
     latency_s = max(span.end_s - span.start_s for own in spans for span in own)
     fitting = int(plan.block_s / max(latency_s, 1e-9))
-    wanted = plan.max_samples // (_LEAST_BLOCKS * len(spans))
+    wanted = plan.sample_limit // (_LEAST_BLOCKS * len(spans))
     return max(_LEAST_LAUNCHES, min(fitting, wanted, _MOST_LAUNCHES))

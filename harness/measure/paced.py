@@ -173,8 +173,8 @@ def sample_paced(
     """Measure ``round_trips`` paced and back to back, a block of each in turn.
 
     Before a block counts, about half a second of it is spent, so that the device is as idle, or as
-    busy, as it stays. It ends as :func:`~harness.measure.sampler.sample_in_turn` does, after
-    ``max_samples`` chunks or the round that ends the time; ``samples`` grows by whole blocks.
+    busy, as it stays. It ends as :func:`~harness.measure.sampler.Sampling` does, after
+    ``sample_limit`` chunks or the round that ends the time; ``samples`` grows by whole blocks.
     """
     check_period(period_s)
     timer = timer or HostTimer()
@@ -182,12 +182,12 @@ def sample_paced(
     block_s = min(_BLOCK_S, plan.max_time_s / _BLOCKS)
     taken = 0
     while True:
-        count = max(1, min(plan.max_samples - taken, round(block_s / period_s)))
+        count = max(1, min(plan.sample_limit - taken, round(block_s / period_s)))
         for key, trip in round_trips.items():
             found = samples.setdefault(key, PacedSamples())
             _sample_block(trip, count, period_s, found)
         taken += count
-        done = max((timer.now() - started_s) / plan.max_time_s, taken / plan.max_samples)
+        done = max((timer.now() - started_s) / plan.max_time_s, taken / plan.sample_limit)
         on_round(min(1.0, done))
         if done >= 1.0:
             return

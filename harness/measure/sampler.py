@@ -25,6 +25,7 @@ K = TypeVar("K")
 DEFAULT_REL_PRECISION: Final = 0.005
 DEFAULT_MAX_TIME_S: Final = 30.0
 _MAX_PASSES: Final = 64
+_DEFAULT_LIMIT: Final = 4000
 OUT_OF_TIME, OUT_OF_SAMPLES = "time", "samples"
 INTERRUPTED, NOT_STEADY = "interrupted", "not steady"
 
@@ -59,6 +60,11 @@ class SamplingPlan:
             what = f"{self.rel_precision:g} of the median"
             fix = "give more than 0 % and less than 100 %"
             raise OptionError(what, where="--rel-precision", fix=fix)
+
+    @property
+    def sample_limit(self) -> int:
+        """At most so many samples where no rule tells that there are enough."""
+        return _DEFAULT_LIMIT if self.max_samples is None else self.max_samples
 
     def rule(self, tick_s: float) -> StoppingRule:
         """When a series of a clock of this tick is known well enough."""

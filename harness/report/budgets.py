@@ -46,7 +46,9 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
     shipped = [v for v in variants if not v.backend.startswith(_PEERS)] or variants
     for variant in shipped:
         group = measured.get(variant)
-        samples = group.pipeline.measurement.latency_s if group else ()
+        # A component alone keeps no budget of the whole.
+        is_whole = group is not None and group.pipeline.is_pipeline
+        samples = group.pipeline.measurement.latency_s if group and is_whole else ()
         figures.append(
             BudgetFigure(
                 variant=variant,

@@ -34,7 +34,10 @@ def render_device(figures: Figures) -> list[RenderableType]:
         groups = [
             group
             for group in figures.groups
-            if group.case == case and runs_on_device(group.variant) and not group.is_whole_only
+            if group.case == case
+            and runs_on_device(group.variant)
+            and group.pipeline.is_pipeline
+            and not group.is_whole_only
         ]
         if groups:
             parts.append(_end_to_end(groups))

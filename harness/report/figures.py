@@ -7,13 +7,13 @@ import operator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.errors import RecordError
 from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 from harness.report.budgets import BudgetFigure, judge_budgets
 from harness.report.canaries import CanaryFigure, canary_figures
+from harness.report.pools import Pool, pool
 from harness.stats.budget import Verdict
 from harness.stats.roofline import Roofline, roofline
-from harness.stats.summary import LatencySummary, real_time_factor, summarize
+from harness.stats.summary import LatencySummary, real_time_factor
 from harness.types import CALL, Case, Variant
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Row:
     ``ratio_to_torch`` is its median over PyTorch eager's in the same run, and ``ratio_to_fp32``
     that over the same backend's in fp32; below 1 is faster. ``memory_bytes`` is that at
     ``memory_case``, whatever the row's own case is. Sizes and nodes of the whole pipeline are the
-    sums of its components'.
+    sums of its components'. Where several ``processes`` measured it, of so many ``builds``, it
+    holds the samples of all.
     """
 
     measurement: Measurement
@@ -52,6 +53,8 @@ class Row:
     least_s: float | None = None
     bound: str = ""
     is_partly_told: bool = False
+    processes: int = 1
+    builds: int = 1
 
     @property
     def times_roofline(self) -> float | None:
@@ -116,7 +119,7 @@ def mostly_other(precision: str, nodes: NodeCounts) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """All series of one variant at one case; the last row is the whole pipeline.
+    """All series of one variant at one case; the whole pipeline, if it was measured, is last.
 
     ``transfers`` are apart from it: copies to and from the device, and the host's time to hand the
     pipeline over. ``peer`` is what a user would run instead, and ``ratio_to_peer`` the pipeline's
@@ -152,8 +155,16 @@ class Group:
 
     @property
     def pipeline(self) -> Row:
-        """The row of the whole pipeline."""
+        """The row of the whole pipeline; where it was not measured, of the last component."""
         return self.rows[-1]
+
+    @property
+    def repeats(self) -> str:
+        """By how many processes and builds: ``3 processes, 2 builds``; empty where by one."""
+        row = self.pipeline
+        parts = [f"{row.processes} processes"] if row.processes > 1 else []
+        parts += [f"{row.builds} builds"] if row.builds > 1 else []
+        return ", ".join(parts)
 
     @property
     def sum_of_medians_s(self) -> float:
@@ -209,10 +220,13 @@ class Figures:
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether a budget or a floor is neither kept nor missed.
+        """Whether a budget or a floor is neither kept nor missed, or the machine was not fit.
 
         For want of samples, of the budget's case, or of a reference.
         """
+        validity = self.record.validity
+        if validity is not None and validity.status == "invalid":
+            return True
         is_open = any(
             b.verdict is None or b.verdict.verdict is Verdict.INCONCLUSIVE for b in self.budgets
         )
@@ -221,19 +235,16 @@ class Figures:
 
 def figures_of(record: Record) -> Figures:
     """Compute the figures of ``record``."""
-    series: dict[tuple[Case, Variant, str, int], list[Measurement]] = {}
-    for measurement in (m for m in record.measurements if m.component != CANARY):
-        case = Case(measurement.duration_s, measurement.batch)
-        kind = (case, measurement.variant, measurement.mode, measurement.streams)
-        rows = series.setdefault(kind, [])
-        if any(row.component == measurement.component for row in rows):
-            what = f"{measurement.component} at {case} by {measurement.variant} is there twice"
-            raise RecordError(what, where=record.record_id, fix="measure it again")
-        rows.append(measurement)
-    context = _Context(record)
+    series: dict[tuple[Case, Variant, str, int], list[Pool]] = {}
+    pools = tuple(held for held in pool(record) if held.parts[0].component != CANARY)
+    for held in pools:
+        first = held.parts[0]
+        kind = (Case(first.duration_s, first.batch), first.variant, first.mode, first.streams)
+        series.setdefault(kind, []).append(held)
+    context = _Context(record, pools)
     groups = []
-    for (case, variant, _, _), measurements in series.items():
-        shown = [context.row(measurement) for measurement in measurements]
+    for (case, variant, _, _), its in series.items():
+        shown = [context.row(held) for held in its]
         own = tuple(row for row in shown if row.measurement.component not in TRANSFERS)
         transfers = tuple(row for row in shown if row.measurement.component in TRANSFERS)
         groups.append(Group(case, variant, own, transfers, *context.peer_of(variant, own)))
@@ -248,10 +259,11 @@ def figures_of(record: Record) -> Figures:
 class _Context:
     """What a row needs to know of the rest of its record."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, pools: Sequence[Pool]) -> None:
         self._medians_s = {
-            (m.variant, _setting(m), m.component): summarize(m.latency_s).median.value
-            for m in record.measurements
+            (m.variant, _setting(m), m.component): held.summary().median.value
+            for held in pools
+            for m in held.parts[:1]
         }
         self._artifacts = {
             (a.precision, a.component): (a.size_bytes, a.nodes) for a in record.artifacts
@@ -262,12 +274,15 @@ class _Context:
         }
         self._engines = {
             (e.backend, e.precision, e.route, e.component): (e, Case(e.duration_s, e.batch))
-            for e in record.engines
+            # Of several builds the first is shown, which a run without --builds would measure.
+            for e in reversed(record.engines)
         }
+        self._engines = dict(reversed(self._engines.items()))
 
-    def row(self, measurement: Measurement) -> Row:
+    def row(self, held: Pool) -> Row:
+        measurement = held.measurement()
         variant = measurement.variant
-        latency = summarize(measurement.latency_s)
+        latency = held.summary()
         duration_s = measurement.duration_s
         is_peer = variant.backend == REFERENCE_BACKEND
         kind = (variant.backend, variant.precision, variant.route)
@@ -299,6 +314,8 @@ class _Context:
             is_partly_told=any(_has_hidden_layers(engine) for engine, _ in engines),
             # Of several components, each is bound by something else.
             bound=rooflines[0].bound if len(rooflines) == 1 else "",
+            processes=len(held.parts),
+            builds=held.builds,
         )
 
     def peer_of(self, variant: Variant, rows: Sequence[Row]) -> tuple[Variant | None, float | None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.files import written_whole
 from harness.report.modes import concurrent_figure, paced_figure
+from harness.report.replication import replication_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,8 @@ def to_json(figures: Figures) -> str:
     record["measurements"] = [
         {
             **asdict(row.measurement),
+            "processes": row.processes,
+            "builds": row.builds,
             "summary": asdict(row.latency),
             "real_time_factor": row.real_time_factor,
             "ratio_to_torch": row.ratio_to_torch,
@@ -44,6 +47,7 @@ def to_json(figures: Figures) -> str:
         }
         for row, group in rows
     ]
+    record["replication_figures"] = replication_json(figures.record)
     record["budget_verdicts"] = [
         {
             **asdict(figure.variant),

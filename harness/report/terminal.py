@@ -12,7 +12,9 @@ from harness.report.device import render_device
 from harness.report.layers import render_layers
 from harness.report.modes import render_modes
 from harness.report.precisions import render_accuracies, render_costs
+from harness.report.replication import render_replication
 from harness.report.tables import milliseconds_of, snr_of, table_of
+from harness.report.trust import energy_sentences, state_sentences, unsettled_sentences
 from harness.report.words import (
     budget_sentence,
     canary_sentence,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from harness.report.budgets import BudgetFigure
     from harness.report.figures import Figures, Group, Row
-    from harness.types import Case
+    from harness.types import Case, Record
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
 _ON_DEVICE = (
@@ -63,6 +65,7 @@ def render(figures: Figures) -> RenderableType:
             parts.extend(_latencies(group) for group in groups)
     parts.extend(render_modes(figures))
     parts.extend(render_device(figures))
+    parts.extend(render_replication(figures.record))
     parts.extend(render_layers(figures.record.engines))
     ratios = _ratios(figures)
     if ratios is not None:
@@ -95,7 +98,9 @@ def _latencies(group: Group) -> Table:
         if row.is_pipeline:
             table.add_section()
         table.add_row(*_cells(row), style="bold" if row.is_pipeline else "")
-    table.caption = f"n = {_counts(group)}; {sum_sentence(group)}"
+    notes = [f"n = {_counts(group)}", group.repeats]
+    notes += [sum_sentence(group)] if group.pipeline.is_pipeline else []
+    table.caption = "; ".join(filter(None, notes))
     return table
 
 
@@ -158,6 +163,7 @@ def _notes(figures: Figures) -> list[RenderableType]:
         notes.append(Text("SIMULATED: these times come from no real clock", style="bold magenta"))
     if not record.is_complete:
         notes.append(Text("INTERRUPTED: only what was complete is shown", style="yellow"))
+    notes.extend(Text(sentence, style="yellow") for sentence in unsettled_sentences(figures))
     notes.extend(_verdict(figure) for figure in figures.budgets)
     if record.budget is not None:
         notes.append(
@@ -180,8 +186,17 @@ def _notes(figures: Figures) -> list[RenderableType]:
         )
     if figures.groups:
         notes.append(_small(environment_sentence(figures)))
+    notes.extend(_small(sentence) for sentence in energy_sentences(figures))
+    notes.extend(_state(record))
     notes.extend(_small(canary_sentence(canary)) for canary in figures.canaries)
     return notes
+
+
+def _state(record: Record) -> list[RenderableType]:
+    sentences = state_sentences(record)
+    if record.validity is not None and record.validity.status == "invalid":
+        return [Text(sentence, style="bold red") for sentence in sentences]
+    return [_small(sentence) for sentence in sentences]
 
 
 def _verdict(figure: BudgetFigure) -> Text:

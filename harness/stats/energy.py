@@ -108,6 +108,7 @@ def estimate_idle_power_w(
 
 
 def counter_j(state: DeviceState, source: str) -> float | None:
+    """The energy counter (joules) of ``source`` in ``state``; None where there is none."""
     if source == HOST:
         return state.host.energy_j
     return None if state.gpu is None else state.gpu.energy_j

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,25 @@ def summarize(latency_s: Sequence[float]) -> LatencySummary:
         p95=quantiles[0.95],
         p99=quantiles[0.99],
         jitter_s=jitter_s,
+    )
+
+
+def summarize_processes(latencies_s: Sequence[Sequence[float]]) -> LatencySummary:
+    """Summarize what several processes have measured of the same, each a sequence of seconds.
+
+    The median is that of the processes' medians, with the interval of those: samples of one process
+    share what sets it apart, so that an interval of all samples would be far too narrow. The other
+    quantiles are of all samples, and their intervals do not know of processes.
+
+    Raises:
+        ValueError: no process, no samples, or one that is not finite.
+    """
+    apart = [summarize(latency_s) for latency_s in latencies_s]
+    pooled = summarize([value for latency_s in latencies_s for value in latency_s])
+    return replace(
+        pooled,
+        median=estimate_quantile([one.median.value for one in apart], 0.5),
+        jitter_s=float(np.mean([one.jitter_s for one in apart])),
     )
 
 

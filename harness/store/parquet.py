@@ -153,6 +153,20 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"is damaged: {error}", where=str(path), fix="fetch it again") from error
 
 
+def record_to_json(record: Record) -> str:
+    """``record`` as text that :func:`record_from_json` reads, for another process of one run.
+
+    Nothing that takes a second to load is needed for it.
+    """
+    return json.dumps(asdict(record))
+
+
+def record_from_json(text: str) -> Record:
+    """The record in ``text``."""
+    header = dict(json.loads(text))
+    return _rebuild(header, header.pop("measurements"))
+
+
 def _rebuild(header: dict[str, Any], rows: list[dict[str, Any]]) -> Record:
     header["command"] = tuple(header["command"])
     header["budget"] = None if header["budget"] is None else Budget(**header["budget"])
