@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.doctor.lines import DEFAULT_LIMITS, Limits, Line, gigabytes, yes_no
 from harness.errors import HarnessError
+from harness.measure.nvml import NvmlGpu
 from harness.states import FAIL, FLAG, NOTE, DeviceState, Finding, GpuState, HostState
 from harness.stats.events import SW_POWER_CAP, foreign_processes, hard_events, reasons_of
 
@@ -31,8 +31,7 @@ class GpuReading:
 def read_nvml(uuid: str) -> GpuReading:
     """What NVML tells of the GPU called ``uuid`` now."""
     try:
-        nvml = importlib.import_module("harness.measure.nvml")
-        gpu = nvml.NvmlGpu(uuid)
+        gpu = NvmlGpu(uuid)
         try:
             return GpuReading(gpu.facts(), gpu.read())
         finally:
