@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bench test lint format wheel clean distclean
+.PHONY: help setup bench simulate test lint format wheel clean distclean
 
 # The interpreter that .venv is made with.
 PYTHON ?= python3
@@ -14,9 +14,10 @@ PYTHON ?= python3
 #   make test TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 
-# More arguments for "harness run voice_conversion" and for pytest.
+# More arguments for "harness run voice_conversion", for pytest and for the simulations.
 BENCH_ARGS ?=
 TEST_ARGS ?=
+SIMULATE_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +46,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 bench: $(STAMP) ## run the benchmark of the voice_conversion pipeline (BENCH_ARGS)
 	$(BIN)/harness run voice_conversion $(BENCH_ARGS)
+
+simulate: $(STAMP) ## simulate the stopping rule, several minutes (SIMULATE_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/simulate.py $(SIMULATE_ARGS) reports/examples/simulations
 
 test: $(STAMP) ## run the tests (TEST_ARGS)
 	$(BIN)/python -m pytest $(TEST_ARGS)

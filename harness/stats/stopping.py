@@ -43,7 +43,7 @@ _GUARD_FACTOR: Final = 2.0
 # came up too seldom is wrong, and one that goes on is only longer.
 _NEAR_EVEN_WEIGHT: Final = 0.45
 _UNEVEN_WEIGHT, _UNEVEN_Z = 0.44, 2.576
-_EVEN_WEIGHT, _EVEN_Z = 0.47, 4.0
+_EVEN_WEIGHT, _EVEN_Z = 0.475, 5.0
 
 
 class Status(enum.Enum):
