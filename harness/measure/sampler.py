@@ -75,7 +75,9 @@ def sample_in_turn(
     interruption too, the blocks that were complete are in ``samples``; what it held before stays.
     ``on_round`` is told how much of the plan is done, from 0 to 1.
     """
-    pass_s = [_warm_up(list(g.targets.values()), g.clock, plan.warmup_s) for g in groups]
+    warmed_s = [_warm_up(list(g.targets.values()), g.clock, plan.warmup_s) for g in groups]
+    # What has few passes in any block does not make the blocks of the others shorter.
+    pass_s = [s for s, group in zip(warmed_s, groups, strict=True) if group.max_passes is None]
     for group in groups:
         for key in group.targets:
             samples.setdefault(key, [])
