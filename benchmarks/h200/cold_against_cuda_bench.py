@@ -5,7 +5,9 @@ For a machine with an NVIDIA GPU, PyTorch, cuda-bench and cuda-bindings of the s
     pip install "cuda-bench[cu13]==0.3.0"
     python benchmarks/h200/cold_against_cuda_bench.py out.json
 
-where we write twice that; nothing else about its measurement is changed.
+Each trial is a fresh process of each tool, ours first in every other trial. cuda-bench's raw
+samples are read from its --jsonbin output: what it prints is their mean. It flushes once the size
+of the L2 where we write twice that; nothing else about its measurement is changed.
 """
 
 # ruff: noqa: ANN401  # PyTorch and cuda-bench are not here
