@@ -91,6 +91,7 @@ class DeviceBackend:
     route = "flag"
     graph_precision = "fp32"
     builds_engines = True
+    can_flush = True
     is_calibrated = False
 
     def __init__(self, folder: Path) -> None:

@@ -35,6 +35,8 @@ def test_nothing_is_at_the_top_level_but_the_package(wheel: Path) -> None:
     for pipeline in ("tiny", "voice_conversion"):
         assert f"harness/_fixtures/{pipeline}/pipeline.toml" in names
         assert f"harness/_fixtures/{pipeline}/models.py" in names
+    for canary in ("canary-cpu-1.onnx", "canary-cuda-1.ptx"):
+        assert f"harness/backends/canary/{canary}" in names
     assert not [name for name in names if name.endswith(".pyc")]
 
 

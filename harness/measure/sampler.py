@@ -147,7 +147,10 @@ class Sampling(Generic[K]):
         the blocks that were complete are in ``results()``. ``on_round`` is told how much of the
         plan is done, from 0 to 1.
         """
-        pass_s = [self._warm_up(taken) for taken in self._all]
+        warmed_s = [self._warm_up(taken) for taken in self._all]
+        # What has few passes in any block does not make the blocks of the others shorter.
+        pairs = zip(warmed_s, self._all, strict=True)
+        pass_s = [seconds for seconds, taken in pairs if taken.group.max_passes is None]
         fitting = max(1, min(_MAX_PASSES, int(self._plan.block_s / max(*pass_s, 1e-9))))
         started = time.monotonic()
         with _no_garbage_collection():

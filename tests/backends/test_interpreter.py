@@ -23,7 +23,8 @@ from harness.errors import (
     OptionError,
     WorkerError,
 )
-from harness.measure.clock import HostClock
+from harness.labels import check_can_flush
+from harness.measure.clock import HostClock, cold_clock
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
@@ -270,3 +271,28 @@ def test_this_python_s_own_folders_are_not_the_other_s(
     assert "PYTHONHOME" not in environment
     assert environment["LD_LIBRARY_PATH"] == "/usr/lib"
     assert environment["PYTHONPATH"] == str(tmp_path)
+
+
+def test_cold_launches_are_timed_there_by_a_clock_that_flushes(
+    pipeline: Pipeline, session: RemoteSession
+) -> None:
+    _bind(session, pipeline)
+    (series,) = session.series()
+    launches = list(series.targets.values())
+    cold = cold_clock(series.clock)
+
+    pairs = [
+        (series.clock.time_block(launches * 2)[len(launches) :], cold.time_block(launches))
+        for _ in range(15)
+    ]
+
+    hot_s, cold_s = (np.median([sum(block) for block in side]) for side in zip(*pairs, strict=True))
+    assert cold_s > hot_s
+    assert cold.name == series.clock.name
+
+
+def test_what_cannot_be_measured_cold_there_is_refused_here() -> None:
+    spec = BackendSpec("harness.backends.onnxruntime_cuda:OnnxRuntimeCudaBackend", {})
+
+    with pytest.raises(FeatureUnavailableError, match="onnxruntime-cuda cannot flush"):
+        check_can_flush(RemoteBackend(spec, PYTHON))

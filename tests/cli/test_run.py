@@ -69,6 +69,31 @@ def test_a_run_prints_a_table_and_keeps_one_record(
     assert document["measurements"][0]["summary"]["count"] == 20
 
 
+def test_a_cold_run_says_so_everywhere_and_is_not_faster_than_a_hot_one(
+    run: Callable[..., tuple[int, str, str]], toy: ToyFactory, tmp_path: Path
+) -> None:
+    root, medians_s = toy(), {}
+    for mode in ("hot", "cold"):
+        code, out, _ = run(root, "--mode", mode, "--out", tmp_path / mode)
+        assert code == 0
+        assert f"onnxruntime fp32, 0.5 s, {mode}: latency in ms" in out
+        (record,) = ParquetStore(tmp_path / mode).query()
+        assert {m.mode for m in measured(record)} == {mode}
+        medians_s[mode] = {m.component: np.median(m.latency_s) for m in measured(record)}
+
+    # A quiet moment may fall on one of the runs: all components together tell.
+    assert sum(medians_s["cold"].values()) > sum(medians_s["hot"].values())
+
+
+def test_a_mode_that_there_is_not_is_bad_input(
+    run: Callable[..., tuple[int, str, str]], toy: ToyFactory
+) -> None:
+    code, _, err = run(toy(), "--mode", "tepid")
+
+    assert code == 2
+    assert "hot, cold" in err
+
+
 def test_two_backends_are_measured_in_turn_and_compared(
     run: Callable[..., tuple[int, str, str]], toy: ToyFactory, tmp_path: Path
 ) -> None:

@@ -228,10 +228,10 @@ def test_no_gpu_and_no_nvml_are_told() -> None:
 
 
 def test_why_nvml_is_not_read_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str) -> None:
+    def refuse(uuid: str) -> None:
         raise MissingDependencyError("no NVML", fix="install it")
 
-    monkeypatch.setattr("harness.doctor.gpu.importlib.import_module", refuse)
+    monkeypatch.setattr("harness.doctor.gpu.NvmlGpu", refuse)
 
     assert read_nvml("GPU-1") == GpuReading(problem="no NVML", fix="install it")
 

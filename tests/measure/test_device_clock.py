@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import EXIT_INCONCLUSIVE, MeasurementError
+from harness.errors import EXIT_INCONCLUSIVE, FeatureUnavailableError, MeasurementError
 from harness.measure import device_clock
+from harness.measure.clock import cold_clock
 from harness.measure.device_clock import EnqueueClock, HandOverClock, QueuedClock
+from tests.devices import MadeUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 MS = 1e-3
 US = 1e-6
 HOST_S, DEVICE_S = 50 * US, 20 * US
+FLUSH_S = 60 * US
 # What the two ends of an interval are apart besides the launch itself: the host's next record.
 EVENT_S = 1 * US
 # The longest that a launch may be told to wait before the clock gives up.
@@ -47,6 +50,7 @@ class Timeline:
         self.depth = depth
         self.ends_s: deque[float] = deque()
         self.delays_s: list[float] = []
+        self.flushed_at_s: list[float] = []
         self.recorded = 0
         self.synchronized = 0
         self.launched = 0
@@ -68,6 +72,9 @@ class Timeline:
         assert self.is_past(start)
         assert self.is_past(end), "the device has not come to it"
         return end.at_s - start.at_s
+
+    def flush(self) -> None:
+        self.flushed_at_s.append(self.queue(FLUSH_S, host_s=5 * US))
 
     def delay(self, seconds: float) -> None:
         self.delays_s.append(seconds)
@@ -467,3 +474,90 @@ def test_each_has_a_name_of_its_own_and_none_is_simulated(timeline: Timeline) ->
 
     assert len({clock.name for clock in clocks}) == 3
     assert not any(clock.is_simulated for clock in clocks)
+
+
+# Cold.
+
+
+@pytest.mark.parametrize("host_s", [1 * US, 50 * US, 5 * MS])
+def test_a_cold_clock_times_the_launch_and_not_the_flush(timeline: Timeline, host_s: float) -> None:
+    launches = [timeline.launch(host_s, device_s) for device_s in (20 * US, 3 * US, 90 * US)]
+
+    found = cold_clock(QueuedClock(timeline)).time_block(launches)
+
+    assert found == close_to(20 * US, 3 * US, 90 * US)
+
+
+def test_every_launch_has_a_flush_right_before_it(timeline: Timeline) -> None:
+    began_at_s: list[float] = []
+
+    def launch() -> None:
+        began_at_s.append(timeline.device_s)
+        timeline.queue(DEVICE_S, host_s=1 * US)
+
+    clock = cold_clock(QueuedClock(timeline))
+    timeline.flushed_at_s.clear()
+    clock.time_block([launch] * 5)
+
+    assert len(timeline.delays_s) == 1
+    assert began_at_s == timeline.flushed_at_s
+
+
+def test_a_hot_clock_flushes_nothing_and_what_is_made_of_it_takes_its_memory_at_once(
+    timeline: Timeline,
+) -> None:
+    hot = QueuedClock(timeline)
+    cold = cold_clock(hot)
+
+    assert len(timeline.flushed_at_s) == 1
+    hot.time_block([timeline.launch()] * 3)
+    assert len(timeline.flushed_at_s) == 1
+    cold.time_block([timeline.launch(1 * US)] * 3)
+    assert len(timeline.flushed_at_s) == 4
+
+
+def test_the_queueing_of_flushes_counts_for_the_delay(timeline: Timeline) -> None:
+    """48 launches of 17 us are queued within the first delay of 1 ms, but not with flushes."""
+    launches = [timeline.launch(17 * US, DEVICE_S)] * 48
+    hot, cold = QueuedClock(timeline), cold_clock(QueuedClock(timeline))
+
+    assert hot.time_block(launches) == close_to(*[DEVICE_S] * 48)
+    trials = len(timeline.delays_s)
+    timeline.delays_s.clear()
+    timeline.host_s += 1.0
+    assert cold.time_block(launches) == close_to(*[DEVICE_S] * 48)
+
+    assert trials == 1
+    assert len(timeline.delays_s) > 1
+
+
+def test_a_queue_that_takes_a_chunk_of_four_entries_each_is_long_enough(
+    use: Callable[[Timeline], Timeline],
+) -> None:
+    timeline = use(Timeline(depth=48 * 4 + 2))
+    launches = [timeline.launch(HOST_S, DEVICE_S)] * 100
+
+    assert cold_clock(QueuedClock(timeline)).time_block(launches) == close_to(*[DEVICE_S] * 100)
+
+
+def test_as_enqueued_and_cold_begins_on_an_idle_device_after_the_flush(timeline: Timeline) -> None:
+    launches = [timeline.launch(HOST_S, device_s) for device_s in (80 * MS, DEVICE_S)]
+
+    found = cold_clock(EnqueueClock(timeline)).time_block(launches)
+
+    assert found == close_to(HOST_S + 80 * MS, HOST_S + DEVICE_S)
+    assert len(timeline.flushed_at_s) == 1 + 2
+
+
+def test_handing_over_is_the_same_hot_and_cold(timeline: Timeline) -> None:
+    clock = HandOverClock(timeline)
+
+    assert cold_clock(clock) is clock
+    assert timeline.flushed_at_s == []
+
+
+def test_a_clock_that_cannot_flush_is_refused() -> None:
+    with pytest.raises(FeatureUnavailableError, match="'made up' cannot flush") as caught:
+        cold_clock(MadeUp("made up", 1.0))
+
+    assert caught.value.where == "--mode cold"
