@@ -173,18 +173,19 @@ def sample_streams(
     It ends as :func:`~harness.measure.sampler.Sampling` does, at ``sample_limit`` of each set
     or after the round that ends the time; every set gets a block, however short that is.
     """
-    launches = {key: _warm_up(clock, plan, now) for key, clock in clocks.items()}
-    for key in clocks:
-        samples.setdefault(key, StreamSamples())
-    started_s = now()
-    while True:
-        for key, clock in clocks.items():
-            _add(samples[key], clock.time_streams(launches[key]))
-        least = min(len(found.latency_s) for found in samples.values())
-        done = max((now() - started_s) / plan.max_time_s, least / plan.sample_limit)
-        on_round(min(1.0, done))
-        if done >= 1.0:
-            return
+    with no_garbage_collection():
+        launches = {key: _warm_up(clock, plan, now) for key, clock in clocks.items()}
+        for key in clocks:
+            samples.setdefault(key, StreamSamples())
+        started_s = now()
+        while True:
+            for key, clock in clocks.items():
+                _add(samples[key], clock.time_streams(launches[key]))
+            least = min(len(found.latency_s) for found in samples.values())
+            done = max((now() - started_s) / plan.max_time_s, least / plan.sample_limit)
+            on_round(min(1.0, done))
+            if done >= 1.0:
+                return
 
 
 def _add(found: StreamSamples, spans: Spans) -> None:

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Collect now, and not again before the end."""
+    """Collect now, and not again before the end; within another of these, neither."""
     was_enabled = gc.isenabled()
-    gc.collect()
+    if was_enabled:
+        gc.collect()
     gc.disable()
     try:
         yield

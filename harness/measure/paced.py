@@ -183,9 +183,10 @@ def sample_paced(
     taken = 0
     while True:
         count = max(1, min(plan.sample_limit - taken, round(block_s / period_s)))
-        for key, trip in round_trips.items():
-            found = samples.setdefault(key, PacedSamples())
-            _sample_block(trip, count, period_s, found)
+        with no_garbage_collection():
+            for key, trip in round_trips.items():
+                found = samples.setdefault(key, PacedSamples())
+                _sample_block(trip, count, period_s, found)
         taken += count
         done = max((timer.now() - started_s) / plan.max_time_s, taken / plan.sample_limit)
         on_round(min(1.0, done))

@@ -296,3 +296,24 @@ def test_what_cannot_be_measured_cold_there_is_refused_here() -> None:
 
     with pytest.raises(FeatureUnavailableError, match="onnxruntime-cuda cannot flush"):
         check_can_flush(RemoteBackend(spec, PYTHON))
+
+
+def test_chunks_are_paced_there_in_one_message(
+    pipeline: Pipeline, session: RemoteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _bind(session, pipeline)
+    (trip,) = session.round_trips().values()
+    asked: list[str] = []
+    ask = session._process.ask
+    monkeypatch.setattr(
+        session._process, "ask", lambda do, **r: (asked.append(do), ask(do, **r))[1]
+    )
+
+    chunks = trip.time_paced(4, 0.01)
+    latency_s = trip.time_hot(3)
+
+    assert asked == ["time_paced", "time_hot"]
+    assert [chunk.arrival_s for chunk in chunks] == [0.0, 0.01, 0.02, 0.03]
+    assert all(chunk.latency_s > chunk.lateness_s >= 0 for chunk in chunks)
+    assert len(latency_s) == 3
+    assert all(seconds > 0 for seconds in latency_s)

@@ -13,6 +13,7 @@ from harness.backends import onnxruntime as family
 from harness.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from harness.backends.protocol import Built
 from harness.errors import FeatureUnavailableError
+from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
@@ -80,3 +81,45 @@ def test_a_provider_that_does_not_start_is_no_gpu(
     monkeypatch.setattr(family, "open_graph", lambda *_, **__: other)
     with pytest.raises(FeatureUnavailableError, match=r"does not start; .*LD_LIBRARY_PATH"):
         OnnxRuntimeCudaBackend().open(pipeline, BUILT)
+
+
+def test_a_round_trip_copies_in_runs_all_and_copies_the_last_output_back(
+    pipeline: Pipeline, opened: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    class Value:
+        def __init__(self, array: Any) -> None:
+            self.shape = array.shape
+
+        def update_inplace(self, array: Any) -> None:
+            assert array.shape == self.shape
+            assert array.flags.c_contiguous
+            done.append("in")
+
+        def numpy(self) -> None:
+            done.append("out")
+
+    class Binding:
+        def bind_ortvalue_input(self, name: str, value: Any) -> None:
+            pass
+
+        bind_ortvalue_output = bind_ortvalue_input
+
+        def synchronize_outputs(self) -> None:
+            done.append("wait")
+
+    graph = SimpleNamespace(
+        get_providers=lambda: [PROVIDER],
+        io_binding=Binding,
+        run_with_iobinding=lambda _: done.append("run"),
+    )
+    monkeypatch.setattr(family, "open_graph", lambda *_, **__: graph)
+    session = OnnxRuntimeCudaBackend().open(pipeline, BUILT)
+    monkeypatch.setattr(session, "place", Value)
+    sizes = pipeline.sizes(duration_s=0.5, batch=1)
+    session.bind(sizes, synthetic_inputs(pipeline, sizes, seed=1))
+
+    session.round_trips()["call"].call()
+
+    assert done == ["in", "in", "run", "wait", "run", "wait", "out"]

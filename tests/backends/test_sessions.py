@@ -151,3 +151,16 @@ def test_a_launch_that_fails_names_the_component(session: Session, pipeline: Pip
         session.launch("encoder")
 
     assert caught.value.where == "encoder"
+
+
+def test_a_round_trip_runs_every_component(session: Session, pipeline: Pipeline) -> None:
+    sizes = pipeline.sizes(duration_s=0.5, batch=1)
+    inputs = synthetic_inputs(pipeline, sizes, seed=1)
+    session.bind(sizes, inputs)
+    trips = session.round_trips()
+
+    assert list(trips) == ["call"]
+    assert all(seconds > 0 for seconds in trips["call"].time_hot(2))
+
+    expected = _expected(inputs, session.read("encoder", "features"))
+    np.testing.assert_allclose(session.read("decoder", "level"), expected, rtol=1e-5)

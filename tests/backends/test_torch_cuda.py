@@ -356,3 +356,33 @@ def test_a_delay_on_a_gpu_takes_its_time() -> None:
     assert not gpu.is_past(end)
     gpu.synchronize()
     assert 0.005 < gpu.elapsed_s(start, end) < 0.03
+
+
+@pytest.mark.parametrize("name", ["toy", "tiny"])
+def test_a_round_trip_takes_what_lies_on_the_host_and_brings_back_the_outputs(
+    toy: ToyFactory, device: FakeDevice, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = load_pipeline(toy() if name == "toy" else name)
+    peer = TorchBackend(threads=1).open(pipeline, {})
+    session = _open(pipeline, launches=["graph", "enqueue"])
+    pinned: list[Any] = []
+    pin = device.pin
+    monkeypatch.setattr(device, "pin", lambda tensor: pinned.append(pin(tensor)) or pinned[-1])
+    inputs = _bind(session, pipeline)
+    staged = len(pinned)
+    trips = session.round_trips()
+
+    assert list(trips) == ["graph", "enqueue"]
+    copies = len(pipeline.final_outputs)
+    for index, trip in enumerate(trips.values()):
+        for seed in (2, 3):
+            sizes = pipeline.sizes(duration_s=0.5, batch=1)
+            inputs = synthetic_inputs(pipeline, sizes, seed=seed)
+            peer.bind(sizes, inputs)
+            peer.launch_pipeline()
+            for key, array in inputs.items():
+                session._is_bound._host[key].copy_(torch.from_numpy(array.copy()))
+            trip.call()
+            own = pinned[staged + index * copies : staged + (index + 1) * copies]
+            for (component, output), made in zip(pipeline.final_outputs, own, strict=True):
+                np.testing.assert_array_equal(made.numpy(), peer.read(component, output))

@@ -58,6 +58,10 @@ def refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--mode", "fast"), "there is no mode 'fast'"),
+        (("--period", 0.1), "--period: it is of no use in the mode hot; add --mode paced"),
+        (("--mode", "paced", "--period", 0), "--period: 0 s"),
+        (("--mode", "concurrent"), "--streams: how many streams"),
         (["--interpreter", "torch"], "'torch' names no Python; write BACKEND=PYTHON"),
         (["--interpreter", "torch=/none/python"], "there is no program /none/python"),
         (["--interpreter", "torch=python3"], "torch is not measured; add --backend torch"),

@@ -1,0 +1,165 @@
+"""The tables of live audio and of several streams."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.report.figures import Figures, figures_of
+from harness.report.json import to_json
+from harness.report.terminal import render
+from harness.types import CALL, CONCURRENT, GRAPH, HOT, PACED, Budget, Measurement, Record
+
+HOT_MS, PACED_MS, PERIOD_MS = 4.0, 5.0, 100.0
+
+
+def _measured(mode: str, latency_ms: float, **fields: Any) -> Measurement:
+    known = Measurement(
+        component="pipeline",
+        backend="tensorrt",
+        precision="fp16",
+        route="flag",
+        launch=GRAPH,
+        mode=mode,
+        clock="host",
+        duration_s=0.1,
+        batch=1,
+        threads=1,
+        load_s=0.1,
+        first_s=0.2,
+        latency_s=(latency_ms / 1e3,) * 400,
+        snr_db=45.5,
+    )
+    return replace(known, **fields)
+
+
+PACED_PAIR = (
+    _measured(
+        PACED,
+        PACED_MS,
+        period_s=PERIOD_MS / 1e3,
+        missed_deadlines=2,
+        lateness_s=(2e-5,) * 400,
+    ),
+    _measured(HOT, HOT_MS),
+)
+STREAMS = tuple(
+    _measured(
+        CONCURRENT,
+        latency_ms,
+        streams=streams,
+        block_passes=(40,) * 10,
+        block_wall_s=(40 * latency_ms / 1e3 / streams,) * 10,
+    )
+    for streams, latency_ms in ((1, 4.0), (4, 8.0))
+)
+
+
+def _figures(*measurements: Measurement) -> Figures:
+    record = Record(
+        record_id="id",
+        created_utc="2026-01-01T00:00:00+00:00",
+        harness_version="0",
+        pipeline="voice",
+        command=(),
+        inputs={"kind": "synthetic", "seed": 0},
+        budget=Budget(0.0045, 0.1, 1, "", ""),
+        environment={
+            "cpu": "a processor",
+            "is_virtual_machine": False,
+            "load_average_1min": 0.5,
+            "python": "3.11.0",
+            "packages": {"tensorrt": "8.5", "torch": "2.0"},
+        },
+        artifacts=(),
+        engines=(),
+        calibration=None,
+        measurements=measurements,
+    )
+    return figures_of(record)
+
+
+def _printed(figures: Figures, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(render(figures))
+    text = console.file
+    assert isinstance(text, io.StringIO)
+    return text.getvalue()
+
+
+def _cells(text: str, first: str) -> list[str]:
+    (line,) = (x.strip() for x in text.splitlines() if x.strip().startswith(first))
+    return line.removeprefix(first).split()
+
+
+def test_a_paced_run_is_told_by_chunk_with_buffering_and_against_back_to_back() -> None:
+    text = _printed(_figures(*PACED_PAIR), 160)
+
+    assert "0.1 s, paced, a chunk every 100 ms: ms from host to host" in text
+    cells = _cells(text, "tensorrt fp16 by flag, graph ")
+    # 2 in 400: the bound is that of Clopper and Pearson.
+    expected = ["5", "5", "105", "105", "2/400", "1.6%", "4", "1.25", ".020", "45.5"]
+    assert cells == expected
+    assert "+buf adds the period" in " ".join(text.split())
+    # The whole by itself is no table of components, and has no sum to tell.
+    assert "add up to" not in text
+    assert "ms on the device" not in text
+
+
+def test_the_budget_is_held_against_what_is_measured_alone() -> None:
+    assert "WITHIN" in _printed(_figures(*PACED_PAIR), 160)
+    assert "not measured in this run" in _printed(_figures(*STREAMS), 160)
+
+
+def test_streams_are_told_with_their_rate_against_one() -> None:
+    text = _printed(_figures(*STREAMS), 160)
+
+    assert "0.1 s, concurrent: ms from host to host, inferences a second of all" in text
+    name = "tensorrt fp16 by flag, graph"
+    rows = [line.split() for line in text.splitlines() if line.strip().startswith(name)]
+    shown = [row[5:] for row in rows]
+    assert shown == [
+        ["1", "1", "4", "4", "250", "250", "to", "250", "-", "-", "45.5"],
+        ["4", "1", "8", "8", "500", "500", "to", "500", "2.00", "2.00", "45.5"],
+    ]
+
+
+@pytest.mark.parametrize("measured", [PACED_PAIR, STREAMS])
+def test_nothing_is_cut_off_on_a_narrow_terminal(measured: tuple[Measurement, ...]) -> None:
+    text = _printed(_figures(*measured), 80)
+    assert "…" not in text
+
+
+def test_the_json_has_the_same_figures() -> None:
+    paced, hot = json.loads(to_json(_figures(*PACED_PAIR)))["measurements"]
+
+    assert paced["paced"]["missed_upper"] == pytest.approx(0.01565, abs=1e-4)
+    assert paced["paced"]["buffered_median_s"] == pytest.approx(0.105)
+    assert paced["paced"]["ratio_to_hot"] == pytest.approx(1.25)
+    assert paced["concurrent"] is None
+    assert (hot["paced"], hot["concurrent"]) == (None, None)
+    _, four = json.loads(to_json(_figures(*STREAMS)))["measurements"]
+    assert four["concurrent"]["rate_per_s"]["value"] == pytest.approx(500.0)
+    assert four["concurrent"]["rate_ratio"] == pytest.approx(2.0)
+    assert four["streams"] == 4
+
+
+def test_a_ratio_is_to_pytorch_measured_in_the_same_way() -> None:
+    peers = tuple(
+        replace(m, backend="torch", precision="fp32", route="", launch=CALL, latency_s=(s,) * 400)
+        for m, s in zip(PACED_PAIR, (0.050, 0.020), strict=True)
+    )
+    figures = _figures(*PACED_PAIR, *peers)
+
+    ratios = {
+        (group.backend, group.mode): group.pipeline.ratio_to_torch for group in figures.groups
+    }
+    assert ratios["tensorrt", PACED] == pytest.approx(0.1)
+    assert ratios["tensorrt", HOT] == pytest.approx(0.2)
+    # By component there is nothing to compare.
+    assert "against PyTorch eager" not in _printed(figures, 160)
