@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
@@ -123,7 +124,7 @@ def replication_json(record: Record) -> list[dict[str, Any]]:
                     "process": part.process,
                     "build": part.build,
                     "samples": len(part.latency_s),
-                    "median_s": sorted(part.latency_s)[len(part.latency_s) // 2],
+                    "median_s": median(part.latency_s),
                 }
                 for part in figure.parts
             ],

@@ -101,9 +101,17 @@ def fake(
         declared: Pipeline = pipeline,
         pool: FakePool | None = None,
         calibration: Any = None,
+        index: int = 0,
+        pins_tactics: bool = False,
     ) -> Any:
         pool = pool or FakePool()
-        workshop = Workshop(cache, pool, calibration)  # type: ignore[arg-type]
+        workshop = Workshop(
+            cache,
+            pool,  # type: ignore[arg-type]
+            calibration,
+            index=index,
+            pins_tactics=pins_tactics,
+        )
         factory = EngineFactory(library, recipe, options or TensorRTOptions())
         built = factory.build(declared, {"encoder": model or models["encoder"]}, workshop)
         return SimpleNamespace(pool=pool, **vars(built["encoder"]))
@@ -247,6 +255,28 @@ def test_timings_are_handed_from_one_build_to_the_next(
     assert pool.timings == [b"", b"encoder", b""], "those of another version are of no use"
 
 
+def test_another_build_of_the_same_has_its_own_place_and_chooses_anew(
+    fake: Callable[..., Any],
+) -> None:
+    first, second, third = (fake(index=index) for index in range(3))
+
+    assert len({first.path, second.path, third.path}) == 3
+    assert fake(index=1).was_cached
+    assert first.pool.requests[0]["timing_cache"] != ""
+    assert second.pool.requests[0]["timing_cache"] == ""
+    assert third.pool.requests[0]["timing_cache"] == ""
+
+
+def test_another_build_takes_the_timings_of_the_first_where_tactics_are_pinned(
+    fake: Callable[..., Any],
+) -> None:
+    fake()
+    pinned, unpinned = fake(index=1, pins_tactics=True), fake(index=1)
+
+    assert pinned.pool.timings == [b"encoder"]
+    assert pinned.path != unpinned.path
+
+
 def test_a_build_reports_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_POLL_S", 0.01)
     file, told = tmp_path / "progress", list[float]()
@@ -361,3 +391,25 @@ def test_a_pool_that_is_closed_while_it_builds_leaves_the_cache_sound(
     assert list((cache.root / "tmp").iterdir()) == []
     built = factory.build(pipeline, models, Workshop(cache, shared_pool, None))
     assert not any(one.was_cached for one in built.values())
+
+
+def test_rtx_builds_the_same_twice(
+    pipeline: Pipeline,
+    models: dict[str, OnnxModel],
+    cache: Cache,
+    shared_pool: WorkerPool,
+    rtx: Library,
+) -> None:
+    factory = EngineFactory(rtx, FP32, TensorRTOptions())
+    built = [
+        factory.build(pipeline, models, Workshop(cache, shared_pool, None, index=index))
+        for index in range(2)
+    ]
+
+    for name in models:
+        first, second = (engines_of[name] for engines_of in built)
+        assert not first.was_cached
+        assert not second.was_cached
+        assert first.path != second.path
+        assert str(read_header(second.path)) == str(rtx)
+        assert second.details.get("timing_cache_hash") is None

@@ -1,0 +1,124 @@
+"""``harness run --processes`` and ``--component``, with processes of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.store.parquet import ParquetStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.artifacts.cache import Cache
+
+SHORT = ("--samples", 20, "--max-time", 0.5)
+
+
+@pytest.fixture
+def run(
+    harness: Callable[..., tuple[int, str, str]], shared_cache: Cache, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    def call(root: Path | str, *arguments: object) -> tuple[int, str, str]:
+        folders = ("--cache", shared_cache.root, "--out", tmp_path / "out")
+        return harness("run", root, *folders, *SHORT, *arguments)
+
+    return call
+
+
+def test_two_processes_measure_one_component(
+    run: Callable[..., tuple[int, str, str]], onnx_toy: Callable[..., Path], tmp_path: Path
+) -> None:
+    code, out, _ = run(onnx_toy(), "--processes", 2, "--component", "decoder")
+
+    assert code == 0
+    assert "Replication: onnxruntime fp32, 0.5 s: 2 processes" in out
+    (record,) = ParquetStore(tmp_path / "out").query()
+    assert record.is_complete
+    assert [(m.component, m.process) for m in record.measurements] == [
+        ("decoder", 0),
+        ("decoder", 1),
+    ]
+    for measured in record.measurements:
+        assert len(measured.latency_s) == 20
+        assert measured.load_s > 0
+        assert measured.first_s > 0
+    assert [engine.component for engine in record.engines] == ["decoder"]
+    assert [artifact.component for artifact in record.artifacts] == ["decoder"]
+    assert record.environment["cpu"]
+    assert record.replication is not None
+
+
+@pytest.mark.slow
+def test_every_process_has_the_accuracy_that_was_looked_at_once(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, _, _ = run("tiny", "--processes", 2, "--component", "vocoder")
+
+    assert code == 0
+    (record,) = ParquetStore(tmp_path / "out").query()
+    first, second = record.measurements
+    assert first.snr_db is not None
+    assert first.snr_db > 80
+    assert first.snr_db == second.snr_db
+    assert first.accuracy_inputs == second.accuracy_inputs == 4
+
+
+def test_a_component_alone_is_fed_what_the_others_would_make(
+    run: Callable[..., tuple[int, str, str]], onnx_toy: Callable[..., Path], tmp_path: Path
+) -> None:
+    code, out, _ = run(onnx_toy(), "--component", "decoder")
+
+    assert code == 0
+    assert "not measured in this run" in " ".join(out.split())
+    (record,) = ParquetStore(tmp_path / "out").query()
+    assert [m.component for m in record.measurements] == ["decoder"]
+    assert record.replication is None
+
+
+def test_an_error_of_what_prepares_is_that_of_the_run(
+    run: Callable[..., tuple[int, str, str]], onnx_toy: Callable[..., Path]
+) -> None:
+    root = onnx_toy()
+    (root / "decoder.onnx").write_bytes(b"no graph")
+    code, _, err = run(root, "--processes", 2)
+
+    assert code == 2
+    assert "decoder.onnx" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--processes", 0), "--processes: 0 processes"),
+        (("--builds", 2), "--builds: no backend builds engines"),
+        (("--pin-tactics",), "--pin-tactics: nothing is built again"),
+        (("--component", "nothing"), "--component: toy has no component 'nothing'"),
+        (
+            ("--component", "decoder", "--interpreter", "onnxruntime=python3"),
+            "--component: a backend in another Python opens every component",
+        ),
+    ],
+)
+def test_what_cannot_be_repeated_is_refused(
+    run: Callable[..., tuple[int, str, str]],
+    onnx_toy: Callable[..., Path],
+    arguments: tuple[object, ...],
+    message: str,
+) -> None:
+    code, _, err = run(onnx_toy(), *arguments)
+
+    assert code == 2
+    assert message in err
+
+
+def test_a_plan_tells_of_processes_and_components(
+    run: Callable[..., tuple[int, str, str]], onnx_toy: Callable[..., Path]
+) -> None:
+    code, out, _ = run(onnx_toy(), "--plan", "--processes", 3, "--component", "decoder")
+
+    assert code == 0
+    assert "in 3 processes for each of 1 builds" in out
+    assert "measure 1 series" in out

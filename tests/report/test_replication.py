@@ -1,0 +1,144 @@
+"""What a report shows of several processes: one row of all, and what they differ by."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from harness.errors import RecordError
+from harness.report.figures import figures_of
+from harness.report.json import to_json
+from harness.report.terminal import render
+from harness.types import CALL, Engine, Measurement, MissingProcess, Record, Replication, Variant
+from tests.report.devices import make_record
+
+CPU = Variant("onnxruntime", "fp32", "", CALL)
+
+
+def replicated(processes: int = 8, builds: int = 1, *, odd: int | None = None) -> Record:
+    """Every process at 1 ms times its own factor; each build 5 % slower than the one before."""
+    rng = np.random.default_rng(0)
+    base = make_record(CPU)
+    measured: list[Measurement] = []
+    for process in range(processes * builds):
+        build = process % builds
+        factor = np.exp(rng.normal(0.0, 0.0005)) * 1.05**build * (0.98 if process == odd else 1)
+        for one in base.measurements:
+            latency_s = tuple(1e-3 * factor * np.exp(rng.normal(0.0, 0.003, 50)))
+            snr_db = 40.0 + build
+            measured.append(
+                replace(one, latency_s=latency_s, process=process, build=build, snr_db=snr_db)
+            )
+    return replace(base, measurements=tuple(measured), replication=Replication(processes, builds))
+
+
+def printed(record: Record) -> str:
+    console = Console(file=io.StringIO(), width=110)
+    console.print(render(figures_of(record)))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_row_holds_all_samples_and_the_interval_of_the_processes_medians() -> None:
+    record = replicated(8)
+    (group,) = figures_of(record).groups
+
+    assert [row.measurement.component for row in group.rows] == ["encoder", "decoder", "pipeline"]
+    row = group.pipeline
+    parts = [m for m in record.measurements if m.component == "pipeline"]
+    medians = sorted(float(np.median(part.latency_s)) for part in parts)
+    assert row.latency.count == 400
+    assert (row.processes, row.builds) == (8, 1)
+    assert row.latency.median.value == pytest.approx(float(np.median(medians)))
+    # The order statistics of 8 medians, not of 400 samples.
+    assert row.latency.median.lower == medians[0]
+    assert row.latency.median.upper == medians[-1]
+    assert "n = 400; 8 processes;" in printed(record)
+
+
+def test_processes_and_builds_are_told_apart() -> None:
+    text = printed(replicated(6, 2))
+
+    assert "Replication: onnxruntime fp32, 1 s: 12 processes of 2 builds" in text
+    assert "n = 600; 12 processes, 2 builds" in text
+    assert "builds %" in text
+
+
+def test_accuracy_is_that_of_the_worst_build() -> None:
+    (group,) = figures_of(replicated(2, 2)).groups
+
+    assert group.pipeline.measurement.snr_db == 40.0
+
+
+def test_an_odd_process_is_counted() -> None:
+    text = printed(replicated(13, odd=4))
+
+    assert "1 of 13 (0% to 36%)" in text
+
+
+def test_a_missing_process_is_told_with_its_reason() -> None:
+    missing = (MissingProcess(3, 1, "encoder: is damaged"),)
+    record = replace(replicated(2, 2), replication=Replication(2, 2, missing=missing))
+
+    assert "process 3 of build 1 is missing: encoder: is damaged" in printed(record)
+
+
+def test_one_process_that_measures_itself_has_no_such_table() -> None:
+    assert "Replication" not in printed(make_record(CPU))
+
+
+def test_what_a_process_measured_twice_is_refused() -> None:
+    record = replicated(2)
+    twice = replace(record, measurements=(*record.measurements, record.measurements[0]))
+
+    with pytest.raises(RecordError, match="encoder at 1 s by onnxruntime fp32 is there twice"):
+        figures_of(twice)
+
+
+def test_the_first_build_is_the_one_whose_size_is_shown() -> None:
+    def engine(build: int) -> Engine:
+        return Engine(
+            "encoder",
+            "onnxruntime",
+            "fp32",
+            None,
+            None,
+            1.0,
+            1,
+            "",
+            10 + build,
+            1.0,
+            {"build": build},
+        )
+
+    record = replace(replicated(2, 2), engines=(engine(0), engine(1)))
+    (group,) = figures_of(record).groups
+
+    assert group.rows[0].size_bytes == 10
+
+
+def test_without_the_whole_pipeline_nothing_is_said_of_it() -> None:
+    record = replicated(2)
+    only = tuple(m for m in record.measurements if m.component == "decoder")
+    text = printed(replace(record, measurements=only))
+
+    assert "decoder" in text
+    assert "add up to" not in text
+
+
+def test_json_tells_each_processs_median() -> None:
+    record = replicated(3, 2)
+    figures = json.loads(to_json(figures_of(record)))["replication_figures"]
+
+    whole = next(figure for figure in figures if figure["component"] == "pipeline")
+    assert (whole["processes"], whole["builds"]) == (6, 2)
+    assert whole["build"]["sd"] == pytest.approx(np.log(1.05) / np.sqrt(2), rel=0.05)
+    assert [one["build"] for one in whole["process_medians"]] == [0, 1, 0, 1, 0, 1]
+    parts = [m for m in record.measurements if m.component == "pipeline"]
+    assert whole["process_medians"][4]["median_s"] == pytest.approx(
+        float(np.median(parts[4].latency_s))
+    )
