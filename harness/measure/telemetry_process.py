@@ -72,7 +72,12 @@ class TelemetryProcess:
         self._ended = ""
 
     def __enter__(self) -> TelemetryProcess:  # noqa: PYI034  # typing.Self is not in Python 3.10
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            # Ctrl-C, while it was waited for.
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -73,15 +73,16 @@ def estimate_median_effect(
     grouped = np.log(medians).reshape(-1, BLOCKS_OF_GROUP)
     signs = _signs(len(blocks)).reshape(-1, BLOCKS_OF_GROUP)
     differences = (grouped * signs).sum(axis=1) / (BLOCKS_OF_GROUP / 2)
-    estimate, lower, upper = map(math.expm1, hodges_lehmann(differences, confidence))
+    estimate, lower, upper = hodges_lehmann(differences, confidence)
     on = _signs(len(blocks)) > 0
     return Effect(
         figure="median",
         off=float(np.median(medians[~on])),
         on=float(np.median(medians[on])),
-        relative=estimate,
-        lower=lower,
-        upper=upper,
+        relative=math.expm1(estimate),
+        # No bound is no bound, not -100 %.
+        lower=math.expm1(lower) if math.isfinite(lower) else lower,
+        upper=math.expm1(upper),
         confidence=confidence,
         method="Hodges-Lehmann of the groups' differences of log medians, signed-rank interval",
     )

@@ -112,6 +112,22 @@ def test_one_that_cannot_start_is_told_of_in_its_own_words(monkeypatch: pytest.M
         )
 
 
+def test_an_interrupted_start_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry = TelemetryProcess()
+    pids = []
+
+    def interrupt(_: bytes) -> bool:
+        pids.append(pid_of(telemetry))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(telemetry, "_answers", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        telemetry.__enter__()
+
+    assert telemetry.pid is None
+    assert not psutil.pid_exists(pids[0])
+
+
 def test_while_paused_it_reads_nothing() -> None:
     with TelemetryProcess(interval_s=0.01) as telemetry:
         telemetry.pause()
