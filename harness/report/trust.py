@@ -17,6 +17,7 @@ _CAUSES = {
     "samples": "the samples were spent",
     "bimodal": "bimodal: two modes of about equal weight",
     "not steady": "the warm-up ended unsteady",
+    "not watched": "it was not waited for",
     "interrupted": "interrupted",
     "blocks rejected": "blocks were rejected",
 }
