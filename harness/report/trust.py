@@ -48,13 +48,19 @@ def _unsettled(group: Group, rows: list[Row]) -> str:
     worst = max(rows, key=lambda row: half_width(row.measurement))
     measured = worst.measurement
     width = half_width(measured)
-    known = "not known at all" if math.isinf(width) else f"known to ±{width:.2%}"
-    asked = "" if measured.rel_precision is None else f" to ±{measured.rel_precision:.1%}"
+    asked = measured.rel_precision
     causes = dict.fromkeys(row.measurement.verdict_reason for row in rows)
     why = "; ".join(_CAUSES.get(cause, cause) for cause in causes)
+    subject = f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series"
+    if asked is not None and width <= asked and any(not r.latency.p99.is_finite for r in rows):
+        return (
+            f"{subject} have no upper bound of their p99 yet ({why}); their medians are known to "
+            f"±{width:.2%} or better"
+        )
+    known = "not known at all" if math.isinf(width) else f"known to ±{width:.2%}"
+    told = "" if asked is None else f" to ±{asked:.1%}"
     return (
-        f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series "
-        f"are not known{asked} ({why}); the worst is {measured.component}, whose median "
+        f"{subject} are not known{told} ({why}); the worst is {measured.component}, whose median "
         f"{milliseconds(worst.latency.median.value)} ms is {known}"
     )
 
