@@ -289,3 +289,22 @@ def test_a_dangling_link_beside_the_models_is_no_matter(
     code, _, _ = harness("run", root, "--plan", "--cache", tmp_path / "cache")
 
     assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--mode", "fast"], "--mode: there is no mode 'fast'; choose of: hot, paced, concurrent"),
+        (["--period", 0.1], "--period: it is of no use in the mode hot; add --mode paced"),
+        (["--mode", "paced", "--period", 0], "--period: 0 s; give more than 0 s"),
+        (["--mode", "concurrent"], "--streams: how many streams?; give 1 or more"),
+        (
+            ["--mode", "concurrent", "--streams", 2, "--backend", "torch"],
+            "--mode concurrent: torch runs one inference at a time here",
+        ),
+    ],
+)
+def test_a_way_of_arriving_that_cannot_be_meant(
+    refused: Callable[..., str], toy: ToyFactory, options: list[object], message: str
+) -> None:
+    assert refused(toy(), *options).startswith(f"harness: {message}")
