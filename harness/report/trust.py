@@ -47,14 +47,20 @@ def _unsettled(group: Group, rows: list[Row]) -> str:
     worst = max(rows, key=lambda row: half_width(row.measurement))
     measured = worst.measurement
     width = half_width(measured)
-    known = "not known at all" if math.isinf(width) else f"known to ±{width:.2%}"
-    asked = "" if measured.rel_precision is None else f" to ±{measured.rel_precision:.1%}"
     causes = dict.fromkeys(row.measurement.verdict_reason for row in rows)
     why = "; ".join(_CAUSES.get(cause, cause) for cause in causes)
+    subject = f"INCONCLUSIVE, {group.variant}, {group.case} ({why})"
+    asked = measured.rel_precision
+    if asked is not None and width <= asked:
+        # Every median is known: it was the tail that was waited for.
+        names = ", ".join(row.measurement.component for row in rows)
+        return f"{subject}: the medians are known to ±{asked:.1%}, not yet every p99: {names}"
+    known = "is not known at all" if math.isinf(width) else f"is known to ±{width:.2%}"
+    wanted = "" if asked is None else f" to ±{asked:.1%}"
     return (
-        f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series "
-        f"are not known{asked} ({why}); the worst is {measured.component}, whose median "
-        f"{milliseconds(worst.latency.median.value)} ms is {known}"
+        f"{subject}: {len(rows)} of {len(group.rows)} series are not known{wanted}; the worst "
+        f"median is that of {measured.component}: {milliseconds(worst.latency.median.value)} ms "
+        f"{known}"
     )
 
 
