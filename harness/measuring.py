@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import psutil
 
 from harness.measure.sampler import Sampling, SamplingPlan, SeriesResult, decide
-from harness.states import Validity
+from harness.states import FAIL, Validity
 from harness.stats.energy import counter_j, estimate_energy
 from harness.stats.validity import DEFAULT_POLICY, RetryPolicy, judge, set_aside, should_retry
 
@@ -107,7 +107,6 @@ class CaseMeasuring(Generic[K]):
                 return
             self._sleep(self._policy.wait_s(retries))
             retries += 1
-            self._put_aside(judgement)
 
     def _take(self, sampling: Sampling[K]) -> Judgement:
         judgement = judge(
@@ -117,11 +116,16 @@ class CaseMeasuring(Generic[K]):
             device_uuid=self._watch.device_uuid,
             drivers=(self._driver, self._watch.driver()),
         )
+        results = sampling.results()
+        if not self._series.keys() <= results.keys():
+            # Interrupted before it could replace all of the try before, which stands.
+            self._keep_aside(judgement.blocks, results)
+            return judgement
+        self._put_aside()
         before = {key: measured.rejected_latency_s for key, measured in self._series.items()}
         by_group: dict[str, list[Block]] = {}
         for block in judgement.blocks:
             by_group.setdefault(block.series, []).append(block)
-        results = sampling.results()
         for group in self._groups:
             for key in group.targets:
                 if key in results:
@@ -133,13 +137,23 @@ class CaseMeasuring(Generic[K]):
         self._validity = judgement.validity
         return judgement
 
-    def _put_aside(self, judgement: Judgement) -> None:
-        """What was measured does not count any more, and is kept."""
-        count = len(judgement.blocks)
-        why = next(f.what for f in judgement.validity.findings if f.level == "fail")
-        self._blocks[-count:] = set_aside(judgement.blocks, why)
+    def _put_aside(self) -> None:
+        """What was measured before does not count any more, and is kept."""
+        if not self._series:
+            return
+        why = next(f.what for f in self._validity.findings if f.level == FAIL)
+        self._blocks = [*set_aside(self._blocks, why)]
         for key, measured in self._series.items():
             all_s = (*measured.rejected_latency_s, *measured.result.latency_s)
+            self._series[key] = replace(measured, rejected_latency_s=all_s)
+
+    def _keep_aside(self, blocks: Sequence[Block], results: Mapping[K, SeriesResult]) -> None:
+        """Keep what was measured in a try that does not count."""
+        why = "interrupted while it was measured again"
+        self._blocks.extend(replace(block, rejected=block.rejected or why) for block in blocks)
+        for key, result in results.items():
+            measured = self._series[key]
+            all_s = (*measured.rejected_latency_s, *result.latency_s)
             self._series[key] = replace(measured, rejected_latency_s=all_s)
 
 

@@ -188,8 +188,11 @@ def merge(
         for phase, seconds in record.phases_s.items():
             phases[phase] = phases.get(phase, 0.0) + seconds
     idle = (record.idle_power_w for record in records)
+    # Where nothing is measured, no canary is opened.
+    canaries = {name: c for r in records for name, c in r.environment.get("canary", {}).items()}
     return replace(
         prepared,
+        environment={**prepared.environment, **({"canary": canaries} if canaries else {})},
         measurements=tuple(
             replace(measurement, process=order.process or 0, build=order.build)
             for order, record in done

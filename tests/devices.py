@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class MadeUp:
     """Gives every launch ``latency_s``; fails with ``failure`` in block number ``fail_in_block``.
 
-    Two blocks at least warm up.
+    Four blocks warm up: they are alike, and it takes as many to see that.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import ready, runner
+from harness import ready, watching
 from harness.artifacts.cache import Cache
 from harness.backends.gpu import GpuInfo
 from harness.backends.onnxruntime import OnnxRuntimeBackend
@@ -183,8 +183,8 @@ def test_a_record_names_the_gpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpu = GpuInfo("NVIDIA H200", "9.0", "GPU-1", "12.8")
-    monkeypatch.setattr(runner, "has_gpu", lambda: True)
-    monkeypatch.setattr(runner, "read_gpu", lambda: gpu)
+    monkeypatch.setattr(watching, "has_gpu", lambda: True)
+    monkeypatch.setattr(watching, "read_gpu", lambda: gpu)
 
     found = execute(onnx_toy(), device).environment["gpu"]
 
@@ -197,6 +197,6 @@ def test_without_a_gpu_a_record_names_none(
     execute: Callable[..., Record],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "has_gpu", lambda: False)
+    monkeypatch.setattr(watching, "has_gpu", lambda: False)
 
     assert execute(onnx_toy(), device).environment["gpu"] is None

@@ -27,6 +27,8 @@ _MAX_PASSES: Final = 64
 _DEFAULT_LIMIT: Final = 4000
 OUT_OF_TIME, OUT_OF_SAMPLES = "time", "samples"
 INTERRUPTED, NOT_STEADY = "interrupted", "not steady"
+# Of a series that nothing waits for, when all the others have enough samples.
+NOT_WATCHED = "not watched"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class Sampling(Generic[K]):
     components of a pipeline do when it is used: a component that is launched in a loop of its own
     finds its data in the caches and its threads awake, and looks up to twice as fast as it is.
 
-    All go on until the last is known well enough: what is compared is then of the same minutes.
+    All go on until the last is known well enough, or is seen never to be, having two even modes:
+    what is compared is then of the same minutes.
     """
 
     def __init__(self, groups: Sequence[Group[K]], plan: SamplingPlan) -> None:
@@ -177,12 +180,16 @@ class Sampling(Generic[K]):
         on_round(min(1.0, max(spent, taken)))
         if not self._count:
             return False
-        if self._all_converged():
+        if self._all_decided():
+            self._cause = NOT_WATCHED
             return True
+        if max(spent, taken) < 1.0:
+            # What ends it before the next look is an interruption.
+            return False
         self._cause = OUT_OF_SAMPLES if taken >= 1.0 else OUT_OF_TIME
-        return max(spent, taken) >= 1.0
+        return True
 
-    def _all_converged(self) -> bool:
+    def _all_decided(self) -> bool:
         if self._count < self._plan.rule(0.0).next_look(self._count - 1):
             # Each look is one more chance to stop on luck: there are few of them.
             return False
@@ -190,7 +197,7 @@ class Sampling(Generic[K]):
         for taken in self._all:
             rule = self._plan.rule(ticks[taken.group.clock.name])
             for key in taken.group.required:
-                if rule.decide(taken.samples[key]).status is not Status.CONVERGED:
+                if rule.decide(taken.samples[key]).status is Status.GO_ON:
                     return False
         return True
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.stats.steady import SteadyState, Warmth
+from harness.stats.steady import FEWEST, SteadyState, Warmth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WarmedUp:
-    """How a group was warmed up: the seconds that a pass takes, and whether it was steady."""
+    """How a group was warmed up: the seconds that a pass takes, and whether it was steady.
+
+    What is so slow that a few passes take all the time is not said to be unsteady.
+    """
 
     pass_s: float
     is_steady: bool
@@ -45,4 +48,5 @@ def warm_up(
         warmth = rule.judge(pass_s, max(spent_s, time.monotonic() - started)).warmth
         if warmth is not Warmth.GO_ON:
             later = wall_s[len(wall_s) // 2 :]
-            return WarmedUp(statistics.median(later), warmth is Warmth.STEADY)
+            is_steady = warmth is Warmth.STEADY or len(pass_s) < FEWEST
+            return WarmedUp(statistics.median(later), is_steady)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def to_json(figures: Figures) -> str:
     """The figures as JSON text; seconds throughout, and null for what is infinite or unknown."""
     record = asdict(figures.record)
+    if figures.record.validity is not None:
+        record["validity"]["status"] = figures.record.validity.status
     rows = [(row, group) for group in figures.groups for row in (*group.rows, *group.transfers)]
     record["measurements"] = [
         {

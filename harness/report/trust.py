@@ -17,6 +17,7 @@ _CAUSES = {
     "samples": "the samples were spent",
     "bimodal": "bimodal: two modes of about equal weight",
     "not steady": "the warm-up ended unsteady",
+    "not watched": "it was not waited for",
     "interrupted": "interrupted",
     "blocks rejected": "blocks were rejected",
 }
@@ -47,20 +48,21 @@ def _unsettled(group: Group, rows: list[Row]) -> str:
     worst = max(rows, key=lambda row: half_width(row.measurement))
     measured = worst.measurement
     width = half_width(measured)
+    asked = measured.rel_precision
     causes = dict.fromkeys(row.measurement.verdict_reason for row in rows)
     why = "; ".join(_CAUSES.get(cause, cause) for cause in causes)
-    subject = f"INCONCLUSIVE, {group.variant}, {group.case} ({why})"
-    asked = measured.rel_precision
+    subject = f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series"
     if asked is not None and width <= asked:
         # Every median is known: it was the tail that was waited for.
-        names = ", ".join(row.measurement.component for row in rows)
-        return f"{subject}: the medians are known to ±{asked:.1%}, not yet every p99: {names}"
-    known = "is not known at all" if math.isinf(width) else f"is known to ±{width:.2%}"
-    wanted = "" if asked is None else f" to ±{asked:.1%}"
+        return (
+            f"{subject} have no upper bound of their p99 yet ({why}); their medians are known to "
+            f"±{width:.2%} or better"
+        )
+    known = "not known at all" if math.isinf(width) else f"known to ±{width:.2%}"
+    told = "" if asked is None else f" to ±{asked:.1%}"
     return (
-        f"{subject}: {len(rows)} of {len(group.rows)} series are not known{wanted}; the worst "
-        f"median is that of {measured.component}: {milliseconds(worst.latency.median.value)} ms "
-        f"{known}"
+        f"{subject} are not known{told} ({why}); the worst is {measured.component}, whose median "
+        f"{milliseconds(worst.latency.median.value)} ms is {known}"
     )
 
 

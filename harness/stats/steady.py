@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 MIN_WARMUP_S: Final = 0.2
 MAX_WARMUP_S: Final = 5.0
 
-_FEWEST: Final = 4
+# Fewer launches are no two halves, and tell nothing.
+FEWEST: Final = 4
 # The median's standard error over that of the mean, for gaussian noise: sqrt(pi / 2).
 _MEDIAN_ERROR: Final = math.sqrt(math.pi / 2.0)
 # From a median absolute deviation to a gaussian's standard deviation.
@@ -104,7 +105,7 @@ class SteadyState:
             self.clock_tick_s,
             _Z * _MEDIAN_ERROR * noise_s * math.sqrt(2.0 / half),
         )
-        agree = values.size >= _FEWEST and abs(medians[1] - medians[0]) <= tolerance_s
+        agree = values.size >= FEWEST and abs(medians[1] - medians[0]) <= tolerance_s
         warmth = Warmth.GO_ON
         if agree and elapsed_s >= self.min_s:
             warmth = Warmth.STEADY

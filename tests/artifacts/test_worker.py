@@ -103,10 +103,12 @@ def test_modules_of_the_working_directory_shadow_none(
 def test_closing_ends_the_server_and_its_jobs() -> None:
     pool = WorkerPool()
     _run(pool, "report")
-    thread = threading.Thread(target=_expect_death, args=(pool,))
-    thread.start()
     assert pool._server is not None
     server = psutil.Process(pool._server.pid)
+    # The child that is waited for is the one that sleeps.
+    _until(lambda: not server.children())
+    thread = threading.Thread(target=_expect_death, args=(pool,))
+    thread.start()
     _until(lambda: bool(server.children()))
     job = server.children()[0]
 

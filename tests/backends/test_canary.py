@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from harness.arrivals import Arrival
 from harness.backends.canary import series as canaries
 from harness.backends.canary.make_onnx import make_model
 from harness.backends.canary.series import (
@@ -236,18 +237,18 @@ def test_every_run_times_the_canary_and_keeps_which_one(
 def test_a_block_has_few_passes_of_the_canary_however_many_of_the_rest(
     execute: Callable[..., Record],
 ) -> None:
-    plan = SamplingPlan(max_samples=40, warmup_s=0.0, block_s=60.0)
+    plan = SamplingPlan(max_samples=20, warmup_s=0.0, block_s=60.0)
     record = execute(clock=MadeUp("made up", 1e-6), sampling=plan)
 
     (canary,) = (m for m in record.measurements if m.component == CANARY)
-    assert {len(m.latency_s) for m in measured(record)} == {40}
+    assert {len(m.latency_s) for m in measured(record)} == {20}
     assert len(canary.latency_s) == MAX_PASSES
 
 
 def test_a_canary_stays_hot_where_the_rest_is_cold(
     execute: Callable[..., Record], tmp_path: Path
 ) -> None:
-    record = execute(mode=COLD)
+    record = execute(arrival=Arrival(COLD))
 
     assert {m.mode for m in measured(record)} == {COLD}
     assert {m.mode for m in record.measurements if m.component == CANARY} == {HOT}
@@ -339,7 +340,7 @@ def test_a_backend_that_cannot_flush_is_refused_before_anything_is_made(
     backend.can_flush = False
 
     with pytest.raises(Exception, match="device cannot flush the caches") as caught:
-        execute(backend, mode=COLD)
+        execute(backend, arrival=Arrival(COLD))
 
     assert caught.value.where == "--mode cold"  # type: ignore[attr-defined]
     assert backend.built_of == {}
@@ -347,7 +348,7 @@ def test_a_backend_that_cannot_flush_is_refused_before_anything_is_made(
 
 def test_a_mode_that_there_is_not_is_refused() -> None:
     with pytest.raises(Exception, match="no mode 'tepid'") as caught:
-        RunOptions(cases=(), mode="tepid")
+        Arrival("tepid")
 
     assert "hot, cold" in str(caught.value)
 

@@ -179,8 +179,8 @@ def test_an_interruption_keeps_what_is_complete(
         blocks = 0
 
         def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
-            # A block of several passes is no warm-up.
-            Interrupted.blocks += len(launches) > 3
+            # A block of several passes is no warm-up; a canary's has five launches.
+            Interrupted.blocks += len(launches) > 5
             if Interrupted.blocks > 2:
                 raise KeyboardInterrupt
             return super().time_block(launches)
@@ -277,7 +277,7 @@ def test_a_case_asked_for_twice_is_measured_once(
 def test_a_floor_that_cannot_be_checked_is_no_pass(
     run: Callable[..., tuple[int, str, str]], toy: ToyFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.runner.why_no_reference", lambda *_: "there is none today")
+    monkeypatch.setattr("harness.ready.why_no_reference", lambda *_: "there is none today")
     root = toy(
         ("[dimensions]", "[min_snr_db]\nfp32 = 60.0\n[dimensions]"), ("p99_s = 0.1", "p99_s = 9.0")
     )

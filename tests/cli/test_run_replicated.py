@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.pipeline.pipeline import CANARY
+from harness.report.figures import figures_of
 from harness.store.parquet import ParquetStore
+from tests.records import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,17 +40,21 @@ def test_two_processes_measure_one_component(
     assert "Replication: onnxruntime fp32, 0.5 s: 2 processes" in out
     (record,) = ParquetStore(tmp_path / "out").query()
     assert record.is_complete
-    assert [(m.component, m.process) for m in record.measurements] == [
+    assert [(m.component, m.process) for m in measured(record)] == [
         ("decoder", 0),
         ("decoder", 1),
     ]
-    for measured in record.measurements:
-        assert len(measured.latency_s) == 20
-        assert measured.load_s > 0
-        assert measured.first_s > 0
+    for measurement in measured(record):
+        assert len(measurement.latency_s) == 20
+        assert measurement.load_s > 0
+        assert measurement.first_s > 0
+    # Each process times the canary as well.
+    assert [m.process for m in record.measurements if m.component == CANARY] == [0, 1]
     assert [engine.component for engine in record.engines] == ["decoder"]
     assert [artifact.component for artifact in record.artifacts] == ["decoder"]
     assert record.environment["cpu"]
+    (canary,) = figures_of(record).canaries
+    assert canary.content_hash == record.environment["canary"][canary.name]
     assert record.replication is not None
 
 
@@ -59,7 +66,7 @@ def test_every_process_has_the_accuracy_that_was_looked_at_once(
 
     assert code == 0
     (record,) = ParquetStore(tmp_path / "out").query()
-    first, second = record.measurements
+    first, second = measured(record)
     assert first.snr_db is not None
     assert first.snr_db > 80
     assert first.snr_db == second.snr_db
@@ -74,7 +81,7 @@ def test_a_component_alone_is_fed_what_the_others_would_make(
     assert code == 0
     assert "not measured in this run" in " ".join(out.split())
     (record,) = ParquetStore(tmp_path / "out").query()
-    assert [m.component for m in record.measurements] == ["decoder"]
+    assert [m.component for m in measured(record)] == ["decoder"]
     assert record.replication is None
 
 
