@@ -69,6 +69,7 @@ def overhead_command(
     launches: tuple[str, ...],
     tensorrt: TensorRTChoice,
     component: str | None,
+    duration_s: float | None,
     time_s: float,
     block_s: float,
     interval_s: float,
@@ -94,7 +95,7 @@ def overhead_command(
         launches,
     )
     options = OverheadOptions(
-        case=choose_cases(loaded, None, None)[0],
+        case=choose_cases(loaded, None if duration_s is None else (duration_s,), None)[0],
         component=component or WHOLE_PIPELINE,
         time_s=time_s,
         block_s=block_s,

@@ -5,8 +5,9 @@ device came to it. Otherwise the device waits for the host between the two, and 
 host's. So launches that are to be timed as the device's work are queued behind a kernel that only
 waits, and a block in which that kernel ended before the last launch was queued is thrown away.
 
-A cold clock flushes the device's caches before each launch, ahead of the first event: what it takes
-is in no interval, though the device warms up on it and the delay has to outlast its queueing too.
+A cold clock flushes the device's caches before each launch and waits for that, as nvbench does, so
+that each launch begins alone, on a device that does nothing else. Queued one after the other, a
+product took 3 % less on an H200 than cuda-bench's cold median of the same work.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from harness.errors import MeasurementError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# A device's queue takes about a thousand entries before the host has to wait. A launch is up to
-# four: a flush, an event, a graph, an event.
+# A device's queue takes about a thousand entries before the host has to wait. A launch is three:
+# an event, a graph, an event.
 _CHUNK: Final = 48
 _FIRST_DELAY_S: Final = 1e-3
 _MAX_DELAY_S: Final = 0.5
@@ -73,17 +74,20 @@ class QueuedClock:
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""
         found: list[float] = []
-        for start in range(0, len(launches), _CHUNK):
-            found.extend(self._time_chunk(launches[start : start + _CHUNK]))
+        chunk = _CHUNK if self._before_each is None else 1
+        for start in range(0, len(launches), chunk):
+            found.extend(self._time_chunk(launches[start : start + chunk]))
         return tuple(found)
 
     def _time_chunk(self, launches: Sequence[Callable[[], None]]) -> list[float]:
         while True:
+            if self._before_each is not None:
+                self._before_each()
             self._device.synchronize()
             begun = time.perf_counter()
             self._device.delay(self._delay_s)
             released = self._device.record()
-            pairs = _queue(self._device, launches, self._before_each)
+            pairs = _queue(self._device, launches)
             is_ahead = not self._device.is_past(released)
             spent_s = time.perf_counter() - begun
             self._device.synchronize()
@@ -158,15 +162,9 @@ class HandOverClock:
         return tuple(nanoseconds * 1e-9 for nanoseconds in latency_ns)
 
 
-def _queue(
-    device: EventDevice,
-    launches: Sequence[Callable[[], None]],
-    before_each: Callable[[], None] | None = None,
-) -> list[tuple[Any, Any]]:
+def _queue(device: EventDevice, launches: Sequence[Callable[[], None]]) -> list[tuple[Any, Any]]:
     pairs = []
     for launch in launches:
-        if before_each is not None:
-            before_each()
         start = device.record()
         launch()
         pairs.append((start, device.record()))

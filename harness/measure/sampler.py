@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from harness.errors import OptionError
+from harness.measure.garbage import no_garbage_collection
 from harness.measure.warmup import warm_up
 from harness.states import Block
 from harness.stats.stopping import Decision, MedianPrecision, Status, TailInterval, give_up
 from harness.stats.ticks import clock_tick_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.measure.clock import Clock
     from harness.stats.stopping import StoppingRule
@@ -156,7 +155,7 @@ class Sampling(Generic[K]):
         pass_s = [seconds for seconds, taken in pairs if taken.group.max_passes is None]
         fitting = max(1, min(_MAX_PASSES, int(self._plan.block_s / max(*pass_s, 1e-9))))
         started = time.monotonic()
-        with _no_garbage_collection():
+        with no_garbage_collection():
             while not self._is_done(started, on_round):
                 passes = min(fitting, self._next_look() - self._count)
                 for taken in self._all:
@@ -248,15 +247,3 @@ def _take_block(taken: _Taken[K], passes: int) -> None:
     for index, samples in enumerate(taken.samples.values()):
         samples.extend(latency_s[index :: len(group.targets)])
     taken.blocks.append(Block(group.name, started_s, ended_s, passes))
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

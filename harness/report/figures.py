@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 from harness.report.budgets import BudgetFigure, judge_budgets
 from harness.report.canaries import CanaryFigure, canary_figures
 from harness.report.pools import Pool, pool
+from harness.report.promises import mostly_other, named_precision
 from harness.stats.budget import Verdict
 from harness.stats.roofline import Roofline, roofline
 from harness.stats.summary import LatencySummary, real_time_factor
@@ -101,20 +102,6 @@ class Row:
         """Whether the accuracy is known and under the pipeline's floor."""
         measured, floor = self.measurement.snr_db, self.measurement.min_snr_db
         return measured is not None and floor is not None and not measured >= floor
-
-
-def named_precision(precision: str) -> str:
-    """What ``precision`` promises of convolutions and matrix products: int8 for ``int8+fp16``."""
-    return precision.split("+", maxsplit=1)[0].split("-", maxsplit=1)[0]
-
-
-def mostly_other(precision: str, nodes: NodeCounts) -> str:
-    """The precision of most of ``nodes``, if under half of them are in what ``precision`` names."""
-    named = named_precision(precision)
-    held = asdict(nodes)
-    if 2 * held.pop(named) >= nodes.total:
-        return ""
-    return max(held, key=lambda other: held[other])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report.figures import named_precision
+from harness.report.promises import named_precision
 from harness.report.tables import decibels, milliseconds_of, snr_of, table_of
 from harness.types import CALL
 

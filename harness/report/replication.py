@@ -13,7 +13,7 @@ from harness.report.pools import pool
 from harness.report.tables import table_of
 from harness.report.words import milliseconds
 from harness.stats.variance import Components, Sampled, Spread, components_of
-from harness.types import CALL, Case, Variant
+from harness.types import Case, Variant
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,8 +55,9 @@ def render_replication(record: Record) -> list[RenderableType]:
     tables: dict[tuple[Variant, Case], list[ReplicationFigure]] = {}
     for figure in replication_of(record):
         tables.setdefault((figure.variant, figure.case), []).append(figure)
+    last = next(reversed(tables), None)
     parts: list[RenderableType] = [
-        _table(variant, case, figures) for (variant, case), figures in tables.items()
+        _table(*kind, figures, is_last=kind == last) for kind, figures in tables.items()
     ]
     if record.replication is not None:
         for missing in record.replication.missing:
@@ -65,50 +66,51 @@ def render_replication(record: Record) -> list[RenderableType]:
     return parts
 
 
-def _table(variant: Variant, case: Case, figures: list[ReplicationFigure]) -> Table:
+def _table(
+    variant: Variant, case: Case, figures: list[ReplicationFigure], *, is_last: bool
+) -> Table:
     head = figures[0].components
     of = f"{head.processes} processes"
     of += f" of {head.builds} builds" if head.builds > 1 else ""
     table = table_of(f"Replication: {variant}, {case}: {of}")
-    headings = ["p50 ms", "within %", "processes %", "95 %"]
+    headings = ["p50 ms", "within %", "processes %"]
     if head.builds > 1:
-        headings += ["builds %", "95 %"]
-    for heading in (*headings, "odd", "within ±0.3 %"):
+        headings.append("builds %")
+    for heading in (*headings, "odd", "near"):
         table.add_column(heading, justify="right", no_wrap=True)
     for figure in figures:
         found = figure.components
-        cells = [milliseconds(found.median_s), _percent(found.within), *_spread(found.process)]
+        cells = [milliseconds(found.median_s), _percent(found.within), _spread(found.process)]
         if head.builds > 1:
-            cells += _spread(found.build)
-        table.add_row(figure.component, *cells, _odd(found), f"{found.near.count}")
-    table.caption = _caption(variant)
+            cells.append(_spread(found.build))
+        near = f"{found.near.count}/{found.near.total}"
+        table.add_row(figure.component, *cells, _odd(found), near)
+    if is_last:
+        table.caption = _CAPTION
     return table
 
 
-def _caption(variant: Variant) -> str:
-    told = (
-        "standard deviations in % of the latency: within a process; of processes' medians, odd "
-        "ones left out, beyond what samples explain; odd: off by more than 0.3 % and 5 robust "
-        "standard deviations, with the rate's 95 % interval; within: medians near their build's"
-    )
-    return told if variant.launch == CALL else f"{told}; {variant.launch}"
+_CAPTION = (
+    "standard deviations in % of the latency, with 95 % intervals: within a process; of processes' "
+    "medians, odd ones left out, beyond what samples explain; of builds' medians, beyond that; "
+    "odd: processes off by more than 0.3 % and 5 robust standard deviations, with the rate's 95 % "
+    "bound; near: medians within ±0.3 % of their build's"
+)
 
 
 def _percent(share: float) -> str:
     return f"{100.0 * share:.2f}"
 
 
-def _spread(spread: Spread | None) -> list[str]:
+def _spread(spread: Spread | None) -> str:
     if spread is None:
-        return ["-", "-"]
-    return [_percent(spread.sd), f"{_percent(spread.lower)} to {_percent(spread.upper)}"]
+        return "-"
+    return f"{_percent(spread.sd)}\n{_percent(spread.lower)} to {_percent(spread.upper)}"
 
 
 def _odd(found: Components) -> str:
     share = found.odd_share
-    if share is None:
-        return "-"
-    return f"{share.count} of {share.total} ({share.lower:.0%} to {share.upper:.0%})"
+    return "-" if share is None else f"{share.count}/{share.total}\nup to {share.upper:.0%}"
 
 
 def replication_json(record: Record) -> list[dict[str, Any]]:

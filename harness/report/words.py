@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from harness.pipeline.pipeline import CANARY
-from harness.report.figures import mostly_other, named_precision
+from harness.report.promises import mostly_other, named_precision
 from harness.stats.budget import Verdict
 from harness.types import CALL, Variant
 

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from harness.errors import RecordError
-from harness.report.figures import figures_of, mostly_other, named_precision
+from harness.report.figures import figures_of
 from harness.report.json import to_json
 from harness.report.precisions import render_accuracies, render_costs
+from harness.report.promises import mostly_other, named_precision
 from harness.report.terminal import render
 from harness.report.words import floor_sentence, held_sentence
 from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.adapt import adapt_graph
-from harness.artifacts.graph_precision import fp32_nodes, name_nodes, sensitive_nodes
+from harness.artifacts.graph_precision import fp32_nodes, index_chain, name_nodes
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt.buffers import cast_numbers
@@ -198,14 +198,19 @@ class _Build:
         config.builder_optimization_level = self._options.optimization_level
 
     def _fp32_nodes(self, graph: Path) -> list[str]:
-        """What must not be rounded: what computes an index, and what a mixed graph has in fp32."""
+        """What must not be rounded: what computes an index, and what a mixed graph has in fp32.
+
+        An instance normalization is left to the builder unless the graph says its type: pinned
+        beside Q/DQ, it makes 8.5 fail ("incorrectly marked as an int8 node"), and by the flag it
+        gains nothing.
+        """
         import onnx  # noqa: PLC0415
 
         model = onnx.load(graph)
         name_nodes(model)
         if "fp16" in self._recipe.graph_precision:
             return fp32_nodes(model)
-        return sensitive_nodes(model)
+        return index_chain(model)
 
     def _watch(self, config: Any) -> None:  # noqa: ANN401
         file = self._request.get("progress")
