@@ -101,7 +101,7 @@ def test_it_comes_back_from_a_file_and_from_another_process(tmp_path: Path, reco
     ],
 )
 def test_a_state_that_was_tampered_with_is_damage(
-    tmp_path: Path, name: str, change: object
+    tmp_path: Path, name: str, change: Callable[[Any], Any]
 ) -> None:
     path = tmp_path / "one.parquet"
     write_record(RECORD, path)
