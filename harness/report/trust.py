@@ -51,7 +51,9 @@ def _unsettled(group: Group, rows: list[Row]) -> str:
     asked = measured.rel_precision
     causes = dict.fromkeys(row.measurement.verdict_reason for row in rows)
     why = "; ".join(_CAUSES.get(cause, cause) for cause in causes)
-    subject = f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series"
+    subject = (
+        f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series"
+    )
     if asked is not None and width <= asked:
         # Every median is known: it was the tail that was waited for.
         return (
