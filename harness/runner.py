@@ -270,15 +270,9 @@ class Run:
             for variant, session in sessions.items()
         ]
         work = Work(self._pipeline, case, ready.feeds[case][0])
-        on_round = self._observer.fraction
-        measure_arrival(
-            self._options.arrival,
-            work,
-            subjects,
-            self._options.sampling,
-            self._measurements,
-            on_round=on_round,
-        )
+        arrival, plan = self._options.arrival, self._options.sampling
+        on_round, kept = self._observer.fraction, self._measurements
+        measure_arrival(arrival, work, subjects, plan, kept, on_round=on_round)
 
     def _measure(
         self,

@@ -21,7 +21,7 @@ from harness.handover import (
 )
 from harness.observer import SilentObserver
 from harness.pipeline.restrict import restrict
-from harness.replicate import CommandLauncher, check_replication, measure_all
+from harness.replicate import REPLICA_OPTION, CommandLauncher, check_replication, measure_all
 from harness.runner import RunResult
 from harness.types import Replication
 
@@ -110,3 +110,12 @@ def _prepare(order: Order, folder: Path, make_run: Callable[[Observer, Ready | N
     notes = {"no_reference": result.no_reference}
     (folder / _NOTES).write_text(json.dumps(notes), encoding="utf-8")
     write_answer(folder, order, result.record)
+
+
+def without_order(arguments: Sequence[str]) -> tuple[str, ...]:
+    """``arguments`` as the user gave them: what a process is ordered to do is no part of them."""
+    given = list(arguments)
+    if REPLICA_OPTION in given:
+        position = given.index(REPLICA_OPTION)
+        del given[position : position + 2]
+    return tuple(given)

@@ -21,7 +21,7 @@ from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
 from harness.cli.progress import ProgressObserver
-from harness.cli.replicate import answer, read_replication, replicate
+from harness.cli.replicate import answer, read_replication, replicate, without_order
 from harness.errors import (
     EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
@@ -132,7 +132,7 @@ def run_command(
             precisions, calibration_file, calibration_method, percentile, opset, artifacts
         ),
         recording=recording,
-        command=("harness", *sys.argv[1:]),
+        command=("harness", *without_order(sys.argv[1:])),
         components=components,
         arrival=Arrival(mode, period_s, streams),
         canary=canary,

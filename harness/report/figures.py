@@ -128,7 +128,7 @@ class Group:
     @property
     def is_whole_only(self) -> bool:
         """Whether whole inferences were measured from host to host, and no components."""
-        return len(self.rows) == 1
+        return len(self.rows) == 1 and self.pipeline.is_pipeline
 
     @property
     def backend(self) -> str:

@@ -182,7 +182,10 @@ def _notes(figures: Figures) -> list[RenderableType]:
         notes.append(Text("Accuracy floors are not checked: no reference", style="yellow"))
     if any(not row.latency.p99.is_finite for group in figures.groups for row in group.rows):
         notes.append(
-            _small(f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}.")
+            _small(
+                f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}, and "
+                "more where successive samples are correlated."
+            )
         )
     if figures.groups:
         notes.append(_small(environment_sentence(figures)))

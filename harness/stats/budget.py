@@ -6,7 +6,10 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.stats.quantiles import QuantileEstimate, estimate_quantile, samples_for_interval
+import numpy as np
+
+from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelation
+from harness.stats.quantiles import QuantileEstimate, samples_for_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +39,14 @@ def judge_budget(
     """Hold the ``quantile`` of ``latency_s`` against ``limit_s`` (seconds).
 
     ``within`` if the interval's upper bound is at most the limit, ``missed`` if its lower bound is
-    above it, else ``inconclusive``. A p99 needs 368 samples before it can be ``within``; far fewer
-    can show that it is ``missed``.
+    above it, else ``inconclusive``. A p99 needs 368 samples before it can be ``within``, and more
+    where successive samples are correlated; far fewer can show that it is ``missed``.
     """
-    estimate = estimate_quantile(latency_s, quantile, confidence)
+    ordered = np.sort(np.asarray(latency_s, dtype=np.float64))
+    if ordered.size == 0:
+        raise ValueError("a verdict needs at least one sample, and all of them finite")
+    rho = lag1_autocorrelation(latency_s)
+    estimate = estimate_correlated(ordered, quantile, confidence, rho)
     if estimate.upper <= limit_s:
         verdict = Verdict.WITHIN
     elif estimate.lower > limit_s:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.quantiles import QuantileEstimate, estimate_quantile
+from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelation
+from harness.stats.quantiles import DEFAULT_CONFIDENCE, QuantileEstimate, estimate_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,18 @@ class LatencySummary:
 def summarize(latency_s: Sequence[float]) -> LatencySummary:
     """Summarize ``latency_s`` (seconds, in the order measured).
 
+    The intervals are corrected for the autocorrelation of successive samples.
+
     Raises:
         ValueError: no samples, or one that is not finite.
     """
     values = np.asarray(latency_s, dtype=np.float64)
-    quantiles = {q: estimate_quantile(latency_s, q) for q in (0.5, 0.9, 0.95, 0.99)}
+    if values.size == 0:
+        raise ValueError("a summary needs at least one sample, and all of them finite")
+    ordered, rho = np.sort(values), lag1_autocorrelation(values)
+    quantiles = {
+        q: estimate_correlated(ordered, q, DEFAULT_CONFIDENCE, rho) for q in (0.5, 0.9, 0.95, 0.99)
+    }
     jitter_s = float(np.abs(np.diff(values)).mean()) if values.size > 1 else 0.0
     return LatencySummary(
         count=int(values.size),

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
+from scipy.special import ndtri
 
 from harness.stats.autocorrelation import (
     correlated_ranks,
+    count_inflation,
     effective_count,
     estimate_correlated,
     lag1_autocorrelation,
@@ -139,3 +141,30 @@ def test_simulated_correlated_series_are_covered(rho: float, plain_is_below: flo
     # 1473 of 1500 has a lower 95 % bound of 0.974.
     assert covered >= 1473
     assert plain / 1500 < plain_is_below
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.6])
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.99])
+def test_variance_of_a_count_grows_as_simulated(rho: float, quantile: float) -> None:
+    series_of_z = autoregressive(rho, (3000, 1500), seed=5)
+    counts = (series_of_z < ndtri(quantile)).sum(axis=1)
+    independent = 1500 * quantile * (1.0 - quantile)
+    assert counts.var() / independent == pytest.approx(count_inflation(quantile, rho), rel=0.1)
+
+
+@given(st.floats(0.01, 0.99), rhos)
+@SETTINGS
+def test_count_of_what_is_rare_never_shrinks_and_grows_less(quantile: float, rho: float) -> None:
+    assert 1.0 <= count_inflation(quantile, rho) <= variance_inflation(rho) * (1 + 1e-9)
+
+
+def test_correlated_tail_is_covered() -> None:
+    latencies = autoregressive(0.6, (1500, 700), seed=9)
+    truth = float(ndtri(0.99))
+    found = [
+        estimate_correlated(np.sort(one), 0.99, 0.95, lag1_autocorrelation(one))
+        for one in latencies
+    ]
+    covered = np.mean([estimate.lower <= truth <= estimate.upper for estimate in found])
+    # 95 % less the noise of 1,500 series.
+    assert covered > 0.935

@@ -22,10 +22,12 @@ latencies = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=60)
 @given(latencies)
 def test_each_quantile_is_the_estimate_of_its_own_probability(samples: list[float]) -> None:
     summary = summarize(samples)
-    assert summary.median == estimate_quantile(samples, 0.5)
-    assert summary.p90 == estimate_quantile(samples, 0.9)
-    assert summary.p95 == estimate_quantile(samples, 0.95)
-    assert summary.p99 == estimate_quantile(samples, 0.99)
+    for found in (summary.median, summary.p90, summary.p95, summary.p99):
+        apart = estimate_quantile(samples, found.quantile)
+        assert (found.value, found.count) == (apart.value, apart.count)
+        # Corrected for autocorrelation, never narrower.
+        assert found.lower <= apart.lower
+        assert found.upper >= apart.upper
 
 
 @SETTINGS
@@ -44,13 +46,16 @@ def test_jitter_is_the_mean_step_between_successive_latencies() -> None:
     assert summarize([1.0, 3.0, 2.0, 2.0]).jitter_s == pytest.approx(1.0)
 
 
-def test_jitter_depends_on_the_order_and_the_quantiles_do_not() -> None:
+def test_jitter_and_intervals_depend_on_the_order_and_the_quantiles_do_not() -> None:
     alternating = summarize([1.0, 2.0] * 50)
     ascending = summarize([1.0] * 50 + [2.0] * 50)
     assert alternating.jitter_s == pytest.approx(1.0)
     assert ascending.jitter_s == pytest.approx(1.0 / 99.0)
-    assert alternating.median == ascending.median
-    assert alternating.p99 == ascending.p99
+    assert alternating.median.value == ascending.median.value
+    assert alternating.p99.value == ascending.p99.value
+    # Two long stretches say little of how often each comes.
+    assert alternating.median.is_finite
+    assert not ascending.median.is_finite
 
 
 def test_single_latency_has_no_jitter_and_no_interval() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,11 @@ def test_what_is_shown_of_a_record_that_was_read_is_what_was_shown_of_it_before(
 
 def _rewrite(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     table = pq.read_table(path)
-    header = json.loads(table.schema.metadata[b"trt_harness"])
+    header = json.loads(zlib.decompress(table.schema.metadata[b"trt_harness"]))
     edit(header)
     pq.write_table(
-        table.replace_schema_metadata({b"trt_harness": json.dumps(header).encode()}), path
+        table.replace_schema_metadata({b"trt_harness": zlib.compress(json.dumps(header).encode())}),
+        path,
     )
 
 

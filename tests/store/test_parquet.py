@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -128,8 +129,9 @@ def rewrite_header(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     """Put back the file at ``path`` with what ``change`` makes of its header."""
     table = pq.read_table(path)
     ((key, text),) = table.schema.metadata.items()
-    header = change(json.loads(text))
-    pq.write_table(table.replace_schema_metadata({key: json.dumps(header).encode()}), path)
+    header = change(json.loads(zlib.decompress(text)))
+    changed = {key: zlib.compress(json.dumps(header).encode())}
+    pq.write_table(table.replace_schema_metadata(changed), path)
 
 
 @pytest.mark.parametrize(
