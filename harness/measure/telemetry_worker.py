@@ -25,7 +25,8 @@ _PAUSED_S: Final = 5.0
 
 def main() -> None:
     """Read until the channel is closed."""
-    # The parent decides when it is over.
+    # The parent decides when it is over. Once it knows of us it may be killed at any moment.
+    parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = json.loads(sys.argv[1])
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as channel:
@@ -37,12 +38,11 @@ def main() -> None:
         gc.freeze()
         _write(encode_state(telemetry.read()))
         channel.sendall(READY)
-        serve(telemetry, channel, job["interval_s"])
+        serve(telemetry, channel, job["interval_s"], parent)
 
 
-def serve(telemetry: Telemetry, channel: socket.socket, interval_s: float) -> None:
+def serve(telemetry: Telemetry, channel: socket.socket, interval_s: float, parent: int) -> None:
     """Read every ``interval_s``, between commands to pause and to resume, until the end."""
-    parent = os.getppid()
     is_paused = False
     due_s = time.monotonic() + interval_s
     # A child that was forked off the parent may hold the channel open for longer than it lives.

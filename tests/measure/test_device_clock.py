@@ -488,19 +488,28 @@ def test_a_cold_clock_times_the_launch_and_not_the_flush(timeline: Timeline, hos
     assert found == close_to(20 * US, 3 * US, 90 * US)
 
 
-def test_every_launch_has_a_flush_right_before_it(timeline: Timeline) -> None:
-    began_at_s: list[float] = []
+def test_every_launch_has_a_flush_before_it_that_is_over_and_is_queued_ahead(
+    timeline: Timeline,
+) -> None:
+    flushes: list[int] = []
+    waited_s: list[float] = []
 
     def launch() -> None:
-        began_at_s.append(timeline.device_s)
+        flushes.append(len(timeline.flushed_at_s))
+        # Only the delay lies between the flush and what is queued behind it.
+        waited_s.append(timeline.device_s - timeline.flushed_at_s[-1])
         timeline.queue(DEVICE_S, host_s=1 * US)
 
     clock = cold_clock(QueuedClock(timeline))
     timeline.flushed_at_s.clear()
     clock.time_block([launch] * 5)
 
-    assert len(timeline.delays_s) == 1
-    assert began_at_s == timeline.flushed_at_s
+    assert flushes == [1, 2, 3, 4, 5]
+    assert len(timeline.delays_s) == 5
+    assert waited_s == pytest.approx(timeline.delays_s, abs=20 * US)
+    # The device waits for no longer than the host takes to queue one launch.
+    assert timeline.delays_s == sorted(timeline.delays_s, reverse=True)
+    assert timeline.delays_s[0] > timeline.delays_s[1]
 
 
 def test_a_hot_clock_flushes_nothing_and_what_is_made_of_it_takes_its_memory_at_once(
