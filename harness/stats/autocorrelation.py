@@ -56,10 +56,10 @@ def variance_inflation(autocorrelation: float) -> float:
     """By how much the variance of a mean grows, ``(1 + rho) / (1 - rho)``, and never below 1.
 
     That of an AR(1) series of many samples (Bartlett, *Supplement to the Journal of the Royal
-    Statistical Society* 8, 1946). For the share of samples below the median it is an upper bound where rho is
-    positive: indicators of a gaussian series are correlated less than the series. Alternating
-    samples would make it less than 1, which is not used: it is never safe to claim more samples
-    than there are.
+    Statistical Society* 8, 1946). For the share of samples below the median it is an upper bound
+    where rho is positive: indicators of a gaussian series are correlated less than the series.
+    Alternating samples would make it less than 1, which is not used: it is never safe to claim more
+    samples than there are.
 
     Raises:
         ValueError: the autocorrelation is not inside (-1, 1).
