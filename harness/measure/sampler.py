@@ -24,7 +24,7 @@ K = TypeVar("K")
 
 DEFAULT_REL_PRECISION: Final = 0.005
 DEFAULT_MAX_TIME_S: Final = 30.0
-_MAX_PASSES: Final = 64
+MAX_PASSES: Final = 64
 _LEAST_BLOCKS: Final = 8
 _DEFAULT_LIMIT: Final = 4000
 OUT_OF_TIME, OUT_OF_SAMPLES = "time", "samples"
@@ -160,13 +160,11 @@ class Sampling(Generic[K]):
         # What has few passes in any block does not make the blocks of the others shorter.
         pairs = zip(warmed_s, self._all, strict=True)
         pass_s = [seconds for seconds, taken in pairs if taken.group.max_passes is None]
-        fitting = max(1, min(_MAX_PASSES, int(self._plan.block_s / max(*pass_s, 1e-9))))
+        fitting = max(1, min(MAX_PASSES, int(self._plan.block_s / max(*pass_s, 1e-9))))
         started = time.monotonic()
         with no_garbage_collection():
             while not self._is_done(started, on_round):
-                look = self._next_look()
-                # A block may have a level of its own: it takes several to know of that.
-                passes = min(fitting, look - self._count, math.ceil(look / _LEAST_BLOCKS))
+                passes = block_length(self._count, self._next_look(), fitting)
                 for taken in self._all:
                     _take_block(taken, min(passes, taken.group.max_passes or passes))
                 self._count += passes
@@ -235,6 +233,15 @@ class Sampling(Generic[K]):
     def _why(self, taken: _Taken[K]) -> str:
         """The cause if one of a group's series is not known well enough."""
         return self._cause if taken.is_steady else NOT_STEADY
+
+
+def block_length(count: int, look: int, fitting: int) -> int:
+    """How many passes the next block has, ``count`` being taken and ``look`` the next look.
+
+    A block may have a level of its own, and it takes several to know of that: the first look comes
+    after eight. At most ``fitting``, which is what time allows.
+    """
+    return min(fitting, look - count, math.ceil(look / _LEAST_BLOCKS))
 
 
 def decide(

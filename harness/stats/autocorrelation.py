@@ -64,11 +64,11 @@ def lag1_autocorrelation(samples: ArrayLike) -> float:
 def variance_inflation(autocorrelation: float) -> float:
     """By how much the variance of a mean grows, ``(1 + rho) / (1 - rho)``, and never below 1.
 
-    That of an AR(1) series of many samples (Bartlett, *Journal of the Royal Statistical Society*
-    B 8, 1946). For the share of samples below the median it is an upper bound where rho is
-    positive: indicators of a gaussian series are correlated less than the series. Alternating
-    samples would make it less than 1, which is not used: it is never safe to claim more samples
-    than there are.
+    That of an AR(1) series of many samples (Bartlett, *Supplement to the Journal of the Royal
+    Statistical Society* 8, 1946). For the share of samples below the median it is an upper bound
+    where rho is positive: indicators of a gaussian series are correlated less than the series.
+    Alternating samples would make it less than 1, which is not used: it is never safe to claim more
+    samples than there are.
 
     Raises:
         ValueError: the autocorrelation is not inside (-1, 1).
@@ -109,8 +109,8 @@ def block_inflation(samples: ArrayLike, passes: Sequence[int]) -> float:
     Between two blocks something else was measured, clocks moved or caches filled, and a block may
     have a level of its own, which neighbours within it do not show. With ``b`` blocks the variance
     of a mean is that between the blocks over ``b``: the ratio of mean squares ``MSB / MSW`` of a
-    one-way analysis of variance (Kish's design effect), taken of the samples' ranks, and by Student's
-    t with ``b - 1`` degrees of freedom in place of the normal's quantile, at 99 %.
+    one-way analysis of variance (Kish's design effect), taken of the samples' ranks; and Student's
+    t with ``b - 1`` degrees of freedom takes the place of the normal's quantile, at 99 %.
 
     Args:
         samples: in the order measured.
