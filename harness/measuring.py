@@ -172,7 +172,7 @@ def split(result: SeriesResult, blocks: Sequence[Block], rule: StoppingRule) -> 
     passes_kept = tuple(
         p for p, is_lost in zip(result.block_passes, rejected, strict=True) if not is_lost
     )
-    decision = decide(rule, kept, "blocks rejected")
+    decision = decide(rule, kept, passes_kept, "blocks rejected")
     return Measured(
         replace(result, latency_s=tuple(kept), block_passes=passes_kept, decision=decision),
         tuple(lost),

@@ -12,6 +12,8 @@ from scipy.signal import lfilter
 from scipy.special import ndtr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 MODE_GAP = 0.02
@@ -20,9 +22,10 @@ MODE_NOISE = 0.003
 
 @dataclass(frozen=True)
 class Shape:
-    """A distribution: ``kind`` is gaussian, log-normal, bimodal or AR(1).
+    """A distribution: ``kind`` is gaussian, log-normal, bimodal, AR(1) or blocks.
 
-    ``parameter`` is the minor weight of a bimodal or the rho of an AR(1), ``noise`` the standard
+    ``parameter`` is the minor weight of a bimodal, the rho of an AR(1) or the standard deviation of
+    the blocks' levels, ``noise`` the standard
     deviation (of logs; within a mode) over the median.
     """
 
@@ -38,6 +41,8 @@ class Shape:
             return f"bimodal, minor weight {self.parameter:g} (modes {gap} apart, noise {noise})"
         if self.kind == "AR(1)":
             return f"AR(1), rho {self.parameter:g}, noise {noise}"
+        if self.kind == "blocks":
+            return f"blocks, levels {100.0 * self.parameter:g} %, noise {noise}"
         return f"{self.kind}, noise {noise}"
 
     @property
@@ -53,9 +58,14 @@ class Shape:
 
         return float(brentq(excess, 0.9, 1.1, xtol=1e-12))
 
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-        """A series of ``count`` latencies."""
+    def draw(
+        self, rng: np.random.Generator, count: int, passes: Sequence[int] = ()
+    ) -> NDArray[np.float64]:
+        """A series of ``count`` latencies, measured in blocks of ``passes``."""
         noise = rng.standard_normal(count)
+        if self.kind == "blocks":
+            levels = np.repeat(rng.standard_normal(len(passes)), passes)[:count]
+            return 1.0 + self.parameter * levels + self.noise * noise
         if self.kind == "gaussian":
             return 1.0 + self.noise * noise
         if self.kind == "log-normal":

@@ -7,6 +7,7 @@ a clock; the same trials give the same figures on any number of processes.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tables
-from nvbench import TIMEOUT_S, stdrel_samples
+from nvbench import MIN_TIME_S, TIMEOUT_S, stdrel_samples
 from series import MODE_NOISE, Shape
 from tables import Counts
 
+from harness.measure.sampler import MAX_PASSES, block_length
 from harness.stats.stopping import BIMODAL, Decision, MedianPrecision, Status
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 SEED = 20261123
 SAMPLE_CAP = 20_000
 CHUNK = 50
-FIRST_DRAW = 60_000
 PROMISED = (
     *(Shape("gaussian", noise) for noise in (0.002, 0.01, 0.03)),
     *(Shape("log-normal", noise) for noise in (0.01, 0.03, 0.1)),
@@ -40,8 +41,9 @@ PROMISED = (
     *(Shape("AR(1)", noise, rho) for rho in (0.3, 0.6) for noise in (0.003, 0.01, 0.03)),
 )
 BEYOND = tuple(Shape("AR(1)", noise, 0.9) for noise in (0.003, 0.01, 0.03))
+BLOCKS = tuple(Shape("blocks", noise, shift) for noise, shift in ((0.01, 0.005), (0.003, 0.003)))
 NEAR_EVEN = tuple(Shape("bimodal", MODE_NOISE, weight) for weight in (0.46, 0.47, 0.48, 0.49, 0.5))
-GROUPS = {tables.PROMISED: PROMISED, tables.BEYOND: BEYOND, tables.NEAR_EVEN: NEAR_EVEN}
+GROUPS = {tables.PROMISED: (*PROMISED, *BLOCKS), tables.BEYOND: BEYOND, tables.NEAR_EVEN: NEAR_EVEN}
 NOISES = (0.002, 0.005, 0.01, 0.03)
 KERNELS_MS = (0.01, 0.1, 0.3, 0.8, 1.0)
 
@@ -84,13 +86,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_rule(series: NDArray[np.float64]) -> Decision:
-    """What the default rule makes of a series that it may take samples of until there are none."""
+    """What the default rule makes of a series that it may take samples of until there are none.
+
+    The samples come in the blocks that the sampler takes them in.
+    """
     rule = MedianPrecision()
+    passes = block_passes(int(series.size))
+    taken = np.cumsum(passes)
     look = rule.next_look(0)
-    decision = rule.decide(series[:look])
-    while decision.status is Status.GO_ON and (look := rule.next_look(look)) <= series.size:
-        decision = rule.decide(series[:look])
-    return rule.give_up(decision, "samples")
+    while True:
+        blocks = passes[: int(np.searchsorted(taken, look)) + 1]
+        decision = rule.decide(series[:look], blocks)
+        if decision.status is not Status.GO_ON or (look := rule.next_look(look)) > series.size:
+            return rule.give_up(decision, "samples")
+
+
+@functools.cache
+def block_passes(count: int) -> tuple[int, ...]:
+    """The blocks that the sampler takes about ``count`` samples in, where none is cut by time."""
+    rule = MedianPrecision()
+    passes: list[int] = []
+    taken = 0
+    while taken < count:
+        passes.append(block_length(taken, rule.next_look(taken), MAX_PASSES))
+        taken += passes[-1]
+    return tuple(passes)
 
 
 def _coverage_chunk(job: tuple[Shape, int, int]) -> Counts:
@@ -100,7 +120,7 @@ def _coverage_chunk(job: tuple[Shape, int, int]) -> Counts:
     median = shape.median
     for trial in range(start, start + trials):
         rng = np.random.default_rng([SEED, zlib.crc32(str(shape).encode()), trial])
-        decision = run_rule(shape.draw(rng, SAMPLE_CAP))
+        decision = run_rule(shape.draw(rng, SAMPLE_CAP, block_passes(SAMPLE_CAP)))
         samples.append(decision.estimate.count)
         if decision.status is Status.CONVERGED:
             converged += 1
@@ -114,19 +134,20 @@ def _against_nvbench(job: tuple[int, float, float]) -> dict[str, float]:
     """Both rules on the same gaussian series, of one noise and kernel time."""
     trials, noise, kernel_ms = job
     kernel_s = kernel_ms / 1000.0
-    # More than the timeout allows.
+    # Enough for either rule almost always, and more than the timeout allows.
+    first = max(5000, math.ceil(1.1 * MIN_TIME_S / kernel_s))
     most = math.ceil(1.05 * TIMEOUT_S / kernel_s)
     ours, theirs = [], []
     for trial in range(trials):
-        rng = np.random.default_rng([SEED, round(1e6 * noise), round(1e6 * kernel_ms), trial])
-        # Noise that does not settle is rare: few series need what the timeout allows.
-        latency_s = kernel_s * Shape("gaussian", noise).draw(rng, min(most, FIRST_DRAW))
-        taken = stdrel_samples(latency_s)
-        if taken is None:
-            more_s = kernel_s * Shape("gaussian", noise).draw(rng, most)
-            latency_s = np.concatenate((latency_s, more_s))
+        seed = [SEED, round(1e6 * noise), round(1e6 * kernel_ms), trial]
+        # A longer series begins with the shorter one of the same seed.
+        for count in (first, most):
+            rng = np.random.default_rng(seed)
+            latency_s = kernel_s * Shape("gaussian", noise).draw(rng, count)
             taken = stdrel_samples(latency_s)
-        if taken is None:
+            if taken is not None:
+                break
+        else:
             raise RuntimeError("nvbench's rule did not end at its timeout")
         theirs.append(taken)
         ours.append(run_rule(latency_s).estimate.count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -23,7 +24,8 @@ K = TypeVar("K")
 
 DEFAULT_REL_PRECISION: Final = 0.005
 DEFAULT_MAX_TIME_S: Final = 30.0
-_MAX_PASSES: Final = 64
+MAX_PASSES: Final = 64
+_LEAST_BLOCKS: Final = 8
 _DEFAULT_LIMIT: Final = 4000
 OUT_OF_TIME, OUT_OF_SAMPLES = "time", "samples"
 INTERRUPTED, NOT_STEADY = "interrupted", "not steady"
@@ -118,6 +120,11 @@ class _Taken(Generic[K]):
     blocks: list[Block] = field(default_factory=list)
     is_steady: bool = True
 
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """The length of each block."""
+        return tuple(block.passes for block in self.blocks)
+
 
 class Sampling(Generic[K]):
     """Measures ``groups`` of targets in rounds, a block of each.
@@ -153,11 +160,11 @@ class Sampling(Generic[K]):
         # What has few passes in any block does not make the blocks of the others shorter.
         pairs = zip(warmed_s, self._all, strict=True)
         pass_s = [seconds for seconds, taken in pairs if taken.group.max_passes is None]
-        fitting = max(1, min(_MAX_PASSES, int(self._plan.block_s / max(*pass_s, 1e-9))))
+        fitting = max(1, min(MAX_PASSES, int(self._plan.block_s / max(*pass_s, 1e-9))))
         started = time.monotonic()
         with no_garbage_collection():
             while not self._is_done(started, on_round):
-                passes = min(fitting, self._next_look() - self._count)
+                passes = block_length(self._count, self._next_look(), fitting)
                 for taken in self._all:
                     _take_block(taken, min(passes, taken.group.max_passes or passes))
                 self._count += passes
@@ -197,7 +204,7 @@ class Sampling(Generic[K]):
         for taken in self._all:
             rule = self._plan.rule(ticks[taken.group.clock.name])
             for key in taken.group.required:
-                if rule.decide(taken.samples[key]).status is Status.GO_ON:
+                if rule.decide(taken.samples[key], taken.passes).status is Status.GO_ON:
                     return False
         return True
 
@@ -214,10 +221,10 @@ class Sampling(Generic[K]):
         found = {}
         for taken in self._all:
             tick_s = ticks[taken.group.clock.name]
-            passes = tuple(block.passes for block in taken.blocks)
+            passes = taken.passes
             for key, samples in taken.samples.items():
                 if samples:
-                    decision = decide(self._plan.rule(tick_s), samples, self._why(taken))
+                    decision = decide(self._plan.rule(tick_s), samples, passes, self._why(taken))
                     found[key] = SeriesResult(
                         tuple(samples), passes, decision, tick_s, taken.is_steady
                     )
@@ -228,9 +235,20 @@ class Sampling(Generic[K]):
         return self._cause if taken.is_steady else NOT_STEADY
 
 
-def decide(rule: StoppingRule, samples: Sequence[float], cause: str) -> Decision:
+def block_length(count: int, look: int, fitting: int) -> int:
+    """How many passes the next block has, ``count`` being taken and ``look`` the next look.
+
+    A block may have a level of its own, and it takes several to know of that: the first look comes
+    after eight. At most ``fitting``, which is what time allows.
+    """
+    return min(fitting, look - count, math.ceil(look / _LEAST_BLOCKS))
+
+
+def decide(
+    rule: StoppingRule, samples: Sequence[float], passes: Sequence[int], cause: str
+) -> Decision:
     """What ``rule`` says of ``samples`` at the end: converged, or inconclusive for ``cause``."""
-    decision = rule.decide(samples)
+    decision = rule.decide(samples, passes)
     return give_up(decision, cause) if decision.status is Status.GO_ON else decision
 
 

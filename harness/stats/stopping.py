@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelation
+from harness.stats.autocorrelation import effective_autocorrelation, estimate_correlated
 from harness.stats.modes import find_two_modes
 
 if TYPE_CHECKING:
@@ -76,8 +76,11 @@ class StoppingRule(Protocol):
         """The sample count, above ``count``, at which the rule is next asked."""
         ...
 
-    def decide(self, samples: Sequence[float]) -> Decision:
-        """Judge ``samples`` (seconds, in the order measured; at least one, all finite)."""
+    def decide(self, samples: Sequence[float], passes: Sequence[int] = ()) -> Decision:
+        """Judge ``samples`` (seconds, in the order measured; at least one, all finite).
+
+        ``passes`` are the lengths of the blocks that they were measured in, where there are blocks.
+        """
         ...
 
     def give_up(self, decision: Decision, cause: str) -> Decision:
@@ -114,13 +117,13 @@ class MedianPrecision:
         """The first of ``32 * 1.25^k`` samples, rounded up, that is above ``count``."""
         return next_look(count)
 
-    def decide(self, samples: Sequence[float]) -> Decision:
+    def decide(self, samples: Sequence[float], passes: Sequence[int] = ()) -> Decision:
         """Converged, inconclusive for two even modes, or to go on; the estimate is the median.
 
         Raises:
             ValueError: no samples, or one that is not finite.
         """
-        return self.judge(_Series.of(samples))
+        return self.judge(_Series.of(samples, passes))
 
     def judge(self, series: _Series) -> Decision:
         """As :meth:`decide`, of a series that is sorted already."""
@@ -179,7 +182,7 @@ class TailInterval:
         """As of :meth:`MedianPrecision.next_look`."""
         return next_look(count)
 
-    def decide(self, samples: Sequence[float]) -> Decision:
+    def decide(self, samples: Sequence[float], passes: Sequence[int] = ()) -> Decision:
         """The median's decision, held back until the tail's interval is finite.
 
         The estimate is the tail's, and the reason ``tail`` where it alone is waited for.
@@ -187,7 +190,7 @@ class TailInterval:
         Raises:
             ValueError: no samples, or one that is not finite.
         """
-        series = _Series.of(samples)
+        series = _Series.of(samples, passes)
         rule = MedianPrecision(self.rel_precision, self.clock_tick_s, self.confidence)
         decision = replace(
             rule.judge(series), estimate=series.estimate(self.quantile, self.tail_confidence)
@@ -229,11 +232,11 @@ class _Series:
     autocorrelation: float
 
     @classmethod
-    def of(cls, samples: Sequence[float]) -> _Series:
+    def of(cls, samples: Sequence[float], passes: Sequence[int]) -> _Series:
         values = np.asarray(samples, dtype=np.float64)
         if values.size == 0:
             raise ValueError("a decision needs at least one sample")
-        return cls(np.sort(values), lag1_autocorrelation(values))
+        return cls(np.sort(values), effective_autocorrelation(values, passes))
 
     def estimate(self, quantile: float, confidence: float) -> QuantileEstimate:
         return estimate_correlated(self.ordered, quantile, confidence, self.autocorrelation)

@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 
 from harness.stats.modes import find_two_modes
 
-SETTINGS = settings(deadline=None, derandomize=True, max_examples=150)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
 
 
 def mixture(count: int, weight: float, seed: int = 1, noise: float = 0.003) -> np.ndarray:

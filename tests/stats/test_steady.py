@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.stats.steady import SteadyState, Warmth
 
-SETTINGS = settings(deadline=None, derandomize=True, max_examples=150)
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
 RULE = SteadyState()
 
 
