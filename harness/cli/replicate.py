@@ -73,8 +73,8 @@ def replicate(replication: Replication, arguments: tuple[str, ...]) -> RunResult
             with ProgressObserver() as observer:
                 record = measure_all(prepared, replication, launch, observer)
         finally:
-            for line, name in launch.said.items():
-                click.echo(f"{name}: {line}", err=True)
+            for line, process in launch.said.items():
+                click.echo(f"{process}: {line}", err=True)
     return RunResult(record, notes["no_reference"], audio)
 
 
