@@ -327,7 +327,7 @@ def test_processes_that_differ_are_no_drift(execute: Callable[..., Record]) -> N
     assert len(canary.drifts) == 6
     assert not any(drift.is_seen for drift in canary.drifts)
     assert canary.latency.count == 540
-    (line,) = (line for line in _lines(figures_of(apart)) if "anary" in line)
+    (line,) = (line for line in _lines(figures_of(apart)) if line.startswith("Canary"))
     assert "(1 to 1.05 in 6 series), drift within a series +0.0 % in the median" in line
     slow = replace(steady[2], latency_s=(*wave[:60], *(1.02 * t for t in wave[60:])))
     (canary,) = figures_of(replace(apart, measurements=(*others, *steady[:2], slow))).canaries
