@@ -6,12 +6,13 @@ and a rebuilt engine may have other tactics. So the process, and the build, are 
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -37,6 +38,9 @@ _START: Final = (
 )
 _PATIENCE_S: Final = 10.0
 _STDERR_LINES: Final = 3
+# So many processes are told by their numbers.
+_FEW: Final = 3
+_NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
 class Launcher(Protocol):
@@ -52,10 +56,15 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True)
 class CommandLauncher:
-    """Starts ``harness`` anew, with the same ``arguments`` and an order in ``folder``."""
+    """Starts ``harness`` anew, with the same ``arguments`` and an order in ``folder``.
+
+    ``said`` keeps each line that a process wrote although it succeeded, such as a warning, with
+    the name of the first that did.
+    """
 
     arguments: tuple[str, ...]
     folder: Path
+    said: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, order: Order) -> Record:
         """Start the process, wait for its end, and give its record.
@@ -81,10 +90,25 @@ class CommandLauncher:
         if error is not None:
             raise error
         if code != 0:
-            tail = " | ".join(said.splitlines()[-_STDERR_LINES:]) or "see above"
-            what = f"the process ended with {code} and no answer: {tail}"
-            raise WorkerError(what, where=order.name, fix="is there enough memory?")
+            raise _death(order, code, said)
+        for line in said.splitlines():
+            self.said.setdefault(line, order.name)
         return read_answer(self.folder, order)
+
+
+def _death(order: Order, code: int, said: str) -> WorkerError:
+    """What is known of a process that left no answer."""
+    what = f"the process ended with {code} and no answer"
+    fix = "run it with --processes 1 to see more"
+    if code < 0:
+        with suppress(ValueError):
+            what = f"the process was ended by signal {-code} ({signal.Signals(-code).name})"
+        if -code == signal.SIGKILL:
+            fix = "is there enough memory? the kernel's log tells whether it ran out"
+    if order.process is not None:
+        # What prepares has written to the terminal itself.
+        what += f": {' | '.join(said.splitlines()[-_STDERR_LINES:]) or 'it wrote nothing'}"
+    return WorkerError(what, where=order.name, fix=fix)
 
 
 def _run(command: Sequence[str], log: IO[bytes] | None) -> int:
@@ -209,16 +233,26 @@ def merge(
 
 
 def _worst(done: Sequence[tuple[Order, Record]]) -> Validity | None:
-    """Every finding once, with the processes that it is of where it is not of all."""
-    found: dict[Finding, list[int]] = {}
+    """Every kind of finding once, with the processes that it is of where it is not of all."""
+    found: dict[tuple[str, str], dict[Finding, list[int]]] = {}
     judged = [(order, record.validity) for order, record in done if record.validity is not None]
     for order, validity in judged:
         for finding in dict.fromkeys(validity.findings):
-            found.setdefault(finding, []).append(order.process or 0)
-    findings = (
-        finding
-        if len(processes) == len(judged)
-        else replace(finding, what=f"in process {', '.join(map(str, processes))}: {finding.what}")
-        for finding, processes in found.items()
-    )
-    return Validity(tuple(findings)) if judged else None
+            # Of 30 processes, each tells of its own number of blocks.
+            kind = (finding.level, _NUMBER.sub("#", finding.what))
+            found.setdefault(kind, {}).setdefault(finding, []).append(order.process or 0)
+    findings = tuple(_as_one(alike, len(judged)) for alike in found.values())
+    return Validity(findings) if judged else None
+
+
+def _as_one(alike: dict[Finding, list[int]], total: int) -> Finding:
+    """One finding for those that differ in their numbers alone, with the first as the example."""
+    first, processes = next(iter(alike)), sorted({p for its in alike.values() for p in its})
+    if len(alike) == 1 and len(processes) == total:
+        return first
+    where = f"in {len(processes)} of {total} processes"
+    if len(processes) <= _FEW:
+        where = f"in process {', '.join(map(str, processes))}"
+    if len(alike) > 1:
+        where += f", for example in process {alike[first][0]}"
+    return replace(first, what=f"{where}: {first.what}")

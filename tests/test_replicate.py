@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import EngineError, OptionError, WorkerError
-from harness.handover import Order, read_error, read_order, write_error
+from harness.handover import Order, read_error, read_order, write_answer, write_error
 from harness.replicate import CommandLauncher, check_replication, measure_all, merge, order_of
 from harness.states import FLAG, NOTE, Block, Finding, Validity
 from harness.store.parquet import read_record, write_record
@@ -183,3 +183,58 @@ def test_a_process_is_ended_with_the_one_that_started_it(
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, previous)
     assert marker.read_text() == "ended"
+
+
+def test_findings_that_differ_in_numbers_alone_are_one_line() -> None:
+    def record(process: int) -> Record:
+        rejected = Finding(FLAG, f"{process + 1} of 40 blocks were rejected", "-")
+        load = (Finding(NOTE, f"others took {process}.5 cores", "-"),) if process < 2 else ()
+        return replace(MEASURED, validity=Validity((rejected, *load)))
+
+    done = [(Order(process), record(process)) for process in range(30)]
+    merged = merge(PREPARED, done, Replication(30, 1))
+
+    assert merged.validity is not None
+    assert [finding.what for finding in merged.validity.findings] == [
+        "in 30 of 30 processes, for example in process 0: 1 of 40 blocks were rejected",
+        "in process 0, 1, for example in process 0: others took 0.5 cores",
+    ]
+
+
+def test_levels_are_not_mixed() -> None:
+    done = [
+        (Order(0), replace(MEASURED, validity=Validity((Finding(FLAG, "2 blocks", "-"),)))),
+        (Order(1), replace(MEASURED, validity=Validity((Finding(NOTE, "1 blocks", "-"),)))),
+    ]
+    merged = merge(PREPARED, done, Replication(2, 1))
+
+    assert merged.validity is not None
+    assert [f.level for f in merged.validity.findings] == [FLAG, NOTE]
+
+
+def test_a_process_that_was_killed_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    monkeypatch.setattr("harness.replicate._START", script)
+
+    with pytest.raises(WorkerError, match=r"ended by signal 9 \(SIGKILL\).*memory") as caught:
+        CommandLauncher((), tmp_path)(Order(0))
+    assert "it wrote nothing" in caught.value.what
+    with pytest.raises(WorkerError) as prepared:
+        CommandLauncher((), tmp_path)(Order(None))
+    assert prepared.value.what == "the process was ended by signal 9 (SIGKILL)"
+
+
+def test_what_a_process_that_succeeded_said_is_kept_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "import sys\nprint('warning: slow disk', file=sys.stderr)\n"
+    monkeypatch.setattr("harness.replicate._START", script)
+    launch = CommandLauncher((), tmp_path)
+
+    for process in range(3):
+        write_answer(tmp_path, Order(process), MEASURED)
+        launch(Order(process))
+
+    assert launch.said == {"warning: slow disk": "process-0"}

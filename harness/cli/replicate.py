@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import numpy as np
 
 from harness.cli.progress import ProgressObserver
@@ -68,8 +69,12 @@ def replicate(replication: Replication, arguments: tuple[str, ...]) -> RunResult
         prepared = launch(order)
         notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
         audio = np.load(folder / _AUDIO) if (folder / _AUDIO).is_file() else None
-        with ProgressObserver() as observer:
-            record = measure_all(prepared, replication, launch, observer)
+        try:
+            with ProgressObserver() as observer:
+                record = measure_all(prepared, replication, launch, observer)
+        finally:
+            for line, process in launch.said.items():
+                click.echo(f"{process}: {line}", err=True)
     return RunResult(record, notes["no_reference"], audio)
 
 

@@ -263,11 +263,12 @@ def _print(text: str) -> None:
 def _exit_code(figures: Figures, *, enforce: bool) -> int:
     if not figures.record.is_complete:
         return EXIT_INTERRUPTED
+    # What is missed beyond doubt stays so, whatever a process that is missing would have measured.
+    if enforce and figures.is_missed:
+        return EXIT_MISSED
     replication = figures.record.replication
     if replication is not None and replication.missing:
         return EXIT_INCONCLUSIVE
-    if enforce and figures.is_missed:
-        return EXIT_MISSED
     if enforce and figures.is_inconclusive:
         return EXIT_INCONCLUSIVE
     return EXIT_PASS

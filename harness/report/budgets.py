@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.stats.budget import BudgetVerdict, judge_budget
+from harness.stats.budget import BudgetVerdict, judge_processes
 from harness.types import HOT, Case, Variant
 
 if TYPE_CHECKING:
@@ -48,14 +48,15 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
         group = measured.get(variant)
         # A component alone keeps no budget of the whole.
         is_whole = group is not None and group.pipeline.is_pipeline
-        samples = group.pipeline.measurement.latency_s if group and is_whole else ()
+        parts = group.pipeline.parts if group and is_whole else ()
+        samples = {part.process: part.latency_s for part in parts if part.latency_s}
         figures.append(
             BudgetFigure(
                 variant=variant,
                 label=next(g.pipeline.label for g in groups if g.variant == variant),
                 case=case,
                 limit_s=budget.p99_s,
-                verdict=judge_budget(samples, budget.p99_s) if samples else None,
+                verdict=judge_processes(samples, budget.p99_s) if samples else None,
             )
         )
     return tuple(figures)

@@ -38,7 +38,7 @@ class Row:
     that over the same backend's in fp32; below 1 is faster. ``memory_bytes`` is that at
     ``memory_case``, whatever the row's own case is. Sizes and nodes of the whole pipeline are the
     sums of its components'. Where several ``processes`` measured it, of so many ``builds``, it
-    holds the samples of all.
+    holds the samples of all, and ``parts`` those of each.
     """
 
     measurement: Measurement
@@ -56,6 +56,7 @@ class Row:
     is_partly_told: bool = False
     processes: int = 1
     builds: int = 1
+    parts: tuple[Measurement, ...] = ()
 
     @property
     def times_roofline(self) -> float | None:
@@ -303,6 +304,7 @@ class _Context:
             bound=rooflines[0].bound if len(rooflines) == 1 else "",
             processes=len(held.parts),
             builds=held.builds,
+            parts=held.parts,
         )
 
     def peer_of(self, variant: Variant, rows: Sequence[Row]) -> tuple[Variant | None, float | None]:

@@ -27,6 +27,9 @@ def to_json(figures: Figures) -> str:
     record["measurements"] = [
         {
             **asdict(row.measurement),
+            # Of several there is none that the series is of.
+            **({"process": None} if row.processes > 1 else {}),
+            **({"build": None} if row.builds > 1 else {}),
             "processes": row.processes,
             "builds": row.builds,
             "summary": asdict(row.latency),
@@ -58,6 +61,10 @@ def to_json(figures: Figures) -> str:
             "limit_s": figure.limit_s,
             "verdict": figure.verdict.verdict.value if figure.verdict else "not measured",
             "p99": asdict(figure.verdict.estimate) if figure.verdict else None,
+            "p99_process": figure.verdict.process if figure.verdict else None,
+            "processes": figure.verdict.processes if figure.verdict else None,
+            "missed_in": figure.verdict.missed_in if figure.verdict else None,
+            "within_in": figure.verdict.within_in if figure.verdict else None,
         }
         for figure in figures.budgets
     ]

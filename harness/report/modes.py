@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import Figures, Group
+    from harness.report.figures import Figures, Group, Row
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class PacedFigure:
 class ConcurrentFigure:
     """What so many streams give together, and against one stream in the same run.
 
-    ``rate_per_s`` counts inferences of all streams, with its interval over blocks.
+    ``rate_per_s`` counts inferences of all streams, with its interval over blocks; of several
+    processes, over the rates of those.
     """
 
     streams: int
@@ -82,17 +83,24 @@ def concurrent_figure(group: Group, figures: Figures) -> ConcurrentFigure | None
     measured = group.pipeline.measurement
     if group.mode != CONCURRENT:
         return None
-    rate = throughput(measured.block_passes, measured.block_wall_s)
+    rate = _rate(group.pipeline)
     one = _other(group, figures, CONCURRENT, 1)
     if one is None or one is group:
         return ConcurrentFigure(measured.streams, rate, None, None)
-    alone = one.pipeline.measurement
     return ConcurrentFigure(
         streams=measured.streams,
         rate_per_s=rate,
-        rate_ratio=rate.value / throughput(alone.block_passes, alone.block_wall_s).value,
+        rate_ratio=rate.value / _rate(one.pipeline).value,
         latency_ratio=group.pipeline.latency.median.value / one.pipeline.latency.median.value,
     )
+
+
+def _rate(row: Row) -> QuantileEstimate:
+    """Inferences a second; blocks of one process are alike, so that of several these count."""
+    rates = [throughput(part.block_passes, part.block_wall_s) for part in row.parts]
+    if len(rates) == 1:
+        return rates[0]
+    return estimate_quantile([rate.value for rate in rates], 0.5)
 
 
 def _other(group: Group, figures: Figures, mode: str, streams: int) -> Group | None:

@@ -28,7 +28,11 @@ class Pool:
         return len({part.build for part in self.parts})
 
     def measurement(self) -> Measurement:
-        """One series of all: all samples, the worst accuracy and verdict, times at their median."""
+        """One series of all: all samples, the worst accuracy and verdict, times at their median.
+
+        Its ``process`` and ``build`` are those of the worst accuracy, and mean nothing for the
+        rest.
+        """
         if len(self.parts) == 1:
             return self.parts[0]
         parts = self.parts
@@ -46,7 +50,9 @@ class Pool:
             first_s=median(part.first_s for part in parts),
             latency_s=tuple(value for part in parts for value in part.latency_s),
             rejected_latency_s=tuple(v for part in parts for v in part.rejected_latency_s),
+            lateness_s=tuple(value for part in parts for value in part.lateness_s),
             block_passes=tuple(passes for part in parts for passes in part.block_passes),
+            block_wall_s=tuple(value for part in parts for value in part.block_wall_s),
             verdict=verdict.verdict,
             verdict_reason=verdict.verdict_reason,
             rel_precision=verdict.rel_precision,
@@ -56,7 +62,7 @@ class Pool:
         )
 
     def summary(self) -> LatencySummary:
-        """Its order statistics; the median and its interval are those of the processes' medians."""
+        """Its order statistics; of several processes, as :func:`summarize_processes` gives them."""
         if len(self.parts) == 1:
             return summarize(self.parts[0].latency_s)
         return summarize_processes([part.latency_s for part in self.parts])

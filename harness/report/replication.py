@@ -13,7 +13,7 @@ from harness.report.pools import pool
 from harness.report.tables import table_of
 from harness.report.words import milliseconds
 from harness.stats.variance import Components, Sampled, Spread, components_of
-from harness.types import Case, Variant
+from harness.types import CONCURRENT, HOT, Case, Variant
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,8 +29,17 @@ class ReplicationFigure:
     component: str
     variant: Variant
     case: Case
+    mode: str
+    streams: int
     components: Components
     parts: tuple[Measurement, ...]
+
+    @property
+    def label(self) -> str:
+        """The component, and how work arrived unless it was back to back: ``pipeline, paced``."""
+        if self.mode == CONCURRENT:
+            return f"{self.component}, {self.streams} stream{'s' if self.streams > 1 else ''}"
+        return self.component if self.mode == HOT else f"{self.component}, {self.mode}"
 
 
 def replication_of(record: Record) -> tuple[ReplicationFigure, ...]:
@@ -40,6 +49,8 @@ def replication_of(record: Record) -> tuple[ReplicationFigure, ...]:
             component=held.parts[0].component,
             variant=held.parts[0].variant,
             case=Case(held.parts[0].duration_s, held.parts[0].batch),
+            mode=held.parts[0].mode,
+            streams=held.parts[0].streams,
             components=components_of(
                 [Sampled(part.process, part.build, part.latency_s) for part in held.parts]
             ),
@@ -84,7 +95,7 @@ def _table(
         if head.builds > 1:
             cells.append(_spread(found.build))
         near = f"{found.near.count}/{found.near.total}"
-        table.add_row(figure.component, *cells, _odd(found), near)
+        table.add_row(figure.label, *cells, _odd(found), near)
     if is_last:
         table.caption = _CAPTION
     return table
@@ -118,6 +129,8 @@ def replication_json(record: Record) -> list[dict[str, Any]]:
     return [
         {
             "component": figure.component,
+            "mode": figure.mode,
+            "streams": figure.streams,
             **asdict(figure.variant),
             **asdict(figure.case),
             **asdict(figure.components),

@@ -44,6 +44,8 @@ _ON_DEVICE = (
 )
 # A p99 needs this many samples before it has an interval.
 _P99_SAMPLES = samples_for_interval(0.99)
+# So many processes do their quantiles take.
+_P50_SAMPLES = samples_for_interval(0.5)
 
 
 def render(figures: Figures) -> RenderableType:
@@ -180,19 +182,38 @@ def _notes(figures: Figures) -> list[RenderableType]:
     notes.extend(Text(sentence, style="red") for sentence in missed)
     if figures.unchecked_floors:
         notes.append(Text("Accuracy floors are not checked: no reference", style="yellow"))
-    if any(not row.latency.p99.is_finite for group in figures.groups for row in group.rows):
-        notes.append(
-            _small(
-                f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}, and "
-                "more where successive samples are correlated."
-            )
-        )
+    notes.extend(_small(sentence) for sentence in _open_intervals(figures))
     if figures.groups:
         notes.append(_small(environment_sentence(figures)))
     notes.extend(_small(sentence) for sentence in energy_sentences(figures))
     notes.extend(_state(record))
     notes.extend(_small(canary_sentence(canary)) for canary in figures.canaries)
     return notes
+
+
+def _open_intervals(figures: Figures) -> list[str]:
+    """What ``~`` means, where a quantile has it."""
+    rows = [row for group in figures.groups for row in (*group.rows, *group.transfers)]
+    marked = [
+        row
+        for row in rows
+        for q in (row.latency.median, row.latency.p90, row.latency.p95, row.latency.p99)
+        if not q.is_finite
+    ]
+    if not marked:
+        return []
+    found = []
+    if any(row.processes == 1 or row.latency.count < _P99_SAMPLES for row in marked):
+        found.append(
+            f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}, and more "
+            "where successive samples are correlated."
+        )
+    if any(1 < row.processes < _P50_SAMPLES for row in marked):
+        found.append(
+            "~ too few processes for a finite 95 % interval, which is of their own quantiles: it "
+            f"needs {_P50_SAMPLES}."
+        )
+    return found
 
 
 def _state(record: Record) -> list[RenderableType]:

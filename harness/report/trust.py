@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.report.words import milliseconds
-from harness.stats.stopping import MedianPrecision, Status
+from harness.stats.stopping import TAIL, MedianPrecision, Status
 
 if TYPE_CHECKING:
-    from harness.report.figures import Figures, Group, Row
+    from harness.report.figures import Figures, Group
     from harness.types import Measurement, Record
 
+_TAIL = f"{TAIL}: "
 _CAUSES = {
     "time": "the time was spent",
     "samples": "the samples were spent",
@@ -40,33 +42,63 @@ def unsettled_sentences(figures: Figures) -> list[str]:
     """What is not known to the precision that was asked for, of each variant at each case."""
     found = []
     for group in figures.groups:
-        open_rows = [r for r in group.rows if r.measurement.verdict == Status.INCONCLUSIVE.value]
-        if open_rows:
-            found.append(_unsettled(group, open_rows))
+        medians, tails = [], []
+        for row in group.rows:
+            # Of several processes each was waited for by itself.
+            open_parts = [p for p in row.parts if p.verdict == Status.INCONCLUSIVE.value]
+            unknown = [part for part in open_parts if not _is_tail(part)]
+            if unknown:
+                medians.append(unknown)
+            elif open_parts:
+                tails.append(open_parts)
+        found += [_median_sentence(group, medians)] if medians else []
+        found += [_tail_sentence(group, tails)] if tails else []
     return found
 
 
-def _unsettled(group: Group, rows: list[Row]) -> str:
-    worst = max(rows, key=lambda row: half_width(row.measurement))
-    measured = worst.measurement
-    width = half_width(measured)
-    asked = measured.rel_precision
-    causes = dict.fromkeys(row.measurement.verdict_reason for row in rows)
-    why = "; ".join(_CAUSES.get(cause, cause) for cause in causes)
-    subject = (
-        f"INCONCLUSIVE, {group.variant}, {group.case}: {len(rows)} of {len(group.rows)} series"
+def _is_tail(measured: Measurement) -> bool:
+    return measured.verdict_reason.startswith(_TAIL)
+
+
+def _subject(group: Group, series: list[list[Measurement]]) -> str:
+    text = f"INCONCLUSIVE, {group.variant}, {group.case}: {len(series)} of {len(group.rows)} series"
+    total = max(row.processes for row in group.rows)
+    if total == 1:
+        return text
+    held = {part.process for parts in series for part in parts}
+    return f"{text}, in {len(held)} of {total} processes,"
+
+
+def _why(series: list[list[Measurement]]) -> str:
+    reasons = dict.fromkeys(
+        part.verdict_reason.removeprefix(_TAIL) for parts in series for part in parts
     )
-    if asked is not None and width <= asked:
-        # Every median is known: it was the tail that was waited for.
-        return (
-            f"{subject} have no upper bound of their p99 yet ({why}); their medians are known to "
-            f"±{width:.2%} or better"
-        )
-    known = "not known at all" if math.isinf(width) else f"known to ±{width:.2%}"
-    told = "" if asked is None else f" to ±{asked:.1%}"
+    return "; ".join(_CAUSES.get(reason, reason) for reason in reasons)
+
+
+def _tail_sentence(group: Group, series: list[list[Measurement]]) -> str:
+    width = max(half_width(part) for parts in series for part in parts)
     return (
-        f"{subject} are not known{told} ({why}); the worst is {measured.component}, whose median "
-        f"{milliseconds(worst.latency.median.value)} ms is {known}"
+        f"{_subject(group, series)} have no upper bound of their p99 yet ({_why(series)}); their "
+        f"medians are known to ±{width:.2%} or better"
+    )
+
+
+def _median_sentence(group: Group, series: list[list[Measurement]]) -> str:
+    worst = max((part for parts in series for part in parts), key=half_width)
+    width, asked = half_width(worst), worst.rel_precision
+    if math.isinf(width):
+        known = "is not known at all"
+    elif asked is not None and width <= asked:
+        # The rule looks at more than the width.
+        known = f"has an interval of ±{width:.2%}, which two modes or few samples leave in doubt"
+    else:
+        known = f"is known to ±{width:.2%}"
+    told = "" if asked is None else f" to ±{asked:.1%}"
+    where = f" in process {worst.process}" if any(r.processes > 1 for r in group.rows) else ""
+    return (
+        f"{_subject(group, series)} are not known{told} ({_why(series)}); the worst is "
+        f"{worst.component}{where}, whose median {milliseconds(median(worst.latency_s))} ms {known}"
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from harness.pipeline.pipeline import CANARY
 from harness.report.promises import mostly_other, named_precision
-from harness.stats.budget import Verdict
+from harness.stats.budget import BudgetVerdict, Verdict
+from harness.stats.proportions import upper_bound
 from harness.types import CALL, Variant
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def budget_sentence(figure: BudgetFigure) -> str:
     subject = f"{_subject(figure)}: {limit}"
     if figure.verdict is None:
         return f"{subject}: not measured in this run"
+    if figure.verdict.processes > 1:
+        return f"{subject}: {_of_processes(figure.verdict)}"
     estimate = figure.verdict.estimate
     counted = f"n = {estimate.count}"
     if figure.verdict.verdict is Verdict.MISSED:
@@ -56,6 +60,35 @@ def budget_sentence(figure: BudgetFigure) -> str:
             if estimate.count < figure.verdict.samples_needed
             else "more samples can tell"
         )
+    )
+
+
+def _of_processes(found: BudgetVerdict) -> str:
+    """The verdict of several processes: what holds in each of them, and not of others."""
+    estimate, total = found.estimate, found.processes
+    which = f"process {found.process}"
+    if found.verdict is Verdict.MISSED:
+        return (
+            f"MISSED in {found.missed_in} of {total} processes. p99 of {which} is at least "
+            f"{milliseconds(estimate.lower)} ms, {estimate.lower / found.limit_s:.2g} times the "
+            f"budget (95 % confidence for all, n = {estimate.count})"
+        )
+    if found.verdict is Verdict.WITHIN:
+        return (
+            f"WITHIN in each of {total} processes. p99 is at most {milliseconds(estimate.upper)} "
+            f"ms ({which}), headroom {1.0 - estimate.upper / found.limit_s:.0%} (95 % confidence, "
+            f"n = {estimate.count}); of other processes up to {upper_bound(0, total):.0%} may miss "
+            "it"
+        )
+    can_tell = (
+        f"{found.samples_needed} samples or more of each process can tell"
+        if estimate.count < found.samples_needed
+        else "more samples of each process can tell"
+    )
+    return (
+        f"INCONCLUSIVE: within in {found.within_in} of {total} processes. p99 of {which} is about "
+        f"{milliseconds(estimate.value)} ms, 95 % interval {milliseconds(estimate.lower)} to "
+        f"{milliseconds(estimate.upper)} ms (n = {estimate.count}); {can_tell}"
     )
 
 
@@ -116,12 +149,23 @@ def sum_sentence(group: Group) -> str:
 
 def canary_sentence(figure: CanaryFigure) -> str:
     """What the machine's frozen work took, and whether it drifted."""
-    drift = figure.drift
-    text = f"Canary ({figure.name}): p50 {milliseconds(figure.latency.median.value)} ms, "
+    drift, told = figure.drift, len(figure.drifts)
+    where = "the run"
+    text = f"Canary ({figure.name}): p50 {milliseconds(figure.latency.median.value)} ms"
+    if told > 1:
+        where = f"any of {told} series"
+        least, most = min(figure.medians_s), max(figure.medians_s)
+        text += f" ({milliseconds(least)} to {milliseconds(most)} in {told} series)"
     if not drift.is_finite:
-        return text + "too few samples to tell a drift in the run"
+        return f"{text}, too few samples to tell a drift in {where}"
     bounds = f"[{100 * drift.lower:+.1f}, {100 * drift.upper:+.1f}]"
-    return text + f"drift in the run {100 * drift.value:+.1f} % {bounds}"
+    if told == 1:
+        return f"{text}, drift in the run {100 * drift.value:+.1f} % {bounds}"
+    usual = 100 * statistics.median(one.value for one in figure.drifts)
+    return (
+        f"{text}, drift within a series {usual:+.1f} % in the median, {100 * drift.value:+.1f} % "
+        f"at worst {bounds}"
+    )
 
 
 def environment_sentence(figures: Figures) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelat
 from harness.stats.quantiles import QuantileEstimate, samples_for_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Verdict(enum.Enum):
@@ -25,12 +25,20 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class BudgetVerdict:
-    """A verdict with its evidence: the limit and the quantile's estimate, in seconds."""
+    """A verdict with its evidence: the limit and the quantile's estimate, in seconds.
+
+    Of several ``processes`` the estimate is that of the one that the verdict hangs on, which
+    ``process`` names; ``missed_in`` of them miss the limit beyond doubt, ``within_in`` keep it.
+    """
 
     verdict: Verdict
     limit_s: float
     estimate: QuantileEstimate
     samples_needed: int
+    processes: int = 1
+    process: int = 0
+    missed_in: int = 0
+    within_in: int = 0
 
 
 def judge_budget(
@@ -58,4 +66,57 @@ def judge_budget(
         limit_s=limit_s,
         estimate=estimate,
         samples_needed=samples_for_interval(quantile, confidence),
+        missed_in=int(verdict is Verdict.MISSED),
+        within_in=int(verdict is Verdict.WITHIN),
+    )
+
+
+def judge_processes(
+    latencies_s: Mapping[int, Sequence[float]],
+    limit_s: float,
+    *,
+    quantile: float = 0.99,
+    confidence: float = 0.95,
+) -> BudgetVerdict:
+    """Hold the ``quantile`` of each process against ``limit_s`` (seconds).
+
+    Samples of several processes are no one series: what sets a process apart is in all of its
+    samples, so that an interval of all together would be far too narrow. ``within`` if every
+    process is within, ``missed`` if any has missed, else ``inconclusive``. That all are within
+    needs no wider intervals (Berger, *Technometrics* 24(4), 1982), but that any of so many has
+    missed does: each is asked at ``1 - (1 - confidence) / n`` (Bonferroni).
+
+    Args:
+        latencies_s: of each process, by its number, its seconds in the order measured.
+        limit_s: the limit.
+        quantile: strictly between 0 and 1.
+        confidence: two-sided, of all processes together.
+
+    Raises:
+        ValueError: no process, one without samples, or a sample that is not finite.
+    """
+    if not latencies_s:
+        raise ValueError("a verdict needs at least one process")
+    surer = 1.0 - (1.0 - confidence) / len(latencies_s)
+    kept, missed = {}, {}
+    for process, latency_s in latencies_s.items():
+        one = judge_budget(latency_s, limit_s, quantile=quantile, confidence=confidence)
+        kept[process] = one
+        if one.verdict is Verdict.MISSED:
+            again = judge_budget(latency_s, limit_s, quantile=quantile, confidence=surer)
+            if again.verdict is Verdict.MISSED:
+                missed[process] = again
+    within_in = sum(one.verdict is Verdict.WITHIN for one in kept.values())
+    if missed:
+        verdict, process = Verdict.MISSED, max(missed, key=lambda p: missed[p].estimate.lower)
+    else:
+        verdict = Verdict.WITHIN if within_in == len(kept) else Verdict.INCONCLUSIVE
+        process = max(kept, key=lambda p: (kept[p].estimate.upper, kept[p].estimate.value))
+    return replace(
+        {**kept, **missed}[process],
+        verdict=verdict,
+        processes=len(kept),
+        process=process,
+        missed_in=len(missed),
+        within_in=within_in,
     )

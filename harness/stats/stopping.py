@@ -216,11 +216,12 @@ def give_up(decision: Decision, cause: str) -> Decision:
     """The final decision where ``cause`` (``time``, ``samples``, ...) ends a series.
 
     Value and interval stay. A decision that was to stop anyway is given back as it is, and one that
-    has seen two even modes keeps ``bimodal`` as its reason, which tells more than the cause.
+    has seen two even modes keeps ``bimodal`` as its reason, which tells more than the cause. Where
+    the tail alone was waited for the reason is ``tail: `` and the cause: the median is known.
     """
     if decision.status is not Status.GO_ON:
         return decision
-    reason = BIMODAL if decision.reason == BIMODAL else cause
+    reason = {BIMODAL: BIMODAL, TAIL: f"{TAIL}: {cause}"}.get(decision.reason, cause)
     return replace(decision, status=Status.INCONCLUSIVE, reason=reason)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelation
-from harness.stats.quantiles import DEFAULT_CONFIDENCE, QuantileEstimate, estimate_quantile
+from harness.stats.quantiles import (
+    DEFAULT_CONFIDENCE,
+    QuantileEstimate,
+    estimate_quantile,
+    samples_for_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +71,8 @@ def summarize_processes(latencies_s: Sequence[Sequence[float]]) -> LatencySummar
 
     The median is that of the processes' medians, with the interval of those: samples of one process
     share what sets it apart, so that an interval of all samples would be far too narrow. The other
-    quantiles are of all samples, and their intervals do not know of processes.
+    quantiles are of all samples, with the interval of the processes' own quantiles, which is made
+    wider where it would leave the value out, and infinite where all samples are too few.
 
     Raises:
         ValueError: no process, no samples, or one that is not finite.
@@ -75,7 +82,22 @@ def summarize_processes(latencies_s: Sequence[Sequence[float]]) -> LatencySummar
     return replace(
         pooled,
         median=estimate_quantile([one.median.value for one in apart], 0.5),
+        p90=_across(pooled.p90, [one.p90.value for one in apart]),
+        p95=_across(pooled.p95, [one.p95.value for one in apart]),
+        p99=_across(pooled.p99, [one.p99.value for one in apart]),
         jitter_s=float(np.mean([one.jitter_s for one in apart])),
+    )
+
+
+def _across(pooled: QuantileEstimate, apart: Sequence[float]) -> QuantileEstimate:
+    """A quantile of all samples with the interval of what each process has ``apart``."""
+    if pooled.count < samples_for_interval(pooled.quantile, pooled.confidence):
+        return replace(pooled, lower=-math.inf, upper=math.inf)
+    spread = estimate_quantile(apart, 0.5, pooled.confidence)
+    return replace(
+        pooled,
+        lower=min(spread.lower, pooled.value),
+        upper=max(spread.upper, pooled.value),
     )
 
 

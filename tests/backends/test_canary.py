@@ -310,7 +310,32 @@ def test_the_report_has_a_line_of_it_and_its_tables_do_not(
     assert document["canaries"][0]["drift"]["value"] == pytest.approx(0.02)
 
 
-def test_cases_are_one_run_to_the_canary(execute: Callable[..., Record]) -> None:
+def test_processes_that_differ_are_no_drift(execute: Callable[..., Record]) -> None:
+    record = execute(samples=3)
+    (own,) = (m for m in record.measurements if m.component == CANARY)
+    wave = tuple(1e-3 * (1 + 1e-4 * (i % 5)) for i in range(90))
+    steady = [
+        replace(own, process=p, latency_s=tuple((1 + 0.01 * p) * t for t in wave)) for p in range(6)
+    ]
+    others = tuple(
+        replace(m, process=p, latency_s=m.latency_s) for m in measured(record) for p in range(6)
+    )
+    apart = replace(record, measurements=(*others, *steady))
+
+    (canary,) = figures_of(apart).canaries
+
+    assert len(canary.drifts) == 6
+    assert not any(drift.is_seen for drift in canary.drifts)
+    assert canary.latency.count == 540
+    (line,) = (line for line in _lines(figures_of(apart)) if line.startswith("Canary"))
+    assert "(1 to 1.05 in 6 series), drift within a series +0.0 % in the median" in line
+    slow = replace(steady[2], latency_s=(*wave[:60], *(1.02 * t for t in wave[60:])))
+    (canary,) = figures_of(replace(apart, measurements=(*others, *steady[:2], slow))).canaries
+    assert canary.drift.value == pytest.approx(0.02)
+    assert canary.drift.is_seen
+
+
+def test_cases_are_series_of_their_own_to_the_canary(execute: Callable[..., Record]) -> None:
     record = execute(samples=3, cases=(Case(0.25, 1), Case(0.5, 1)))
 
     (canary,) = figures_of(record).canaries

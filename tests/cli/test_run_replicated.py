@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.cli.replicate import replicate
 from harness.pipeline.pipeline import CANARY
 from harness.report.figures import figures_of
+from harness.runner import RunResult
 from harness.store.parquet import ParquetStore
+from harness.types import Budget, MissingProcess, Replication
 from tests.records import measured
+from tests.report.devices import CPU, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from harness.artifacts.cache import Cache
+    from harness.handover import Order
+    from harness.types import Record
 
 SHORT = ("--samples", 20, "--max-time", 0.5)
 
@@ -129,3 +137,45 @@ def test_a_plan_tells_of_processes_and_components(
     assert code == 0
     assert "in 3 processes for each of 1 builds" in out
     assert "measure 1 series" in out
+
+
+@pytest.mark.parametrize(
+    ("p99_s", "arguments", "expected"),
+    [(1e-3, ("--enforce",), 1), (1e-3, (), 3), (9.0, ("--enforce",), 3)],
+)
+def test_a_missed_budget_outranks_a_missing_process(
+    run: Callable[..., tuple[int, str, str]],
+    onnx_toy: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    p99_s: float,
+    arguments: tuple[str, ...],
+    expected: int,
+) -> None:
+    replication = Replication(3, 1, missing=(MissingProcess(2, 0, "killed"),))
+    base = make_record(CPU, budget=Budget(p99_s, 1.0, 1, "", ""), replication=replication)
+    both = tuple(replace(m, process=process) for process in (0, 1) for m in base.measurements)
+    result = RunResult(replace(base, measurements=both), "", None)
+    monkeypatch.setattr("harness.cli.run.replicate", lambda *_: result)
+
+    code, out, _ = run(onnx_toy(), "--processes", 3, *arguments)
+
+    assert code == expected
+    assert "process 2 of build 0 is missing: killed" in out
+
+
+def test_what_processes_warned_of_is_passed_on_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Launcher:
+        def __init__(self, _: tuple[str, ...], folder: Path) -> None:
+            self.said = {"warning: slow disk": "process-0"}
+            (folder / "notes.json").write_text(json.dumps({"no_reference": ""}), encoding="utf-8")
+
+        def __call__(self, order: Order) -> Record:
+            return make_record(CPU)
+
+    monkeypatch.setattr("harness.cli.replicate.CommandLauncher", Launcher)
+
+    replicate(Replication(2, 1), ())
+
+    assert capsys.readouterr().err.count("process-0: warning: slow disk") == 1

@@ -14,7 +14,18 @@ from harness.errors import RecordError
 from harness.report.figures import figures_of
 from harness.report.json import to_json
 from harness.report.terminal import render
-from harness.types import CALL, Engine, Measurement, MissingProcess, Record, Replication, Variant
+from harness.types import (
+    CALL,
+    CONCURRENT,
+    PACED,
+    Budget,
+    Engine,
+    Measurement,
+    MissingProcess,
+    Record,
+    Replication,
+    Variant,
+)
 from tests.report.devices import make_record
 
 CPU = Variant("onnxruntime", "fp32", "", CALL)
@@ -143,3 +154,97 @@ def test_json_tells_each_processs_median() -> None:
     assert whole["process_medians"][4]["median_s"] == pytest.approx(
         float(np.median(parts[4].latency_s))
     )
+
+
+def arrived(mode: str, processes: int = 6, **facts: object) -> Record:
+    """Whole inferences as they arrive so, beside back to back, in every process."""
+    base = replicated(processes)
+    whole = [m for m in base.measurements if m.component == "pipeline"]
+    others = tuple(
+        replace(
+            m,
+            mode=mode,
+            latency_s=tuple(2.0 * s for s in m.latency_s),
+            **{name: (value,) * 2 for name, value in facts.items()},
+        )
+        for m in whole
+    )
+    return replace(base, measurements=(*whole, *others))
+
+
+def test_a_series_is_named_with_how_work_arrived() -> None:
+    record = arrived(PACED)
+    text = printed(record)
+
+    assert "pipeline, paced" in text
+    figures = json.loads(to_json(figures_of(record)))["replication_figures"]
+    assert [(f["component"], f["mode"], f["streams"]) for f in figures] == [
+        ("pipeline", "hot", 1),
+        ("pipeline", PACED, 1),
+    ]
+
+
+def test_streams_of_several_processes_have_a_rate_over_processes() -> None:
+    record = arrived(CONCURRENT, block_passes=25, block_wall_s=0.5)
+    document = json.loads(to_json(figures_of(record)))
+
+    assert "pipeline, 1 stream" in printed(record)
+    (found,) = (m for m in document["measurements"] if m["mode"] == CONCURRENT)
+    assert len(found["block_passes"]) == len(found["block_wall_s"]) == 12
+    rate = found["concurrent"]["rate_per_s"]
+    assert (rate["value"], rate["count"]) == (50.0, 6)
+
+
+def test_a_pool_keeps_how_late_every_process_was() -> None:
+    record = arrived(PACED, lateness_s=1e-5)
+    (found,) = (
+        g.pipeline.measurement
+        for g in figures_of(record).groups
+        if g.pipeline.measurement.mode == PACED
+    )
+
+    assert found.lateness_s == (1e-5,) * 12
+
+
+def test_a_series_of_several_is_of_no_process_and_no_build() -> None:
+    document = json.loads(to_json(figures_of(replicated(2, 2))))
+    assert {(m["process"], m["build"]) for m in document["measurements"]} == {(None, None)}
+    document = json.loads(to_json(figures_of(replicated(2))))
+    assert {(m["process"], m["build"]) for m in document["measurements"]} == {(None, 0)}
+
+
+@pytest.mark.parametrize(
+    ("over_largest", "words"),
+    [
+        (2.0, "WITHIN in each of 8 processes. p99 is at most"),
+        (0.5, "MISSED in 8 of 8 processes. p99 of process"),
+        # One process alone has a largest sample that is above it.
+        (1 - 1e-6, "INCONCLUSIVE: within in 7 of 8 processes. p99 of process"),
+    ],
+)
+def test_a_budget_is_held_against_every_process(over_largest: float, words: str) -> None:
+    base = replicated(8)
+    longer = tuple(replace(m, latency_s=m.latency_s * 8) for m in base.measurements)
+    largest_s = max(max(m.latency_s) for m in longer if m.component == "pipeline")
+    budget = Budget(over_largest * largest_s, 1.0, 1, "", "")
+    record = replace(base, measurements=longer, budget=budget)
+    figures = figures_of(record)
+    text = " ".join(printed(record).split())
+
+    assert words in text
+    assert ("of other processes up to 31% may miss it" in text) is words.startswith("WITHIN")
+    (told,) = json.loads(to_json(figures))["budget_verdicts"]
+    assert (told["processes"], told["missed_in"]) == (8, 8 if "MISSED" in words else 0)
+
+
+def test_the_mark_of_few_processes_is_explained() -> None:
+    few = " ".join(printed(lengthened(3)).split())
+    assert "~ too few processes for a finite 95 % interval" in few
+    assert "~ too few samples" not in few
+    assert "~ too few" not in printed(lengthened(6))
+
+
+def lengthened(processes: int) -> Record:
+    base = replicated(processes)
+    longer = tuple(replace(m, latency_s=m.latency_s * 8) for m in base.measurements)
+    return replace(base, measurements=longer)

@@ -111,7 +111,7 @@ def test_a_precision_that_nobody_asked_for_is_not_told() -> None:
 
 
 def test_a_median_that_is_known_is_not_said_not_to_be_where_its_tail_is_waited_for() -> None:
-    facts = open_for("time", latency_s=spread(101, 0.001))
+    facts = open_for("tail: time", latency_s=spread(101, 0.001))
     record = with_verdicts(make_record(CPU), encoder=facts, decoder=facts)
 
     (sentence,) = unsettled_sentences(figures_of(record))
@@ -119,6 +119,44 @@ def test_a_median_that_is_known_is_not_said_not_to_be_where_its_tail_is_waited_f
     assert "2 of 3 series have no upper bound of their p99 yet (the time was spent)" in sentence
     width = half_width(replace(record.measurements[0], latency_s=facts["latency_s"]))
     assert sentence.endswith(f"their medians are known to ±{width:.2%} or better")
+
+
+def test_a_narrow_interval_does_not_mean_that_a_tail_was_waited_for() -> None:
+    facts = open_for("time", latency_s=spread(101, 0.001))
+    (sentence,) = unsettled_sentences(figures_of(with_verdicts(make_record(CPU), encoder=facts)))
+
+    assert "p99" not in sentence
+    assert "1 of 3 series are not known to ±0.5% (the time was spent)" in sentence
+    assert "which two modes or few samples leave in doubt" in sentence
+
+
+def test_several_processes_are_each_as_wide_as_their_own_samples() -> None:
+    base = make_record(CPU)
+    noisy = open_for("samples", latency_s=spread(150, 0.1))
+    parts = tuple(
+        replace(m, process=process, **(noisy if process < 3 else {"verdict": "converged"}))
+        for process in range(8)
+        for m in base.measurements
+    )
+    (sentence,) = unsettled_sentences(figures_of(replace(base, measurements=parts)))
+
+    width = half_width(measurement(noisy["latency_s"]))
+    pooled = half_width(measurement(noisy["latency_s"] * 8))
+    assert pooled < width
+    assert "3 of 3 series, in 3 of 8 processes, are not known to ±0.5%" in sentence
+    assert sentence.endswith(f"encoder in process 0, whose median 1 ms is known to ±{width:.2%}")
+
+
+def test_medians_and_tails_that_are_open_are_told_apart() -> None:
+    record = with_verdicts(
+        make_record(CPU),
+        encoder=open_for("tail: samples", latency_s=spread(101, 0.001)),
+        decoder=open_for("time", latency_s=spread(41, 0.2)),
+    )
+    median, tail = unsettled_sentences(figures_of(record))
+
+    assert "1 of 3 series are not known to ±0.5% (the time was spent)" in median
+    assert "1 of 3 series have no upper bound of their p99 yet (the samples were spent)" in tail
 
 
 def test_copies_are_not_waited_for_and_not_complained_of() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.stats.budget import Verdict, judge_budget
+from harness.stats.budget import Verdict, judge_budget, judge_processes
 from harness.stats.quantiles import estimate_quantile
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=200)
@@ -102,3 +102,65 @@ def test_slower_samples_never_make_the_verdict_better(
     fast = judge_budget(samples, limit_s, quantile=0.5).verdict
     slow = judge_budget([factor * sample for sample in samples], limit_s, quantile=0.5).verdict
     assert RANKING.index(slow) <= RANKING.index(fast)
+
+
+# Several processes.
+
+
+def apart(factors: list[float], count: int = 400) -> dict[int, list[float]]:
+    rng = np.random.default_rng(7)
+    return {
+        process: [float(s) for s in factor * rng.lognormal(sigma=0.003, size=count)]
+        for process, factor in enumerate(factors)
+    }
+
+
+def test_all_processes_are_within_or_the_budget_is_not_kept() -> None:
+    # One in fifteen is too slow for certain, and it holds too few of all samples to be seen there.
+    slow = apart([0.9] * 7 + [1.1] + [0.9] * 142, count=400)
+    together = [sample for process in slow.values() for sample in process]
+    assert judge_budget(together, 1.0).verdict is Verdict.WITHIN
+
+    judged = judge_processes(slow, 1.0)
+
+    assert judged.verdict is Verdict.MISSED
+    assert (judged.process, judged.processes) == (7, 150)
+    assert (judged.missed_in, judged.within_in) == (1, 149)
+    assert judged.estimate.lower > 1.0
+
+
+def test_within_is_of_every_process_with_the_highest_bound() -> None:
+    processes = apart([0.9, 0.95, 0.92])
+    judged = judge_processes(processes, 1.0)
+
+    assert (judged.verdict, judged.process, judged.within_in) == (Verdict.WITHIN, 1, 3)
+    assert judged.estimate == judge_budget(processes[1], 1.0).estimate
+
+
+def test_many_processes_that_are_too_short_are_not_within() -> None:
+    short = apart([0.9] * 20, count=100)
+    assert judge_budget([s for p in short.values() for s in p], 1.0).verdict is Verdict.WITHIN
+
+    judged = judge_processes(short, 1.0)
+
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.estimate.count < judged.samples_needed
+    assert judged.within_in == 0
+
+
+def test_one_of_many_misses_by_chance_no_more_often_than_one_alone() -> None:
+    # The limit is the true p99 of every process: all that misses is chance.
+    rng = np.random.default_rng(1)
+    limit_s = float(np.exp(2.3263 * 0.003))
+    missed = 0
+    for _ in range(100):
+        draws = rng.lognormal(sigma=0.003, size=(20, 400))
+        missed += judge_processes(dict(enumerate(draws.tolist())), limit_s).missed_in > 0
+    assert missed <= 8
+
+
+def test_one_process_is_judged_as_ever() -> None:
+    (samples,) = apart([0.9]).values()
+    assert judge_processes({0: samples}, 1.0) == judge_budget(samples, 1.0)
+    with pytest.raises(ValueError, match="at least one process"):
+        judge_processes({}, 1.0)
