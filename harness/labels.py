@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from harness.backends.canary.series import MAX_PASSES
 from harness.checks import Check
+from harness.describe import describe_accuracy
 from harness.errors import FeatureUnavailableError
 from harness.measure.clock import SettledClock, cold_clock
 from harness.measure.sampler import Group
 from harness.measuring import EnergyTarget
-from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
+from harness.pipeline.pipeline import HOST_ENQUEUE, TRANSFERS, WHOLE_PIPELINE
 from harness.stats.energy import GPU, HOST
-from harness.types import CALL, COLD, HOT, Variant
+from harness.types import CALL, COLD, HOT, Measurement, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.backends.canary.series import Canary
     from harness.backends.protocol import Backend, Series
     from harness.measure.clock import Clock
+    from harness.measuring import Measured
     from harness.types import Case
 
 # A copy is no component, and neither is a canary: they are not loaded, nor checked.
@@ -72,7 +74,9 @@ def label_series(
     targets = {
         Key(launched, name): launch
         for name, launch in series.targets.items()
-        if not only or name in only
+        if (not only or name in only)
+        # Nothing is flushed for the host's part: its time in a cold run would be the hot one.
+        and not (timing.mode == COLD and name == HOST_ENQUEUE)
     }
     known = {
         key: Known(checks.get(key.component, _NO_CHECK), clock, timing.threads, timing.mode)
@@ -117,3 +121,43 @@ def check_can_flush(backend: Backend) -> None:
         what = f"{backend.name} cannot flush the caches that its launches use"
         fix = "measure it with --mode hot, or cold with another backend"
         raise FeatureUnavailableError(what, where="--mode cold", fix=fix)
+
+
+def describe_series(
+    case: Case,
+    key: Key,
+    label: Known,
+    measured: Measured,
+    *,
+    min_snr_db: float | None,
+    rel_precision: float,
+    energy_j: float | None,
+) -> Measurement:
+    """What was measured of one series, with all that labels it."""
+    variant, result = key.variant, measured.result
+    return Measurement(
+        component=key.component,
+        backend=variant.backend,
+        precision=variant.precision,
+        route=variant.route,
+        launch=variant.launch,
+        mode=label.mode,
+        clock=label.clock.name,
+        duration_s=case.duration_s,
+        batch=case.batch,
+        threads=label.threads,
+        load_s=label.check.load_s,
+        first_s=label.check.first_s,
+        latency_s=result.latency_s,
+        **describe_accuracy(label.check),
+        min_snr_db=min_snr_db,
+        simulated=label.clock.is_simulated,
+        verdict=result.decision.status.value,
+        verdict_reason=result.decision.reason,
+        rel_precision=rel_precision,
+        autocorrelation=result.decision.autocorrelation,
+        clock_tick_s=result.clock_tick_s,
+        block_passes=result.block_passes,
+        rejected_latency_s=measured.rejected_latency_s,
+        energy_j=energy_j,
+    )

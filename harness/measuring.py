@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import psutil
 
 from harness.measure.sampler import Sampling, SamplingPlan, SeriesResult, decide
-from harness.states import FAIL, Validity
+from harness.states import FAIL, FLAG, NOTE, Block, Finding, Validity
 from harness.stats.energy import counter_j, estimate_energy
+from harness.stats.stopping import Status
 from harness.stats.validity import DEFAULT_POLICY, RetryPolicy, judge, set_aside, should_retry
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.measure.clock import Clock
     from harness.measure.sampler import Group
-    from harness.states import Block, DeviceState
+    from harness.states import DeviceState
     from harness.stats.stopping import StoppingRule
     from harness.stats.validity import Judgement
 
@@ -36,12 +37,13 @@ class Watch:
     """What is known of the machine: readings since the start, the GPU, its driver.
 
     ``states`` gives the readings so far. ``device_uuid`` is None where no GPU is measured, and
-    ``driver`` gives the version of its driver now.
+    ``driver`` gives the version of its driver now. ``problem`` says why readings are missing.
     """
 
     states: Callable[[], Sequence[DeviceState]]
     device_uuid: str | None = None
     driver: Callable[[], str | None] = lambda: None
+    problem: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True)
@@ -94,31 +96,61 @@ class CaseMeasuring(Generic[K]):
         """Whether the machine's state lets the last try count."""
         return self._validity
 
-    def run(self, on_round: Callable[[float], None] = lambda _: None) -> None:
-        """Measure, and as often as the policy allows again where the result is invalid."""
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of the validity, and which series converged after a warm-up that ended unsteady."""
+        unsteady = [group.name for group in self._groups if self._is_unsteady(group)]
+        if not unsteady:
+            return self._validity.findings
+        what = f"the warm-up ended unsteady, though the medians converged: {', '.join(unsteady)}"
+        finding = Finding(NOTE, what, "measure again, to see whether they stay where they are")
+        return (*self._validity.findings, finding)
+
+    def _is_unsteady(self, group: Group[K]) -> bool:
+        found = [self._series[key].result for key in group.required if key in self._series]
+        return any(not one.is_steady and one.decision.status is Status.CONVERGED for one in found)
+
+    def run(
+        self,
+        on_round: Callable[[float], None] = lambda _: None,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Measure, and as often as the policy allows again where the result is invalid.
+
+        ``on_round`` is told how much of a try is done, from 0 to 1, and ``on_wait`` before each
+        wait how long it is and why.
+        """
         retries = 0
         while True:
             sampling = Sampling(self._groups, self._plan)
+            is_whole = False
             try:
                 sampling.run(on_round)
+                is_whole = True
             finally:
-                judgement = self._take(sampling)
+                judgement = self._take(sampling, is_whole=is_whole)
             if not should_retry(judgement, self._policy, retries=retries):
                 return
-            self._sleep(self._policy.wait_s(retries))
+            wait_s = self._policy.wait_s(retries)
+            on_wait(
+                f"waiting {wait_s:g} s for the machine to calm down, then measuring again: "
+                f"{_failure(judgement.validity)}"
+            )
+            self._sleep(wait_s)
             retries += 1
 
-    def _take(self, sampling: Sampling[K]) -> Judgement:
+    def _take(self, sampling: Sampling[K], *, is_whole: bool) -> Judgement:
         judgement = judge(
             sampling.blocks,
             self._watch.states(),
             own_pids=own_pids(),
             device_uuid=self._watch.device_uuid,
             drivers=(self._driver, self._watch.driver()),
+            problem=self._watch.problem(),
         )
         results = sampling.results()
-        if not self._series.keys() <= results.keys():
-            # Interrupted before it could replace all of the try before, which stands.
+        if self._series and not is_whole:
+            # Interrupted: the try before is whole, and stands.
             self._keep_aside(judgement.blocks, results)
             return judgement
         self._put_aside()
@@ -141,7 +173,7 @@ class CaseMeasuring(Generic[K]):
         """What was measured before does not count any more, and is kept."""
         if not self._series:
             return
-        why = next(f.what for f in self._validity.findings if f.level == FAIL)
+        why = _failure(self._validity)
         self._blocks = [*set_aside(self._blocks, why)]
         for key, measured in self._series.items():
             all_s = (*measured.rejected_latency_s, *measured.result.latency_s)
@@ -155,6 +187,11 @@ class CaseMeasuring(Generic[K]):
             measured = self._series[key]
             all_s = (*measured.rejected_latency_s, *result.latency_s)
             self._series[key] = replace(measured, rejected_latency_s=all_s)
+
+
+def _failure(validity: Validity) -> str:
+    """The first reason why a try is invalid."""
+    return next(finding.what for finding in validity.findings if finding.level == FAIL)
 
 
 def split(result: SeriesResult, blocks: Sequence[Block], rule: StoppingRule) -> Measured:
@@ -196,23 +233,33 @@ class EnergyTarget:
 
 def measure_energy(
     targets: Mapping[K, EnergyTarget], watch: Watch, time_s: float = ENERGY_TIME_S
-) -> dict[K, float]:
+) -> tuple[dict[K, float], tuple[Finding, ...]]:
     """The energy (joules) of one launch of each target that a counter tells of.
 
     Each is launched for ``time_s`` without a pause, which takes the device's idle power as well.
-    What no counter tells of is left out, and takes no time.
+    What no counter tells of is left out, and takes no time. So is what the machine spoilt, by the
+    rules that samples go by: findings say why.
     """
     found = {}
+    findings = []
     for key, target in targets.items():
         if not any(counter_j(state, target.source) is not None for state in watch.states()):
             continue
-        energy_j = _energy_per_launch_j(target, watch, time_s)
-        if energy_j is not None:
+        energy_j, window = _energy_per_launch_j(target, watch, time_s)
+        judgement = judge(
+            [window], watch.states(), own_pids=own_pids(), device_uuid=watch.device_uuid
+        )
+        if judgement.validity.status == "invalid":
+            what = f"an energy is left out: {_failure(judgement.validity)}"
+            findings.append(Finding(FLAG, what, "measure again"))
+        elif energy_j is not None:
             found[key] = energy_j
-    return found
+    return found, tuple(findings)
 
 
-def _energy_per_launch_j(target: EnergyTarget, watch: Watch, time_s: float) -> float | None:
+def _energy_per_launch_j(
+    target: EnergyTarget, watch: Watch, time_s: float
+) -> tuple[float | None, Block]:
     # It waits for all that is queued before it.
     target.clock.time_block([target.launch])
     started_s = time.monotonic()
@@ -224,4 +271,4 @@ def _energy_per_launch_j(target: EnergyTarget, watch: Watch, time_s: float) -> f
         count += _QUEUED + 1
     ended_s = time.monotonic()
     found = estimate_energy(watch.states(), started_s, ended_s, source=target.source)
-    return found.per_inference_j(count)
+    return found.per_inference_j(count), Block("energy", started_s, ended_s, count)

@@ -17,6 +17,9 @@ class Observer(Protocol):
     def fraction(self, done: float) -> None:
         """How much of the present step is done, from 0 to 1."""
 
+    def message(self, text: str) -> None:
+        """Something that is to be known now, such as why it waits."""
+
 
 class SilentObserver:
     """Says nothing."""
@@ -28,4 +31,7 @@ class SilentObserver:
         """Say nothing."""
 
     def fraction(self, done: float) -> None:
+        """Say nothing."""
+
+    def message(self, text: str) -> None:
         """Say nothing."""

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.arrivals import Arrival, Subject, Work, check_arrival, measure_arrival
-from harness.backends.canary.series import open_canaries
+from harness.backends.canary.series import find_missing, open_canaries
 from harness.backends.protocol import variant_of
 from harness.checks import check_components, with_accuracy
 from harness.describe import (
-    describe_accuracy,
     describe_artifact,
     describe_budget,
     describe_calibration,
@@ -25,6 +24,7 @@ from harness.errors import OptionError
 from harness.labels import (
     Timing,
     check_can_flush,
+    describe_series,
     energy_targets,
     label_canary,
     label_series,
@@ -38,10 +38,9 @@ from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.prepare import BuildOptions
 from harness.ready import Preparation, Ready, Wanted
 from harness.states import Block, Finding, Validity
-from harness.stats.energy import estimate_idle_power_w
 from harness.types import COLD, Case, Measurement, Record, Variant
 from harness.version import __version__
-from harness.watching import describe_gpu, open_telemetry
+from harness.watching import Idle, describe_gpu, kept_states, open_telemetry, watch_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +66,8 @@ class RunOptions:
 
     ``components`` are all that is measured, without the whole pipeline; none means everything.
     ``canary`` has the machine's frozen work timed as well, ``telemetry`` has its state read, and
-    ``energy`` has each whole pipeline run for some seconds more, for its energy.
+    ``energy`` has each whole pipeline run for some seconds more, for its energy; not cold, since it
+    is that of launches one after the other, with nothing flushed.
     """
 
     cases: tuple[Case, ...]
@@ -88,6 +88,11 @@ class RunOptions:
         if self.components and self.arrival.is_whole:
             what = f"the mode {self.arrival.mode} is of the whole pipeline"
             raise OptionError(what, where="--component", fix="leave it out, or use --mode hot")
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether energy is measured."""
+        return self.energy and not self.components and self.arrival.mode != COLD
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,8 @@ class Run:
         self._watch = Watch(tuple)
         self._blocks: list[Block] = []
         self._findings: list[Finding] = []
-        self._idle_power_w: float | None = None
+        self._idle = Idle()
+        self._measured_from_s = float("-inf")
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
         # Before anything runs: the load is then that of others.
@@ -153,11 +159,16 @@ class Run:
         # Every session that was opened is closed, also where another cannot be.
         with ExitStack() as opened:
             if self._options.telemetry:
-                self._watch = opened.enter_context(open_telemetry(self._environment))
+                uses_gpu = any(backend.uses_gpu for backend in self._backends.values())
+                telemetry = open_telemetry(self._environment, uses_gpu=uses_gpu)
+                self._watch = opened.enter_context(telemetry)
+            if not self._ready:
+                # Building works the GPU. Where it was done elsewhere, there is none to wait for.
+                self._idle = watch_idle(self._watch)
             ready = self._ready or self._preparation.make()[0]
-            self._idle_power_w = estimate_idle_power_w(self._watch.states(), time.monotonic())
             sessions = self._open(ready, opened)
             self._open_canaries()
+            self._measured_from_s = time.monotonic()
             try:
                 for case in self._options.cases:
                     self._run_case(case, ready, sessions)
@@ -193,6 +204,7 @@ class Run:
         if self._options.canary and not self._options.arrival.is_whole:
             self._canaries = open_canaries(self._backends.values())
             self._environment["canary"] = {c.name: c.content_hash for c in self._canaries}
+            self._findings.extend(find_missing(self._backends.values(), self._canaries))
 
     def _check_all(self, ready: Ready) -> dict[Case, dict[Variant, dict[str, Check]]]:
         if not ready.references and self._options.recording is None:
@@ -284,13 +296,15 @@ class Run:
         measuring = CaseMeasuring(groups, self._options.sampling, self._watch)
         energy_j: dict[Key, float] = {}
         try:
-            measuring.run(self._observer.fraction)
-            if self._options.energy and not self._options.components:
-                energy_j = measure_energy(energy_targets(groups), self._watch)
+            measuring.run(self._observer.fraction, self._observer.message)
+            if self._options.has_energy:
+                targets = energy_targets(groups)
+                energy_j, found = measure_energy(targets, self._watch)
+                self._findings.extend(found)
         finally:
             # Also after an interruption: the blocks that are complete are kept.
             self._blocks.extend(measuring.blocks)
-            self._findings.extend(measuring.validity.findings)
+            self._findings.extend(measuring.findings)
             for key, measured in measuring.series.items():
                 self._keep(case, key, known[key], measured, energy_j.get(key))
 
@@ -333,35 +347,16 @@ class Run:
     def _keep(
         self, case: Case, key: Key, label: Known, measured: Measured, energy_j: float | None
     ) -> None:
-        variant, result = key.variant, measured.result
-        self._measurements.append(
-            Measurement(
-                component=key.component,
-                backend=variant.backend,
-                precision=variant.precision,
-                route=variant.route,
-                launch=variant.launch,
-                mode=label.mode,
-                clock=label.clock.name,
-                duration_s=case.duration_s,
-                batch=case.batch,
-                threads=label.threads,
-                load_s=label.check.load_s,
-                first_s=label.check.first_s,
-                latency_s=result.latency_s,
-                **describe_accuracy(label.check),
-                min_snr_db=find_floor(self._pipeline, key.component, variant.precision),
-                simulated=label.clock.is_simulated,
-                verdict=result.decision.status.value,
-                verdict_reason=result.decision.reason,
-                rel_precision=self._options.sampling.rel_precision,
-                autocorrelation=result.decision.autocorrelation,
-                clock_tick_s=result.clock_tick_s,
-                block_passes=result.block_passes,
-                rejected_latency_s=measured.rejected_latency_s,
-                energy_j=energy_j,
-            )
+        found = describe_series(
+            case,
+            key,
+            label,
+            measured,
+            min_snr_db=find_floor(self._pipeline, key.component, key.variant.precision),
+            rel_precision=self._options.sampling.rel_precision,
+            energy_j=energy_j,
         )
+        self._measurements.append(found)
 
     def _result(self, *, is_complete: bool) -> RunResult:
         record = self._record(is_complete=is_complete)
@@ -390,8 +385,8 @@ class Run:
             phases_s=dict(self._phases_s),
             costs=self._preparation.costs,
             ceilings=self._preparation.ceilings,
-            telemetry=tuple(self._watch.states()),
+            telemetry=kept_states(self._watch.states(), self._idle, self._measured_from_s),
             blocks=tuple(self._blocks),
             validity=Validity(tuple(dict.fromkeys(self._findings))),
-            idle_power_w=self._idle_power_w,
+            idle_power_w=self._idle.power_w,
         )

@@ -70,13 +70,14 @@ class Block:
     rejected: str = ""
 
 
-# How grave a finding is: the run is invalid; it is valid but for that; only to be known.
-FAIL, FLAG, NOTE = "fail", "flag", "note"
+# How grave a finding is: the run is invalid; it is valid but for that; only to be known. What is
+# UNKNOWN is whether it is valid at all.
+FAIL, FLAG, NOTE, UNKNOWN = "fail", "flag", "note", "unknown"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the machine: ``fail``, ``flag`` or ``note``, what, and what to do."""
+    """Something about the machine: its level, ``fail`` to ``note``, what, and what to do."""
 
     level: str
     what: str
@@ -91,8 +92,10 @@ class Validity:
 
     @property
     def status(self) -> str:
-        """``valid``, ``flagged`` or ``invalid``."""
+        """``valid``, ``flagged``, ``invalid``, or ``unknown`` where nothing was read."""
         levels = {finding.level for finding in self.findings}
         if FAIL in levels:
             return "invalid"
+        if UNKNOWN in levels:
+            return "unknown"
         return "flagged" if FLAG in levels else "valid"

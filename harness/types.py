@@ -332,8 +332,10 @@ class Record:
     seed of synthetic inputs, or the recording's name and hash; ``calibration`` does so for the set
     that INT8 was made with. ``costs`` and ``ceilings`` are given where a device was measured.
 
-    ``telemetry`` are readings of the machine while it was measured, ``blocks`` what was measured
-    when, and ``validity`` what follows from both. ``idle_power_w`` is the GPU's before the run.
+    ``telemetry`` are readings of the machine: those with the GPU idle, before anything is prepared,
+    then those from measuring on; none of the preparing between. ``blocks`` is what was measured
+    when, and ``validity`` what follows from both. ``idle_power_w`` is the GPU's while it was idle,
+    None for a run in fresh processes.
     ``replication`` is given where fresh processes measured.
     """
 

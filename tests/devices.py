@@ -92,6 +92,7 @@ class DeviceBackend:
     graph_precision = "fp32"
     builds_engines = True
     can_flush = True
+    uses_gpu = True
     is_calibrated = False
 
     def __init__(self, folder: Path) -> None:
@@ -152,6 +153,7 @@ class Notes:
         self.phases: dict[str, list[str]] = {}
         self.sizes: dict[str, int] = {}
         self.fractions: dict[str, list[float]] = {}
+        self.messages: list[str] = []
 
     def phase(self, title: str, steps: int) -> None:
         self.phases[title] = []
@@ -163,3 +165,6 @@ class Notes:
 
     def fraction(self, done: float) -> None:
         list(self.fractions.values())[-1].append(done)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from harness.measure.sampler import SamplingPlan, SeriesResult, decide
+from harness.measure.warmup import WarmedUp
 from harness.measuring import (
     CaseMeasuring,
     EnergyTarget,
@@ -157,10 +158,17 @@ def test_an_invalid_try_is_done_again_after_a_pause_and_its_samples_are_kept(wal
     # Hot for the whole of the first try, which takes 6 s.
     machine = Machine(wall, during(0.0, 8.0, clock_event_reasons=THERMAL))
     case = measuring(clock, machine)
+    told: list[tuple[str, int]] = []
 
-    case.run()
+    case.run(on_wait=lambda text: told.append((text, len(machine.slept_s))))
 
     assert machine.slept_s == [15.0]
+    # Before it waits.
+    ((text, slept),) = told
+    assert slept == 0
+    assert text.startswith(
+        "waiting 15 s for the machine to calm down, then measuring again: the GPU held its clock"
+    )
     assert case.validity.status == "valid"
     assert lengths(case) == dict.fromkeys("abc", (20, 20))
     assert len(case.blocks) == 8
@@ -234,9 +242,9 @@ def test_a_foreign_process_makes_it_invalid_and_a_child_does_not(wall: Wall) -> 
 def test_without_readings_all_counts_and_it_is_said(wall: Wall) -> None:
     case = CaseMeasuring(two_groups(wall).groups, plan(), Watch(tuple), POLICY)
     case.run()
-    (finding,) = case.validity.findings
-    assert (finding.level, case.validity.status) == ("note", "valid")
-    assert "validity unknown" in finding.what
+    (finding,) = case.findings
+    assert (finding.level, case.validity.status) == ("unknown", "unknown")
+    assert "no reading of the machine" in finding.what
     assert lengths(case) == dict.fromkeys("abc", (20, 0))
 
 
@@ -283,14 +291,14 @@ def test_an_interruption_of_the_pause_keeps_the_try_before(wall: Wall) -> None:
 @pytest.mark.parametrize(
     ("blocks", "expected", "status"),
     [
-        # In the warm-up, and before the second group's first block: the try before stands.
+        # In the warm-up, before the second group's first block, and after it: all of the try before
+        # stands, bad as it was.
         (1, {"a": (20, 0), "b": (20, 0), "c": (20, 0)}, "invalid"),
         (3, {"a": (20, 10), "b": (20, 10), "c": (20, 0)}, "invalid"),
-        # All targets have samples of the second try.
-        (4, {"a": (10, 20), "b": (10, 20), "c": (10, 20)}, "valid"),
+        (4, {"a": (20, 10), "b": (20, 10), "c": (20, 10)}, "invalid"),
     ],
 )
-def test_an_interruption_of_a_second_try_never_mixes_it_with_the_first(
+def test_an_interrupted_second_try_never_takes_the_place_of_the_first(
     wall: Wall, blocks: int, expected: dict[str, tuple[int, int]], status: str
 ) -> None:
     # The first takes six blocks.
@@ -424,7 +432,8 @@ class Working:
 
 def test_energy_is_the_counters_rise_over_the_launches(wall: Wall) -> None:
     machine, work = Counter100W(wall), Working(wall, 0.01)
-    found = measure_energy({"whole": work.target(GPU)}, Watch(machine.states))
+    found, findings = measure_energy({"whole": work.target(GPU)}, Watch(machine.states))
+    assert findings == ()
     # 100 W for 10 ms each, and the counter has steps.
     assert found == {"whole": pytest.approx(1.0, rel=0.05)}
     assert wall.now_s - 1_000.0 == pytest.approx(2.5, abs=0.4)
@@ -434,7 +443,8 @@ def test_energy_is_the_counters_rise_over_the_launches(wall: Wall) -> None:
 def test_each_target_goes_by_its_own_devices_counter(wall: Wall) -> None:
     machine = Counter100W(wall)
     works = {GPU: Working(wall, 0.01), HOST: Working(wall, 0.02)}
-    found = measure_energy({s: work.target(s) for s, work in works.items()}, Watch(machine.states))
+    targets = {s: work.target(s) for s, work in works.items()}
+    found, _ = measure_energy(targets, Watch(machine.states))
     # The host's counter shows half as many watts, and its launches take twice as long.
     assert found[GPU] == pytest.approx(1.0, rel=0.05)
     assert found[HOST] == pytest.approx(1.0, rel=0.05)
@@ -442,13 +452,68 @@ def test_each_target_goes_by_its_own_devices_counter(wall: Wall) -> None:
 
 def test_what_no_counter_tells_of_takes_no_time(wall: Wall) -> None:
     machine, work = Counter100W(wall, kept=(HOST,)), Working(wall, 0.01)
-    assert measure_energy({"whole": work.target(GPU)}, Watch(machine.states)) == {}
-    assert measure_energy({"whole": work.target(GPU)}, Watch(tuple)) == {}
+    assert measure_energy({"whole": work.target(GPU)}, Watch(machine.states)) == ({}, ())
+    assert measure_energy({"whole": work.target(GPU)}, Watch(tuple)) == ({}, ())
     assert (work.launched, wall.now_s) == (0, 1_000.0)
 
 
 def test_a_stretch_too_short_for_the_counter_gives_no_energy(wall: Wall) -> None:
     machine, work = Counter100W(wall), Working(wall, 0.01)
     watch = Watch(machine.states)
-    assert measure_energy({"whole": work.target(GPU)}, watch, time_s=0.5) == {}
+    assert measure_energy({"whole": work.target(GPU)}, watch, time_s=0.5) == ({}, ())
     assert work.launched > 0
+
+
+def test_energy_that_another_process_took_a_part_of_is_left_out_with_the_reason(
+    wall: Wall,
+) -> None:
+    machine, work = Counter100W(wall), Working(wall, 0.01)
+
+    def states() -> tuple[DeviceState, ...]:
+        return tuple(
+            replace(s, gpu=replace(s.gpu, process_ids=(os.getpid(), 1)))
+            for s in machine.states()
+            if s.gpu is not None
+        )
+
+    found, (finding,) = measure_energy({"whole": work.target(GPU)}, Watch(states, UUID))
+
+    assert found == {}
+    assert finding.level == "flag"
+    assert finding.what == "an energy is left out: other processes were on the GPU: 1"
+
+
+# Readings that end early, and a warm-up that was not steady.
+
+
+def test_why_readings_are_missing_is_a_finding(wall: Wall) -> None:
+    machine = Machine(wall)
+    watch = replace(machine.watch(), problem=lambda: "the telemetry process ended early")
+    case = CaseMeasuring(two_groups(wall).groups, plan(), watch, POLICY, machine.sleep)
+
+    case.run()
+
+    (finding,) = case.findings
+    assert "the telemetry process ended early" in finding.what
+    assert case.validity.status == "flagged"
+
+
+@pytest.mark.parametrize("is_steady", [True, False])
+def test_what_converged_after_an_unsteady_warm_up_is_told_of(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch, is_steady: bool
+) -> None:
+    monkeypatch.setattr(
+        "harness.measure.sampler.warm_up", lambda *_: WarmedUp(1.0, is_steady=is_steady)
+    )
+    clock = FakeClock({"a": 0.5}, {"c": 0.9}, noise=1e-5, wall=wall, block_wall_s=BLOCK_S)
+    watched = [clock.groups[0], replace(clock.groups[1], watched=frozenset[str]())]
+    machine = Machine(wall)
+    case = CaseMeasuring(watched, plan(max_samples=60), machine.watch(), POLICY, machine.sleep)
+
+    case.run()
+
+    assert {m.result.decision.status for m in case.series.values()} == {Status.CONVERGED}
+    whats = [finding.what for finding in case.findings if finding.level == "note"]
+    # A group that nothing waits for is not named.
+    told = "the warm-up ended unsteady, though the medians converged: a"
+    assert whats == ([] if is_steady else [told])

@@ -49,6 +49,7 @@ class RemoteBackend:
         self.builds_engines = False
         self.is_calibrated = local.is_calibrated
         self.can_flush = local.can_flush
+        self.uses_gpu = local.uses_gpu
 
     def ceilings(self, cache: Cache) -> None:
         """Not measured from here."""

@@ -36,6 +36,7 @@ class OnnxRuntimeBackend:
     is_calibrated = False
     builds_engines = False
     can_flush = True
+    uses_gpu = False
 
     def __init__(self, *, threads: int, precision: str = "fp32") -> None:
         self.threads = threads

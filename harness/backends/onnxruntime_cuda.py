@@ -34,6 +34,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     name = _NAME
     # Its stream is its own, and the host's caches are not what its kernels read.
     can_flush = False
+    uses_gpu = True
 
     def __init__(self, *, threads: int = 1, precision: str = "fp32") -> None:
         super().__init__(threads=threads, precision=precision)

@@ -234,6 +234,10 @@ class Backend(Protocol):
     def can_flush(self) -> bool:
         """Whether the caches that its launches use can be flushed before each."""
 
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether its launches run on the GPU, whose state then says whether they count."""
+
     def ceilings(self, cache: Cache) -> Ceilings | None:
         """What the device does at best, measured once and kept; None where that is not known."""
 

@@ -51,6 +51,7 @@ class TorchCudaBackend:
     is_calibrated = False
     builds_engines = False
     can_flush = True
+    uses_gpu = True
     threads = 1
 
     def __init__(

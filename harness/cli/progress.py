@@ -65,6 +65,10 @@ class ProgressObserver:
             # Just short of the whole, so that the step itself is still to come.
             self._progress.update(self._task, completed=completed + min(done, 0.999))
 
+    def message(self, text: str) -> None:
+        """Print ``text``, above the bars where there are any."""
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
     def _end_phase(self) -> None:
         if self._task is None:
             return

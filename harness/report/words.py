@@ -10,7 +10,7 @@ from harness.pipeline.pipeline import CANARY
 from harness.report.promises import mostly_other, named_precision
 from harness.stats.budget import BudgetVerdict, Verdict
 from harness.stats.proportions import upper_bound
-from harness.types import CALL, Variant
+from harness.types import CALL, COLD, Variant
 
 if TYPE_CHECKING:
     from harness.report.budgets import BudgetFigure
@@ -141,10 +141,13 @@ def sum_sentence(group: Group) -> str:
     """How the components' medians add up to the pipeline's."""
     whole = group.pipeline.latency.median.value
     total = group.sum_of_medians_s
-    return (
+    text = (
         f"components' medians add up to {milliseconds(total)} ms, "
         f"{total / whole - 1:+.1%} against the pipeline's median"
     )
+    if group.pipeline.measurement.mode != COLD:
+        return text
+    return f"{text}: each component's caches are flushed before it, the pipeline's once"
 
 
 def canary_sentence(figure: CanaryFigure) -> str:

@@ -9,7 +9,7 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from harness.states import FAIL, FLAG, NOTE, Finding, Validity
+from harness.states import FAIL, FLAG, NOTE, UNKNOWN, Finding, Validity
 from harness.stats.events import (
     POWER,
     SW_POWER_CAP,
@@ -115,6 +115,7 @@ def judge(  # each is one independent thing to hold the readings against
     own_pids: Collection[int] = (),
     device_uuid: str | None = None,
     drivers: tuple[str | None, str | None] = (None, None),
+    problem: str = "",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Judgement:
     """Judge what was measured in ``blocks`` by readings of the machine.
@@ -129,6 +130,7 @@ def judge(  # each is one independent thing to hold the readings against
         own_pids: the processes that measure, as NVML numbers them.
         device_uuid: the GPU that was measured; None where none was.
         drivers: the GPU driver's version before and after the run, None where it is not known.
+        problem: why readings are missing, where that is known.
         limits: from where on something counts.
     """
     timeline = Timeline(states)
@@ -139,7 +141,7 @@ def judge(  # each is one independent thing to hold the readings against
     is_lasting = bool(findings)
     if blocks and not live:
         findings.append(Finding(FAIL, "no block counts: all were rejected before", "measure again"))
-    findings += _unknown(live, near, seen, device_uuid)
+    findings += _unknown(live, near, seen, device_uuid, problem)
     findings += _foreign(seen, own_pids)
     findings += _slowed(live, near, seen, timeline)
     rejected = _rejections(live, near, timeline, own_pids, limits)
@@ -183,18 +185,24 @@ def _unknown(
     near: Mapping[int, list[DeviceState]],
     seen: Sequence[DeviceState],
     device_uuid: str | None,
+    problem: str,
 ) -> list[Finding]:
-    if not seen:
-        what = "validity unknown: there is no reading of the machine while it was measured"
-        return [Finding(NOTE, what, "measure with telemetry on, to know whether the figures count")]
-    bare = sum(not near[id(block)] for block in live)
     found = []
-    if bare:
+    if problem:
+        what = f"readings of the machine are missing: {problem}"
+        found.append(Finding(FLAG, what, "mend that, and measure again"))
+    if not seen:
+        what = "there is no reading of the machine while it was measured"
+        fix = "measure with telemetry on, to know whether the figures count"
+        return [*found, Finding(UNKNOWN, what, "mend what kept it away" if problem else fix)]
+    bare = sum(not near[id(block)] for block in live)
+    # Where it is known why, reading more often would not help.
+    if bare and not problem:
         what = f"{bare} of {len(live)} blocks have no reading of the machine: they count unseen"
         found.append(Finding(NOTE, what, "read the machine more often"))
     if device_uuid is not None and not uuids_of(seen):
-        what = f"validity unknown: there is no reading of the GPU {device_uuid}"
-        found.append(Finding(NOTE, what, "pip install nvidia-ml-py, to read it through NVML"))
+        what = f"there is no reading of the GPU {device_uuid}"
+        found.append(Finding(UNKNOWN, what, "pip install nvidia-ml-py, to read it through NVML"))
     return found
 
 

@@ -17,7 +17,17 @@ from harness.report.trust import (
     state_sentences,
     unsettled_sentences,
 )
-from harness.states import FAIL, FLAG, NOTE, Block, DeviceState, Finding, HostState, Validity
+from harness.states import (
+    FAIL,
+    FLAG,
+    NOTE,
+    UNKNOWN,
+    Block,
+    DeviceState,
+    Finding,
+    HostState,
+    Validity,
+)
 from tests.report.devices import CPU, FP32, make_record
 
 if TYPE_CHECKING:
@@ -197,7 +207,13 @@ def test_a_good_machine_is_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("levels", "status"),
-    [((NOTE,), "valid"), ((NOTE, FLAG), "flagged"), ((FLAG, FAIL), "invalid")],
+    [
+        ((NOTE,), "valid"),
+        ((NOTE, FLAG), "flagged"),
+        ((FLAG, FAIL), "invalid"),
+        ((UNKNOWN, NOTE, FLAG), "unknown"),
+        ((UNKNOWN, FAIL), "invalid"),
+    ],
 )
 def test_every_finding_is_told_with_what_to_do(levels: tuple[str, ...], status: str) -> None:
     findings = tuple(Finding(level, f"{level} what", f"{level} fix") for level in levels)

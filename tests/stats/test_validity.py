@@ -21,7 +21,8 @@ from harness.stats.validity import (
 
 UUID = "GPU-1"
 OWN = 100
-RANKS = {"valid": 0, "flagged": 1, "invalid": 2}
+# Of what is unknown a reading may tell either.
+RANKS = {"valid": 0, "unknown": 0, "flagged": 1, "invalid": 2}
 
 
 def block(index: int, series: str = "vocoder", length_s: float = 1.0) -> Block:
@@ -78,10 +79,35 @@ def test_a_quiet_machine_is_valid_without_a_word() -> None:
 
 
 def test_without_readings_validity_is_unknown_and_said_to_be() -> None:
-    assert "note: validity unknown: there is no reading" in whats(judged([]))
-    # Readings of another time are none.
-    assert "validity unknown" in whats(judged([gpu(-50.0), gpu(500.0)]))
-    assert "no reading of the GPU GPU-1" in whats(judged([cpu(b.started_s) for b in BLOCKS]))
+    for states in (
+        [],
+        # Readings of another time are none.
+        [gpu(-50.0), gpu(500.0)],
+    ):
+        found = judged(states)
+        assert "unknown: there is no reading of the machine" in whats(found)
+        assert found.validity.status == "unknown"
+        assert not should_retry(found)
+    bare = judged([cpu(b.started_s) for b in BLOCKS])
+    assert "no reading of the GPU GPU-1" in whats(bare)
+    assert bare.validity.status == "unknown"
+
+
+def test_what_is_known_to_be_bad_is_invalid_also_without_readings() -> None:
+    assert judged([], drivers=("1", "2")).validity.status == "invalid"
+
+
+def test_readings_that_ended_early_are_flagged_with_the_reason() -> None:
+    found = judged(GOOD[:9], problem="the telemetry process ended early (signal SIGKILL)")
+    assert whats(found) == (
+        "flag: readings of the machine are missing: the telemetry process ended early "
+        "(signal SIGKILL)"
+    )
+    assert found.validity.status == "flagged"
+    none = judged([], problem="the telemetry process ended early (signal SIGKILL)")
+    assert "SIGKILL" in whats(none)
+    assert none.validity.status == "unknown"
+    assert not any("telemetry on" in finding.fix for finding in none.validity.findings)
 
 
 def test_blocks_that_nothing_was_read_in_are_counted() -> None:

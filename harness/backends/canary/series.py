@@ -21,6 +21,7 @@ from harness.errors import HarnessError
 from harness.measure.device_clock import EventDevice, QueuedClock
 from harness.pipeline.fingerprint import hash_file
 from harness.pipeline.pipeline import CANARY
+from harness.states import NOTE, Finding
 from harness.types import CALL, ENQUEUE, Variant
 
 if TYPE_CHECKING:
@@ -130,3 +131,14 @@ def open_canaries(backends: Iterable[Backend]) -> tuple[Canary, ...]:
         except HarnessError as error:
             logger.warning("a canary is left out: %s", error)
     return tuple(found)
+
+
+def find_missing(backends: Iterable[Backend], canaries: Iterable[Canary]) -> tuple[Finding, ...]:
+    """What to know of ``canaries``: that the GPU which ``backends`` use has none."""
+    used = [backend for backend in backends if backend.uses_gpu]
+    if not used or any(canary.name == CUDA for canary in canaries):
+        return ()
+    has_engine = any(isinstance(backend, TensorRTBackend) for backend in used)
+    why = "it could not be opened" if has_engine else "only TensorRT in this process launches it"
+    what = f"no canary of the GPU: {why}"
+    return (Finding(NOTE, what, "a drift of the GPU is not told from one of the work"),)

@@ -43,6 +43,7 @@ class TensorRTBackend:
     threads = 1
     builds_engines = True
     can_flush = True
+    uses_gpu = True
 
     def __init__(
         self,
