@@ -79,3 +79,12 @@ def test_nothing_and_what_is_not_finite_are_refused(samples: list[float]) -> Non
 def test_real_time_factor_is_below_one_where_faster_than_real_time() -> None:
     assert real_time_factor(0.5, 2.0) == 0.25
     assert real_time_factor(4.0, 2.0) == 2.0
+
+
+def test_a_value_lies_within_its_interval_however_few_the_samples() -> None:
+    for latency_s in ([1.0, 2.0], [1.0, 2.0, 3.0], [3.0]):
+        found = summarize(latency_s)
+        for estimate in (found.median, found.p90, found.p95, found.p99):
+            assert estimate.lower <= estimate.value <= estimate.upper
+        low = estimate_quantile(latency_s, 0.01)
+        assert low.lower <= low.value <= low.upper
