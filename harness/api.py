@@ -24,7 +24,7 @@ from harness.errors import OptionError
 from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
-from harness.measure.sampler import DEFAULT_MAX_TIME_S, DEFAULT_REL_PRECISION, SamplingPlan
+from harness.measure.sampler import DEFAULT_REL_PRECISION, SamplingPlan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
@@ -249,7 +249,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     rel_precision: float = DEFAULT_REL_PRECISION,
     tail: bool = False,
     max_samples: int | None = None,
-    max_time_s: float = DEFAULT_MAX_TIME_S,
+    max_time_s: float | None = None,
     mode: str = HOT,
     launches: Sequence[str] | None = None,
     tensorrt: TensorRTChoice | None = None,
@@ -274,7 +274,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         rel_precision: how well every median must be known: half its interval over itself.
         tail: whether to wait for an interval of every p99 as well.
         max_samples: samples of each series after which to stop in any case.
-        max_time_s: seconds of measuring at each duration and batch after which to stop in any case.
+        max_time_s: seconds of measuring at each duration and batch after which to stop; 30 if None.
         mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed before
             each).
         launches: how TensorRT and PyTorch are launched on a GPU: ``graph``, which is the default,

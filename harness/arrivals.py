@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.backends.protocol import StreamsBackend, variant_of
 from harness.describe import describe_accuracy, find_floor
 from harness.errors import EngineError, FeatureUnavailableError, OptionError
+from harness.kept import cause_of, kept_of, settle
 from harness.measure.concurrent import StreamSamples, sample_streams
 from harness.measure.paced import (
     HOT_CLOCK,
@@ -20,7 +21,9 @@ from harness.measure.paced import (
     PacedSamples,
     check_period,
     sample_paced,
+    series_names,
 )
+from harness.measure.sampler import INTERRUPTED
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.accuracy import relative_l2
 from harness.types import COLD, CONCURRENT, HOT, PACED, Case, Measurement, Variant
@@ -30,11 +33,13 @@ if TYPE_CHECKING:
 
     from harness.backends.protocol import Backend, Built, Session, Streams
     from harness.checks import Check
+    from harness.kept import Kept
     from harness.measure.concurrent import StreamsClock
     from harness.measure.paced import RoundTrip
     from harness.measure.sampler import SamplingPlan
     from harness.pipeline.pipeline import Pipeline
     from harness.reference import Feed
+    from harness.states import Block
 
 MODES: Final = (HOT, COLD, PACED, CONCURRENT)
 # Kernels may add in another order beside others; what is mixed up differs by far more.
@@ -89,6 +94,19 @@ class Arrival:
         return period_s
 
 
+def check_used(arrival: Arrival, given: Mapping[str, bool | None]) -> None:
+    """Refuse what was ``given``, by its option, and means nothing where whole inferences are timed.
+
+    Raises:
+        OptionError: there is one that is not None.
+    """
+    for option, value in given.items():
+        if value is not None and arrival.is_whole:
+            no = option if value else option.replace("--", "--no-", 1)
+            what = f"it is of no use in the mode {arrival.mode}"
+            raise OptionError(what, where=no, fix=f"leave it out, or use --mode {HOT}")
+
+
 @dataclass(frozen=True)
 class Subject:
     """An open session, what it is of, and what is known of its whole pipeline."""
@@ -111,6 +129,10 @@ class Work:
     pipeline: Pipeline
     case: Case
     feed: Feed
+
+    def series_of(self, variant: Variant) -> str:
+        """What blocks of ``variant`` are called."""
+        return f"{variant}, {self.case}"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -141,17 +163,19 @@ def measure_arrival(
     work: Work,
     subjects: Sequence[Subject],
     plan: SamplingPlan,
-    measurements: list[Measurement],
+    kept: Kept,
     *,
     on_round: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Measure ``subjects`` in turn; whatever ends it, complete blocks are in ``measurements``.
+    """Measure ``subjects`` in turn; whatever ends it, complete blocks are in ``kept``.
+
+    What the machine's state spoilt does not count, and is not measured again.
 
     Raises:
         HarnessError: one cannot be opened or run, or a stream disturbs another.
     """
     measure = _measure_paced if arrival.mode == PACED else _measure_concurrent
-    measure(arrival, work, subjects, plan, measurements, on_round)
+    measure(arrival, work, subjects, plan, kept, on_round)
 
 
 def _measure_paced(
@@ -159,7 +183,7 @@ def _measure_paced(
     work: Work,
     subjects: Sequence[Subject],
     plan: SamplingPlan,
-    measurements: list[Measurement],
+    kept: Kept,
     on_round: Callable[[float], None],
 ) -> None:
     period_s = arrival.period_of(work.case)
@@ -170,29 +194,42 @@ def _measure_paced(
             variant = replace(subject.variant, launch=launch)
             trips[variant], known[variant] = trip, subject
     samples: dict[Variant, PacedSamples] = {}
+    cause = INTERRUPTED
     try:
-        sample_paced(trips, period_s, plan, samples, on_round=on_round)
+        sample_paced(trips, period_s, plan, samples, name=work.series_of, on_round=on_round)
+        cause = cause_of(plan, (len(found.paced_s) for found in samples.values()))
     finally:
+        # Between chunks the device is idle and may lower its clock: that is what paced is about.
+        idling = (series_names(work.series_of(variant))[0] for variant in samples)
+        all_blocks = [b for found in samples.values() for b in (*found.blocks, *found.hot_blocks)]
+        blocks = kept.judge(all_blocks, idling)
         for variant, found in samples.items():
-            if found.block_passes:
+            if found.blocks:
                 label = _label(work, known[variant], variant.launch)
-                measurements.extend(_paced(label, found, period_s))
+                names = series_names(work.series_of(variant))
+                own = (blocks[names[0]], blocks[names[1]])
+                kept.measurements.extend(_paced(label, found, period_s, own, (plan, cause)))
 
 
-def _paced(label: Mapping[str, Any], found: PacedSamples, period_s: float) -> list[Measurement]:
+def _paced(
+    label: Mapping[str, Any],
+    found: PacedSamples,
+    period_s: float,
+    blocks: tuple[Sequence[Block], Sequence[Block]],
+    end: tuple[SamplingPlan, str],
+) -> list[Measurement]:
     """What came in real time, and the same back to back."""
-    blocks: dict[str, Any] = {"block_passes": tuple(found.block_passes)}
+    latency_s = kept_of(found.paced_s, blocks[0])
     paced = Measurement(
         **label,
-        **blocks,
+        **settle(found.paced_s, blocks[0], *end),
         mode=PACED,
         clock=PACED_CLOCK,
-        latency_s=tuple(found.paced_s),
-        lateness_s=tuple(found.lateness_s),
+        lateness_s=kept_of(found.lateness_s, blocks[0]),
         period_s=period_s,
-        missed_deadlines=sum(latency_s > period_s for latency_s in found.paced_s),
+        missed_deadlines=sum(one_s > period_s for one_s in latency_s),
     )
-    hot = Measurement(**label, **blocks, mode=HOT, clock=HOT_CLOCK, latency_s=tuple(found.hot_s))
+    hot = Measurement(**label, **settle(found.hot_s, blocks[1], *end), mode=HOT, clock=HOT_CLOCK)
     return [paced, hot]
 
 
@@ -201,7 +238,7 @@ def _measure_concurrent(
     work: Work,
     subjects: Sequence[Subject],
     plan: SamplingPlan,
-    measurements: list[Measurement],
+    kept: Kept,
     on_round: Callable[[float], None],
 ) -> None:
     clocks: dict[tuple[Variant, int], StreamsClock] = {}
@@ -215,23 +252,31 @@ def _measure_concurrent(
                 for launch, clock in streams.clocks().items():
                     key = (replace(subject.variant, launch=launch), count)
                     clocks[key], known[key] = clock, (subject, streams)
+        cause = INTERRUPTED
+
+        def name(key: tuple[Variant, int]) -> str:
+            return f"{work.series_of(key[0])}, {key[1]} streams"
+
         try:
-            sample_streams(clocks, plan, samples, on_round=on_round)
+            sample_streams(clocks, plan, samples, name=name, on_round=on_round)
+            cause = cause_of(plan, (len(found.latency_s) for found in samples.values()))
             for subject, streams in known.values():
                 check_outputs(work.pipeline, subject.session, streams)
         finally:
+            blocks = kept.judge([b for found in samples.values() for b in found.blocks])
             for (variant, count), found in samples.items():
-                if found.block_passes:
+                if found.blocks:
                     subject, streams = known[variant, count]
-                    measurements.append(
+                    own = blocks[name((variant, count))]
+                    walls_s = zip(found.block_wall_s, own, strict=True)
+                    kept.measurements.append(
                         Measurement(
                             **_label(work, subject, variant.launch, streams.threads),
+                            **settle(found.latency_s, own, plan, cause),
                             mode=CONCURRENT,
                             clock=clocks[variant, count].name,
                             streams=count,
-                            latency_s=tuple(found.latency_s),
-                            block_passes=tuple(found.block_passes),
-                            block_wall_s=tuple(found.block_wall_s),
+                            block_wall_s=tuple(wall for wall, b in walls_s if not b.rejected),
                         )
                     )
 

@@ -12,9 +12,11 @@ from harness.backends.protocol import variant_of
 from harness.backends.tensorrt.engines import KIND as ENGINE_KIND
 from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
+from harness.measure.paced import most_time_s
+from harness.measuring import ENERGY_TIME_S
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import has_torch, why_no_reference
-from harness.types import Replication
+from harness.types import CONCURRENT, PACED, Replication
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from harness.backends.protocol import Backend
     from harness.pipeline.pipeline import Pipeline
     from harness.runner import RunOptions
+    from harness.types import Case
 
 # Used until this machine has done such a step once; then its own time is.
 _UNKNOWN_S: Final = 20.0
@@ -61,8 +64,6 @@ def plan_run(
     for line, build_s in _engines(measured, pipeline, backends, options, known_s):
         yield line
         total_s += build_s * replication.builds
-    # Without components of its own the whole pipeline is measured as well.
-    series = len(backends) * (len(measured) + (not options.components))
     repeats = replication.processes * replication.builds
     if repeats > 1:
         yield (
@@ -70,16 +71,57 @@ def plan_run(
             f"{replication.builds} builds"
         )
     for case in options.cases:
-        sampling = options.sampling
-        at_most_s = sampling.max_time_s + len(backends) * sampling.warmup_s
-        names = " and ".join(str(variant_of(backend)) for backend in backends)
-        yield (
-            f"measure {series} series at {case} by {names}: at most about {at_most_s:.0f} s, "
-            f"or {sampling.max_samples} samples each"
-        )
+        line, at_most_s = _measuring(case, measured, backends, options)
+        yield line
         total_s += at_most_s * repeats
+    yield _besides(options)
     cores = available_cores()
     yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
+
+
+def _measuring(
+    case: Case, measured: Sequence[str], backends: Sequence[Backend], options: RunOptions
+) -> tuple[str, float]:
+    """The line of what is measured at ``case``, and the seconds that this takes at most."""
+    arrival, sampling, count = options.arrival, options.sampling, len(backends)
+    at_most_s = sampling.time_limit_s + count * sampling.warmup_s
+    if arrival.mode == PACED:
+        period_s = arrival.period_of(case)
+        at_most_s = most_time_s(sampling, period_s, count)
+        # What is paced is also measured back to back.
+        series, how = 2 * count, f"paced, a chunk every {period_s:g} s, and back to back"
+    elif arrival.mode == CONCURRENT:
+        streams = dict.fromkeys((1, arrival.streams or 1))
+        series, how = count * len(streams), f"in {' and '.join(map(str, streams))} streams at once"
+    else:
+        # Without components of its own the whole pipeline is measured as well.
+        series, how = count * (len(measured) + (not options.components)), arrival.mode
+    names = " and ".join(str(variant_of(backend)) for backend in backends)
+    limit = sampling.max_samples
+    if limit is None and arrival.is_whole:
+        limit = sampling.sample_limit
+    samples = f" or {limit} samples each" if limit is not None else ""
+    if not arrival.is_whole:
+        tail = " and each p99 has an interval" if sampling.tail else ""
+        samples += f", or until each median is known to {100 * sampling.rel_precision:g} %{tail}"
+    line = f"measure {series} series at {case} by {names}, {how}: at most about {at_most_s:.0f} s"
+    return line + samples, at_most_s
+
+
+def _besides(options: RunOptions) -> str:
+    """What else is done beside the measuring: telemetry, energy, the canary."""
+    is_whole = options.arrival.is_whole
+    done = {
+        "telemetry": options.telemetry,
+        "energy": options.energy and not is_whole and not options.components,
+        "canary": options.canary and not is_whole,
+    }
+    if done["energy"]:
+        done[f"energy ({ENERGY_TIME_S:g} s each, where a counter tells)"] = done.pop("energy")
+    chosen = [name for name, is_done in done.items() if is_done]
+    left = [name for name, is_done in done.items() if not is_done]
+    without = f"; without {', '.join(left)}" if left else ""
+    return f"besides: {', '.join(chosen) or 'nothing'}{without}"
 
 
 def _engines(

@@ -21,6 +21,7 @@ from harness.describe import (
     find_floor,
 )
 from harness.errors import OptionError
+from harness.kept import Kept
 from harness.labels import (
     Timing,
     check_can_flush,
@@ -283,8 +284,8 @@ class Run:
         ]
         work = Work(self._pipeline, case, ready.feeds[case][0])
         arrival, plan = self._options.arrival, self._options.sampling
-        on_round, kept = self._observer.fraction, self._measurements
-        measure_arrival(arrival, work, subjects, plan, kept, on_round=on_round)
+        kept = Kept(self._measurements, self._blocks, self._findings, self._watch)
+        measure_arrival(arrival, work, subjects, plan, kept, on_round=self._observer.fraction)
 
     def _measure(
         self,

@@ -174,12 +174,14 @@ _MEASURING_OPTIONS = (
         type=PERCENT,
         default="0.5%",
         show_default=True,
-        help="How well every median must be known: half its interval over itself.",
+        help="How well every median must be known: half its interval over itself. Paced and "
+        "concurrent go on to the end, and tell whether it is.",
     ),
     click.option(
         "--tail/--no-tail",
         default=None,
-        help="Wait for an interval of every p99 as well.  [default: where there is a budget]",
+        help="Hot or cold: wait for an interval of every p99 as well.  [default: where there is a "
+        "budget]",
     ),
     click.option(
         "--samples", type=int, help="Samples of each series after which to stop in any case."
@@ -188,9 +190,8 @@ _MEASURING_OPTIONS = (
         "--max-time",
         "max_time_s",
         type=float,
-        default=30.0,
-        show_default=True,
-        help="Seconds of measuring, for each duration and batch, after which to stop in any case.",
+        help="Seconds of measuring, for each duration and batch, after which to stop in any case.  "
+        "[default: 30; paced also 400 chunks of each, or 60 s of them if that is less]",
     ),
     click.option(
         "--telemetry/--no-telemetry",
@@ -199,13 +200,15 @@ _MEASURING_OPTIONS = (
     ),
     click.option(
         "--energy/--no-energy",
-        default=True,
-        help="Run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
+        default=None,
+        help="Hot or cold: run each whole pipeline for 2.5 s more, for its energy.  "
+        "[default: where told]",
     ),
     click.option(
         "--canary/--no-canary",
-        default=True,
-        help="Time a frozen piece of work as well, to tell the machine's drift.  [default: on]",
+        default=None,
+        help="Hot or cold: time a frozen piece of work as well, to tell the machine's drift.  "
+        "[default: on]",
     ),
     click.option(
         "--mode",

@@ -12,7 +12,7 @@ import psutil
 from rich.console import Console
 
 from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
-from harness.arrivals import Arrival
+from harness.arrivals import Arrival, check_used
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
@@ -61,15 +61,15 @@ def run_command(
     durations_s: tuple[float, ...],
     batches: tuple[int, ...],
     samples: int | None,
-    max_time_s: float,
+    max_time_s: float | None,
     rel_precision: float,
     tail: bool | None,
     mode: str,
     period_s: float | None,
     streams: int | None,
     telemetry: bool,
-    energy: bool,
-    canary: bool,
+    energy: bool | None,
+    canary: bool | None,
     threads: int | None,
     seed: int,
     audio: Path | None,
@@ -117,13 +117,15 @@ def run_command(
     _check_components(loaded, components, interpreters, converted)
     recording = _recording(loaded, audio, converted, durations_s, batches)
     cases = _cases(loaded, recording, durations_s, batches)
+    arrival = Arrival(mode, period_s, streams)
+    check_used(arrival, {"--tail": tail, "--canary": canary, "--energy": energy})
     # A budget is of the p99, which has no upper bound before a few hundred samples.
     has_budget = loaded.declaration.budget is not None and not components
     options = RunOptions(
         cases=cases,
         sampling=SamplingPlan(
             rel_precision=rel_precision,
-            tail=has_budget if tail is None else tail,
+            tail=has_budget and not arrival.is_whole if tail is None else tail,
             max_samples=samples,
             max_time_s=max_time_s,
         ),
@@ -134,10 +136,10 @@ def run_command(
         recording=recording,
         command=("harness", *without_order(sys.argv[1:])),
         components=components,
-        arrival=Arrival(mode, period_s, streams),
-        canary=canary,
+        arrival=arrival,
+        canary=canary is not False,
         telemetry=telemetry,
-        energy=energy,
+        energy=energy is not False,
     )
     own = Cache(cache or default_cache_root())
 

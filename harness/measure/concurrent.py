@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from harness.errors import MeasurementError
 from harness.measure.device_clock import EventDevice
 from harness.measure.garbage import no_garbage_collection
+from harness.states import Block
 from harness.stats.throughput import Span, share
 
 if TYPE_CHECKING:
@@ -152,12 +153,18 @@ def _span(device: StreamDevice, origin: Any, start: Any, end: Any) -> Span:  # n
 class StreamSamples:
     """What was measured of one set of streams: latencies, and each block's count and seconds.
 
-    ``block_wall_s`` is how long the inferences of a block take at the rate of that block.
+    ``block_wall_s`` is how long the inferences of a block take at the rate of that block;
+    ``blocks`` tell when each was measured.
     """
 
     latency_s: list[float] = field(default_factory=list)
-    block_passes: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     block_wall_s: list[float] = field(default_factory=list)
+
+    @property
+    def block_passes(self) -> list[int]:
+        """How many samples each block has."""
+        return [block.passes for block in self.blocks]
 
 
 def sample_streams(
@@ -165,13 +172,15 @@ def sample_streams(
     plan: SamplingPlan,
     samples: dict[K, StreamSamples],
     *,
+    name: Callable[[K], str] = str,
     on_round: Callable[[float], None] = lambda _: None,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
     """Measure sets of streams in turn, a block of each; ``samples`` grows by whole blocks.
 
     It ends as :func:`~harness.measure.sampler.Sampling` does, at ``sample_limit`` of each set
-    or after the round that ends the time; every set gets a block, however short that is.
+    or after the round that ends the time; every set gets a block, however short that is. ``name``
+    is what records call a set.
     """
     with no_garbage_collection():
         launches = {key: _warm_up(clock, plan, now) for key, clock in clocks.items()}
@@ -180,15 +189,17 @@ def sample_streams(
         started_s = now()
         while True:
             for key, clock in clocks.items():
-                _add(samples[key], clock.time_streams(launches[key]))
+                began_s = time.monotonic()
+                spans = clock.time_streams(launches[key])
+                _add(samples[key], spans, Block(name(key), began_s, time.monotonic(), 0))
             least = min(len(found.latency_s) for found in samples.values())
-            done = max((now() - started_s) / plan.max_time_s, least / plan.sample_limit)
+            done = max((now() - started_s) / plan.time_limit_s, least / plan.sample_limit)
             on_round(min(1.0, done))
             if done >= 1.0:
                 return
 
 
-def _add(found: StreamSamples, spans: Spans) -> None:
+def _add(found: StreamSamples, spans: Spans, block: Block) -> None:
     try:
         shared = share(spans)
     except ValueError as error:
@@ -196,7 +207,7 @@ def _add(found: StreamSamples, spans: Spans) -> None:
             str(error), where="concurrent", fix="measure more samples"
         ) from error
     found.latency_s.extend(shared.latency_s)
-    found.block_passes.append(len(shared.latency_s))
+    found.blocks.append(replace(block, passes=len(shared.latency_s)))
     found.block_wall_s.append(len(shared.latency_s) / shared.rate_per_s)
 
 

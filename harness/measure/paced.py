@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from harness.errors import OptionError
 from harness.measure.garbage import no_garbage_collection
+from harness.states import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,9 @@ _SETTLE_CHUNKS: Final = 2
 _BLOCK_S: Final = 5.0
 _BLOCKS: Final = 4
 _MAX_WARMUP: Final = 10_000
+# A p99 has an interval from 368 on; who gives no time does not mean to wait for hours either.
+_WORTH_CHUNKS: Final = 400
+_WORTH_S: Final = 60.0
 
 
 class Timer(Protocol):
@@ -143,12 +147,21 @@ class HostRoundTrip:
 
 @dataclass
 class PacedSamples:
-    """What was measured of one round trip, in the order measured: seconds, by whole blocks."""
+    """What was measured of one round trip, in the order measured: seconds, by whole blocks.
+
+    ``blocks`` and ``hot_blocks`` tell when each was paced, and when it was back to back.
+    """
 
     paced_s: list[float] = field(default_factory=list)
     lateness_s: list[float] = field(default_factory=list)
     hot_s: list[float] = field(default_factory=list)
-    block_passes: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    hot_blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def block_passes(self) -> list[int]:
+        """How many samples each block has."""
+        return [block.passes for block in self.blocks]
 
 
 def check_period(period_s: float) -> None:
@@ -161,12 +174,34 @@ def check_period(period_s: float) -> None:
         raise OptionError(f"{period_s:g} s", where="--period", fix="give more than 0 s")
 
 
+def least_chunks(plan: SamplingPlan, period_s: float) -> int:
+    """So many chunks of each are measured, whatever time that takes; 1 where a time was given."""
+    if plan.max_time_s is not None:
+        return 1
+    return min(_WORTH_CHUNKS, plan.sample_limit, max(1, math.ceil(_WORTH_S / period_s)))
+
+
+def most_time_s(plan: SamplingPlan, period_s: float, count: int) -> float:
+    """About how long (seconds) ``count`` round trips that keep up take at most, by ``plan``."""
+    block_s = _block_s(plan)
+    settling_s = max(_SETTLE_CHUNKS * period_s, _SETTLE_S)
+    # Back to back they take no longer than paced.
+    round_s = 2.0 * count * (settling_s + max(block_s, period_s))
+    rounds = math.ceil(least_chunks(plan, period_s) / max(1, round(block_s / period_s)))
+    return max(plan.time_limit_s, rounds * round_s)
+
+
+def _block_s(plan: SamplingPlan) -> float:
+    return min(_BLOCK_S, plan.time_limit_s / _BLOCKS)
+
+
 def sample_paced(
     round_trips: Mapping[K, RoundTrip],
     period_s: float,
     plan: SamplingPlan,
     samples: dict[K, PacedSamples],
     *,
+    name: Callable[[K], str] = str,
     on_round: Callable[[float], None] = lambda _: None,
     timer: Timer | None = None,
 ) -> None:
@@ -175,32 +210,57 @@ def sample_paced(
     Before a block counts, about half a second of it is spent, so that the device is as idle, or as
     busy, as it stays. It ends as :func:`~harness.measure.sampler.Sampling` does, after
     ``sample_limit`` chunks or the round that ends the time; ``samples`` grows by whole blocks.
+    Where ``plan`` gives no time, 400 chunks of each are measured, or 60 s of chunks if that is
+    less, and more if there is still time.
+
+    Args:
+        round_trips: what is measured.
+        period_s: seconds from one chunk to the next.
+        plan: when to stop.
+        samples: where the samples go.
+        name: what records call one of ``round_trips``; see :func:`series_names`.
+        on_round: is told how much of the plan is done, from 0 to 1.
+        timer: tells the time and waits.
     """
     check_period(period_s)
     timer = timer or HostTimer()
     started_s = timer.now()
-    block_s = min(_BLOCK_S, plan.max_time_s / _BLOCKS)
+    block_s, least = _block_s(plan), least_chunks(plan, period_s)
     taken = 0
     while True:
         count = max(1, min(plan.sample_limit - taken, round(block_s / period_s)))
         with no_garbage_collection():
             for key, trip in round_trips.items():
                 found = samples.setdefault(key, PacedSamples())
-                _sample_block(trip, count, period_s, found)
+                _sample_block(trip, count, period_s, found, series_names(name(key)))
         taken += count
-        done = max((timer.now() - started_s) / plan.max_time_s, taken / plan.sample_limit)
+        spent = min((timer.now() - started_s) / plan.time_limit_s, taken / least)
+        done = max(spent, taken / plan.sample_limit)
         on_round(min(1.0, done))
         if done >= 1.0:
             return
 
 
-def _sample_block(trip: RoundTrip, count: int, period_s: float, found: PacedSamples) -> None:
+def series_names(name: str) -> tuple[str, str]:
+    """What blocks of ``name`` are called: those that are paced, and those back to back."""
+    return f"{name}: paced", f"{name}: back to back"
+
+
+def _sample_block(
+    trip: RoundTrip, count: int, period_s: float, found: PacedSamples, names: tuple[str, str]
+) -> None:
     settling = max(_SETTLE_CHUNKS, math.ceil(_SETTLE_S / period_s))
+    # So long after the first chunk comes the first that counts.
+    began_s = time.monotonic() + settling * period_s
     chunks = trip.time_paced(settling + count, period_s)[settling:]
+    ended_s = time.monotonic()
+    paced = Block(names[0], min(began_s, ended_s), ended_s, count)
     each_s = max(*trip.time_hot(_SETTLE_CHUNKS), _SETTLE_S / _MAX_WARMUP)
     trip.time_hot(max(1, round(_SETTLE_S / each_s)))
+    began_s = time.monotonic()
     hot_s = trip.time_hot(count)
+    found.hot_blocks.append(Block(names[1], began_s, time.monotonic(), count))
+    found.blocks.append(paced)
     found.paced_s.extend(chunk.latency_s for chunk in chunks)
     found.lateness_s.extend(chunk.lateness_s for chunk in chunks)
     found.hot_s.extend(hot_s)
-    found.block_passes.append(count)

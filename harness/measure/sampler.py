@@ -40,13 +40,14 @@ class SamplingPlan:
     A median is known well enough when half its interval is at most ``rel_precision`` of it; with
     ``tail`` the p99 must have an interval as well. ``warmup_s`` is the least that is spent on each
     group before its samples count, ``max_warmup_s`` the most; ``block_s`` is about how long one
-    group is measured before the next has its turn.
+    group is measured before the next has its turn. With no ``max_time_s`` it is the default, or
+    what the mode asks for.
     """
 
     rel_precision: float = DEFAULT_REL_PRECISION
     tail: bool = False
     max_samples: int | None = None
-    max_time_s: float = DEFAULT_MAX_TIME_S
+    max_time_s: float | None = None
     warmup_s: float = 0.2
     max_warmup_s: float = 2.0
     block_s: float = 0.2
@@ -56,13 +57,18 @@ class SamplingPlan:
         if self.max_samples is not None and self.max_samples < 1:
             what = f"{self.max_samples} samples"
             raise OptionError(what, where="--samples", fix="ask for 1 or more")
-        if not self.max_time_s > 0:
-            what = f"{self.max_time_s:g} s"
+        if not self.time_limit_s > 0:
+            what = f"{self.time_limit_s:g} s"
             raise OptionError(what, where="--max-time", fix="give more than 0 s")
         if not 0 < self.rel_precision < 1:
             what = f"{self.rel_precision:g} of the median"
             fix = "give more than 0 % and less than 100 %"
             raise OptionError(what, where="--rel-precision", fix=fix)
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds of measuring after which to stop."""
+        return DEFAULT_MAX_TIME_S if self.max_time_s is None else self.max_time_s
 
     @property
     def sample_limit(self) -> int:
@@ -182,7 +188,7 @@ class Sampling(Generic[K]):
 
     def _is_done(self, started: float, on_round: Callable[[float], None]) -> bool:
         plan = self._plan
-        spent = (time.monotonic() - started) / plan.max_time_s
+        spent = (time.monotonic() - started) / plan.time_limit_s
         taken = 0.0 if plan.max_samples is None else self._count / plan.max_samples
         on_round(min(1.0, max(spent, taken)))
         if not self._count:

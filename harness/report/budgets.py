@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.stats.budget import BudgetVerdict, judge_processes
-from harness.types import HOT, Case, Variant
+from harness.types import CONCURRENT, HOT, PACED, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ _PEERS: Final = "torch"
 class BudgetFigure:
     """A budget's verdict for one variant; no verdict where its case was not measured.
 
-    ``label`` is the precision with what it really is, as :attr:`Row.label`.
+    ``label`` is the precision with what it really is, as :attr:`Row.label`. ``arrival`` tells how
+    the work arrived where it was not again and again.
     """
 
     variant: Variant
@@ -29,6 +30,7 @@ class BudgetFigure:
     case: Case
     limit_s: float
     verdict: BudgetVerdict | None
+    arrival: str = ""
 
 
 def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure, ...]:
@@ -37,8 +39,12 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
     if budget is None:
         return ()
     case = Case(budget.duration_s, budget.batch)
-    # How fast it is by itself; what it does with others beside it is another question.
-    measured = {g.variant: g for g in groups if g.case == case and g.mode == HOT}
+    mode, streams, arrival = _arrival(groups)
+    measured = {
+        g.variant: g
+        for g in groups
+        if (g.case, g.mode, g.pipeline.measurement.streams) == (case, mode, streams)
+    }
     figures = []
     # PyTorch is the peer that others are held against, not what ships: it has no budget to keep,
     # unless it is all that was measured.
@@ -57,6 +63,21 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
                 case=case,
                 limit_s=budget.p99_s,
                 verdict=judge_processes(samples, budget.p99_s) if samples else None,
+                arrival=arrival,
             )
         )
     return tuple(figures)
+
+
+def _arrival(groups: Sequence[Group]) -> tuple[str, int, str]:
+    """The mode and streams that the run was for, and how they are told.
+
+    What a paced run measures back to back, and a concurrent one in one stream, is to compare with.
+    """
+    if any(group.mode == PACED for group in groups):
+        return PACED, 1, f"{PACED}, by chunk"
+    streams = [group.pipeline.measurement.streams for group in groups if group.mode == CONCURRENT]
+    if streams:
+        many = max(streams)
+        return CONCURRENT, many, f"{CONCURRENT}, {many} stream{'s' if many > 1 else ''}"
+    return HOT, 1, ""

@@ -202,9 +202,10 @@ class Figures:
 
     @property
     def is_missed(self) -> bool:
-        """Whether a budget or a floor is missed, beyond doubt."""
+        """Whether a budget, a floor or a deadline is missed, beyond doubt."""
         missed = any(b.verdict and b.verdict.verdict is Verdict.MISSED for b in self.budgets)
-        return missed or bool(self.missed_floors)
+        late = any(group.pipeline.measurement.missed_deadlines for group in self.groups)
+        return missed or late or bool(self.missed_floors)
 
     @property
     def is_inconclusive(self) -> bool:

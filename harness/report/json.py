@@ -58,6 +58,7 @@ def to_json(figures: Figures) -> str:
             **asdict(figure.variant),
             "label": figure.label,
             **asdict(figure.case),
+            "arrival": figure.arrival,
             "limit_s": figure.limit_s,
             "verdict": figure.verdict.verdict.value if figure.verdict else "not measured",
             "p99": asdict(figure.verdict.estimate) if figure.verdict else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.tables import milliseconds_of, snr_of, table_of
-from harness.report.words import milliseconds
+from harness.report.words import milliseconds, percent
 from harness.stats.proportions import upper_bound
 from harness.stats.quantiles import QuantileEstimate, estimate_quantile
 from harness.stats.throughput import throughput
@@ -144,7 +144,7 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
             milliseconds(figure.buffered_median_s),
             milliseconds(figure.buffered_p99_s),
             f"{figure.missed}/{figure.count}",
-            f"{100 * figure.missed_upper:.2g}%",
+            percent(figure.missed_upper),
             "-" if figure.hot_median_s is None else milliseconds(figure.hot_median_s),
             "-" if figure.ratio_to_hot is None else f"{figure.ratio_to_hot:.2f}",
             "-" if figure.late_p99_s is None else milliseconds(figure.late_p99_s),

@@ -18,6 +18,7 @@ from harness.report.trust import energy_sentences, state_sentences, unsettled_se
 from harness.report.words import (
     budget_sentence,
     canary_sentence,
+    deadline_sentences,
     environment_sentence,
     floor_sentence,
     given_sentences,
@@ -167,6 +168,7 @@ def _notes(figures: Figures) -> list[RenderableType]:
         notes.append(Text("INTERRUPTED: only what was complete is shown", style="yellow"))
     notes.extend(Text(sentence, style="yellow") for sentence in unsettled_sentences(figures))
     notes.extend(_verdict(figure) for figure in figures.budgets)
+    notes.extend(Text(sentence, style="bold red") for sentence in deadline_sentences(figures))
     if record.budget is not None:
         notes.append(
             _small(

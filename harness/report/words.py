@@ -29,9 +29,16 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.3g}" if value >= 1 else f"{value:.3f}".removeprefix("0")
 
 
+def percent(share: float) -> str:
+    """``share`` in % with two significant digits; never as ``1e+02%``."""
+    value = 100 * share
+    return f"{value:.2g}%" if value < 99.5 else f"{value:.0f}%"  # noqa: PLR2004
+
+
 def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
-    limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}"
+    arrival = f", {figure.arrival}" if figure.arrival else ""
+    limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
     subject = f"{_subject(figure)}: {limit}"
     if figure.verdict is None:
         return f"{subject}: not measured in this run"
@@ -90,6 +97,22 @@ def _of_processes(found: BudgetVerdict) -> str:
         f"{milliseconds(estimate.value)} ms, 95 % interval {milliseconds(estimate.lower)} to "
         f"{milliseconds(estimate.upper)} ms (n = {estimate.count}); {can_tell}"
     )
+
+
+def deadline_sentences(figures: Figures) -> list[str]:
+    """Which paced variants missed deadlines, and how many."""
+    found = []
+    for group in figures.groups:
+        measured = group.pipeline.measurement
+        if measured.missed_deadlines:
+            launch = "" if measured.launch == CALL else f", {measured.launch}"
+            count = len(measured.latency_s)
+            found.append(
+                f"Deadlines, {group.backend} {group.pipeline.label}{launch} at {group.case}: "
+                f"MISSED {measured.missed_deadlines} of {count}, each done after the next chunk "
+                f"had come (every {milliseconds(measured.period_s or 0.0)} ms)"
+            )
+    return found
 
 
 def _subject(figure: BudgetFigure) -> str:

@@ -213,11 +213,12 @@ def estimate_correlated(
     """
     count = int(ordered.size)
     lower, upper = correlated_ranks(count, quantile, confidence, autocorrelation)
+    value = float(np.quantile(ordered, quantile))
     return QuantileEstimate(
         quantile=quantile,
-        value=float(np.quantile(ordered, quantile)),
-        lower=float(ordered[lower - 1]) if lower >= 1 else -math.inf,
-        upper=float(ordered[upper - 1]) if upper <= count else math.inf,
+        value=value,
+        lower=min(value, float(ordered[lower - 1])) if lower >= 1 else -math.inf,
+        upper=max(value, float(ordered[upper - 1])) if upper <= count else math.inf,
         count=count,
         confidence=confidence,
     )

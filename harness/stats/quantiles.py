@@ -65,7 +65,9 @@ def estimate_quantile(
     """The ``quantile`` of ``samples`` and its two-sided ``confidence`` interval.
 
     The point estimate interpolates linearly between order statistics (definition 7 of Hyndman and
-    Fan, *The American Statistician* 50(4), 1996, which numpy and most tools use).
+    Fan, *The American Statistician* 50(4), 1996, which numpy and most tools use). In a few samples
+    it may lie beside the order statistic that is the bound: the interval then reaches to it, and
+    only covers more.
 
     Args:
         samples: at least one finite number.
@@ -84,11 +86,12 @@ def estimate_quantile(
         raise ValueError(message)
     count = int(ordered.size)
     lower_rank, upper_rank = interval_ranks(count, quantile, confidence)
+    value = float(np.quantile(ordered, quantile))
     return QuantileEstimate(
         quantile=quantile,
-        value=float(np.quantile(ordered, quantile)),
-        lower=float(ordered[lower_rank - 1]) if lower_rank >= 1 else -math.inf,
-        upper=float(ordered[upper_rank - 1]) if upper_rank <= count else math.inf,
+        value=value,
+        lower=min(value, float(ordered[lower_rank - 1])) if lower_rank >= 1 else -math.inf,
+        upper=max(value, float(ordered[upper_rank - 1])) if upper_rank <= count else math.inf,
         count=count,
         confidence=confidence,
     )

@@ -34,13 +34,15 @@ class Limits:
 
     ``sm_clock``: a block's SM clock off the median of its series. ``rejected``: blocks that do not
     count. ``power_cap``: time under the software power cap. ``margin_s``: how far from a block a
-    reading still speaks for it.
+    reading still speaks for it. ``idling`` names series between whose samples the device idles, and
+    may lower its clock: theirs is not judged.
     """
 
     sm_clock: float = 0.02
     rejected: float = 0.10
     power_cap: float = 0.01
     margin_s: float = 0.1
+    idling: frozenset[str] = frozenset()
     host: HostLimits = field(default_factory=HostLimits)
 
 
@@ -147,7 +149,7 @@ def judge(  # each is one independent thing to hold the readings against
     rejected = _rejections(live, near, timeline, own_pids, limits)
     marked, of_blocks = _settle(live, rejected, limits)
     findings += of_blocks
-    findings += _series_clocks(live, near, limits)
+    findings += _series_clocks(_busy(live, limits), near, limits)
     findings += _power_cap(live, seen, timeline, limits)
     hosts = [state.host for state in sorted(seen, key=lambda state: state.monotonic_s)]
     findings += host_findings(hosts, limits.host)
@@ -156,6 +158,11 @@ def judge(  # each is one independent thing to hold the readings against
         tuple(marked.get(id(block), block) for block in blocks),
         may_pass=not is_lasting and any(finding.level == FAIL for finding in findings),
     )
+
+
+def _busy(live: Sequence[Block], limits: Limits) -> list[Block]:
+    """Those whose clock tells something."""
+    return [block for block in live if block.series not in limits.idling]
 
 
 def _unique(groups: Collection[list[DeviceState]]) -> list[DeviceState]:
@@ -246,7 +253,8 @@ def _rejections(
 ) -> dict[int, str]:
     """Why a block should not count, of those that should not."""
     found: dict[int, str] = {}
-    medians = {series: statistics.median(clocks) for series, clocks in _clocks(live, near).items()}
+    by_series = _clocks(_busy(live, limits), near)
+    medians = {series: statistics.median(clocks) for series, clocks in by_series.items()}
     for block in live:
         states = near[id(block)]
         reasons = hard_events(states, timeline.rises(block, THERMAL))
@@ -254,7 +262,7 @@ def _rejections(
         if pids:
             reasons.append(f"other processes on the GPU: {', '.join(map(str, pids))}")
         clocks = _sm_clocks(block, states)
-        if clocks:
+        if clocks and block.series in medians:
             clock_mhz, median_mhz = statistics.fmean(clocks), medians[block.series]
             off = _off(clock_mhz, median_mhz)
             if abs(off) > limits.sm_clock:

@@ -298,6 +298,12 @@ def test_a_dangling_link_beside_the_models_is_no_matter(
         (["--period", 0.1], "--period: it is of no use in the mode hot; add --mode paced"),
         (["--mode", "paced", "--period", 0], "--period: 0 s; give more than 0 s"),
         (["--mode", "concurrent"], "--streams: how many streams?; give 1 or more"),
+        (["--mode", "paced", "--tail"], "--tail: it is of no use in the mode paced; leave it out"),
+        (["--mode", "paced", "--no-canary"], "--no-canary: it is of no use in the mode paced"),
+        (
+            ["--mode", "concurrent", "--streams", 2, "--energy"],
+            "--energy: it is of no use in the mode concurrent",
+        ),
         (
             ["--mode", "concurrent", "--streams", 2, "--backend", "torch"],
             "--mode concurrent: torch runs one inference at a time here",

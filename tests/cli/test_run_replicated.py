@@ -179,3 +179,40 @@ def test_what_processes_warned_of_is_passed_on_once(
     replicate(Replication(2, 1), ())
 
     assert capsys.readouterr().err.count("process-0: warning: slow disk") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            (),
+            ["series at 0.5 s by onnxruntime fp32, hot: at most", "each median is known to 0.5 %"],
+        ),
+        (("--samples", 7), ["or 7 samples each"]),
+        (
+            ("--mode", "paced", "--period", 1),
+            [
+                "measure 2 series at 0.5 s by onnxruntime fp32, paced, a chunk every 1 s, and",
+                "back to back: at most about 168 s or 4000 samples each",
+                "besides: telemetry; without energy, canary",
+            ],
+        ),
+        (
+            ("--mode", "concurrent", "--streams", 3),
+            ["measure 2 series at 0.5 s by onnxruntime fp32, in 1 and 3 streams at once: at most"],
+        ),
+        (("--no-canary", "--no-energy"), ["besides: telemetry; without energy, canary"]),
+    ],
+)
+def test_a_plan_tells_what_is_measured_how_and_for_how_long(
+    harness: Callable[..., tuple[int, str, str]],
+    onnx_toy: Callable[..., Path],
+    arguments: tuple[object, ...],
+    expected: list[str],
+) -> None:
+    code, out, _ = harness("run", onnx_toy(), "--duration", 0.5, "--plan", *arguments)
+
+    assert code == 0
+    assert "None" not in out
+    for text in expected:
+        assert text in out

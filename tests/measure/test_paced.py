@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -151,6 +152,40 @@ def test_the_time_ends_it_and_a_block_is_a_quarter_of_it_at_most() -> None:
 
     assert set(samples["one"].block_passes) == {10}
     assert 2 <= len(samples["one"].block_passes) <= 4
+
+
+@pytest.mark.parametrize(
+    ("period_s", "limit", "least"), [(0.1, None, 400), (1.0, None, 60), (0.1, 200, 200)]
+)
+def test_without_a_time_there_are_enough_chunks(
+    period_s: float, limit: int | None, least: int
+) -> None:
+    clock = Clock([0.001])
+    samples: dict[str, PacedSamples] = {}
+    trips = {name: HostRoundTrip(clock.work, clock) for name in ("one", "two", "three")}
+
+    sample_paced(trips, period_s, SamplingPlan(max_samples=limit), samples, timer=clock)
+
+    block = round(5 / period_s)
+    for found in samples.values():
+        assert least <= len(found.paced_s) < least + block
+
+
+def test_a_block_is_told_by_when_it_was_paced_and_when_back_to_back() -> None:
+    samples: dict[str, PacedSamples] = {}
+    plan = SamplingPlan(max_samples=3, max_time_s=1000.0)
+    before_s = time.monotonic()
+    sample_paced(
+        {"one": HostRoundTrip(lambda: time.sleep(1e-4))}, 0.01, plan, samples, name=str.upper
+    )
+    after_s = time.monotonic()
+
+    (paced,), (hot,) = samples["one"].blocks, samples["one"].hot_blocks
+    assert (paced.series, hot.series) == ("ONE: paced", "ONE: back to back")
+    assert (paced.passes, hot.passes) == (3, 3)
+    # What settles is before them: 50 chunks of 10 ms, and half a second of calls.
+    assert before_s + 0.5 <= paced.started_s < paced.ended_s < hot.started_s < hot.ended_s
+    assert hot.ended_s <= after_s
 
 
 def test_an_interruption_keeps_the_blocks_that_are_complete() -> None:

@@ -111,9 +111,39 @@ def test_a_paced_run_is_told_by_chunk_with_buffering_and_against_back_to_back() 
     assert "ms on the device" not in text
 
 
-def test_the_budget_is_held_against_what_is_measured_alone() -> None:
-    assert "WITHIN" in _printed(_figures(*PACED_PAIR), 160)
-    assert "not measured in this run" in _printed(_figures(*STREAMS), 160)
+def test_the_budget_is_held_against_how_the_work_was_to_come() -> None:
+    # Back to back, and in one stream, it is within: that is not what was asked.
+    for measured, arrival in (
+        (PACED_PAIR, "paced, by chunk"),
+        (STREAMS, "concurrent, 4 streams"),
+    ):
+        figures = _figures(*measured)
+        text = " ".join(_printed(figures, 240).split())
+        assert f"p99 <= 4.5 ms end to end at 0.1 s, {arrival}: MISSED" in text
+        assert figures.is_missed
+        (verdict,) = json.loads(to_json(figures))["budget_verdicts"]
+        assert verdict["arrival"] == arrival
+
+
+def test_a_missed_deadline_is_told_and_missed_whatever_the_budget() -> None:
+    paced, hot = (replace(m, latency_s=(0.004,) * 400) for m in PACED_PAIR)
+    late, good = _figures(paced, hot), _figures(replace(paced, missed_deadlines=0), hot)
+
+    sentence = "Deadlines, tensorrt fp16 by flag, graph at 0.1 s: MISSED 2 of 400"
+    assert "WITHIN" in _printed(late, 240)
+    assert sentence in _printed(late, 240)
+    assert late.is_missed
+    assert "Deadlines" not in _printed(good, 240)
+    assert not good.is_missed
+
+
+@pytest.mark.parametrize(("missed", "told"), [(400, "100%"), (398, "100%"), (380, "97%")])
+def test_a_bound_near_all_is_told_as_a_number(missed: int, told: str) -> None:
+    paced, hot = PACED_PAIR
+
+    text = _printed(_figures(replace(paced, missed_deadlines=missed), hot), 160)
+
+    assert _cells(text, "tensorrt fp16 by flag, graph ")[5] == told
 
 
 def test_streams_are_told_with_their_rate_against_one() -> None:

@@ -113,3 +113,12 @@ def test_the_value_is_never_outside_its_interval() -> None:
     assert found.p99.value > 9.0
     assert found.p99.lower < 1.1
     assert found.p99.upper == found.p99.value
+
+
+def test_a_value_lies_within_its_interval_however_few_the_samples() -> None:
+    for latency_s in ([1.0, 2.0], [1.0, 2.0, 3.0], [3.0]):
+        found = summarize(latency_s)
+        for estimate in (found.median, found.p90, found.p95, found.p99):
+            assert estimate.lower <= estimate.value <= estimate.upper
+        low = estimate_quantile(latency_s, 0.01)
+        assert low.lower <= low.value <= low.upper
