@@ -76,8 +76,8 @@ def deadline_sentences(figures: Figures) -> list[str]:
             count = len(measured.latency_s)
             found.append(
                 f"Deadlines, {group.backend} {group.pipeline.label}{launch} at {group.case}: "
-                f"MISSED {measured.missed_deadlines} of {count}, each done after the next chunk had "
-                f"come (every {milliseconds(measured.period_s or 0.0)} ms)"
+                f"MISSED {measured.missed_deadlines} of {count}, each done after the next "
+                f"chunk had come (every {milliseconds(measured.period_s or 0.0)} ms)"
             )
     return found
 

@@ -142,7 +142,7 @@ def test_a_plan_tells_of_processes_and_components(
         (
             ("--mode", "paced", "--period", 1),
             [
-                "measure 2 series at 0.5 s by onnxruntime fp32, paced, a chunk every 1 s, and back "
+                "measure 2 series at 0.5 s by onnxruntime fp32, paced, a chunk every 1 s, and back",
                 "to back: at most about 168 s or 4000 samples each",
                 "besides: telemetry; without energy, canary",
             ],
