@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness import ready, watching
+from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache
 from harness.backends.gpu import GpuInfo
 from harness.backends.onnxruntime import OnnxRuntimeBackend
+from harness.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
+from harness.backends.tensorrt.backend import TensorRTBackend
+from harness.backends.torch import TorchBackend
+from harness.backends.torch_cuda import TorchCudaBackend
 from harness.errors import FeatureUnavailableError
 from harness.measure.sampler import SamplingPlan
+from harness.measuring import Watch
 from harness.pipeline.loader import load_pipeline
 from harness.report.figures import figures_of
 from harness.runner import Run, RunOptions
+from harness.states import DeviceState, GpuState, HostState
 from harness.store.parquet import ParquetStore, read_record
-from harness.types import Case, Ceilings, ComponentCost, GraphCost, MacCounts
+from harness.types import COLD, HOT, Case, Ceilings, ComponentCost, GraphCost, MacCounts
 from tests.devices import DeviceBackend, MadeUp, Notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from harness.backends.protocol import Backend
@@ -200,3 +209,142 @@ def test_without_a_gpu_a_record_names_none(
     monkeypatch.setattr(watching, "has_gpu", lambda: False)
 
     assert execute(onnx_toy(), device).environment["gpu"] is None
+
+
+# The GPU with nothing to do, at work, and unused.
+
+
+class Played:
+    """A GPU that takes 70 W until something is built, 300 W from then on."""
+
+    def __init__(self, device: DeviceBackend) -> None:
+        self.device = device
+        self.asked: list[bool] = []
+        self.started_s = time.monotonic()
+        self.built_s: float | None = None
+        # Read, or slept through, before anything was built.
+        self.waited_s = 0.0
+
+    @contextmanager
+    def open(self, _: Mapping[str, Any], *, uses_gpu: bool) -> Iterator[Watch]:
+        self.asked.append(uses_gpu)
+        yield Watch(self.states, "GPU-1" if uses_gpu else None)
+
+    def states(self) -> tuple[DeviceState, ...]:
+        if self.device.built_of and self.built_s is None:
+            self.built_s = time.monotonic()
+        count = int((time.monotonic() - self.started_s) / 0.02) + 1
+        return tuple(self._at(self.started_s + 0.02 * step) for step in range(count))
+
+    def _at(self, at_s: float) -> DeviceState:
+        is_built = self.built_s is not None and at_s >= self.built_s
+        power_w = 300.0 if is_built else 70.0
+        energy_j = 300.0 * (at_s - self.started_s)
+        return DeviceState(at_s, HostState(), GpuState("GPU-1", power_w=power_w, energy_j=energy_j))
+
+
+@pytest.fixture
+def played(device: DeviceBackend, monkeypatch: pytest.MonkeyPatch) -> Played:
+    found = Played(device)
+    monkeypatch.setattr("harness.runner.open_telemetry", found.open)
+    return found
+
+
+def test_the_idle_power_is_read_before_anything_is_built_and_building_is_not_kept(
+    onnx_toy: Callable[..., Path],
+    device: DeviceBackend,
+    execute: Callable[..., Record],
+    played: Played,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build, built_s = device.build, list[float]()
+
+    def slowly(*arguments: Any) -> Any:
+        built_s.append(time.monotonic())
+        found = build(*arguments)
+        played.states()
+        time.sleep(0.5)
+        built_s.append(time.monotonic())
+        return found
+
+    monkeypatch.setattr(device, "build", slowly)
+
+    record = execute(onnx_toy(), device, energy=False)
+
+    assert played.asked == [True]
+    assert record.idle_power_w == 70.0
+    times_s = [state.monotonic_s for state in record.telemetry]
+    before = [at_s for at_s in times_s if at_s < built_s[0]]
+    assert before[-1] - before[0] >= 1.0
+    assert not [at_s for at_s in times_s if built_s[0] < at_s < built_s[1] - 0.05]
+    assert times_s[len(before)] < record.blocks[0].started_s < times_s[-1]
+
+
+def test_a_run_on_the_cpu_is_not_judged_by_the_gpu(
+    onnx_toy: Callable[..., Path],
+    execute: Callable[..., Record],
+    played: Played,
+) -> None:
+    record = execute(onnx_toy(), OnnxRuntimeBackend(threads=1), energy=False)
+
+    assert played.asked == [False]
+    assert record.idle_power_w is None
+
+
+def test_one_backend_on_the_gpu_is_enough(
+    onnx_toy: Callable[..., Path],
+    device: DeviceBackend,
+    execute: Callable[..., Record],
+    played: Played,
+) -> None:
+    execute(onnx_toy(), OnnxRuntimeBackend(threads=1), device, energy=False)
+
+    assert played.asked == [True]
+
+
+@pytest.mark.parametrize(("mode", "is_measured"), [(HOT, True), (COLD, False)])
+@pytest.mark.usefixtures("played")
+def test_the_energy_of_cold_launches_is_not_that_of_hot_ones(
+    onnx_toy: Callable[..., Path],
+    device: DeviceBackend,
+    execute: Callable[..., Record],
+    mode: str,
+    is_measured: bool,
+) -> None:
+    for clock in device.clocks:
+        clock.cold = lambda clock=clock: clock  # type: ignore[attr-defined]
+
+    record = execute(onnx_toy(), device, arrival=Arrival(mode), canary=False)
+
+    energies = [m.energy_j for m in record.measurements if m.component == "pipeline"]
+    assert len(energies) == 2
+    assert [energy_j is not None for energy_j in energies] == [is_measured] * 2
+
+
+def test_a_gpu_without_a_canary_is_told_of(
+    onnx_toy: Callable[..., Path], device: DeviceBackend, execute: Callable[..., Record]
+) -> None:
+    def whats(*backends: Backend, **options: Any) -> list[str]:
+        record = execute(onnx_toy(), *backends, telemetry=False, **options)
+        assert record.validity is not None
+        return [f.what for f in record.validity.findings if "canary" in f.what]
+
+    assert whats(device) == [
+        "no canary of the GPU: only TensorRT in this process launches it",
+    ]
+    assert whats(device, canary=False) == []
+    assert whats(OnnxRuntimeBackend(threads=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "uses_gpu"),
+    [
+        (TorchBackend, False),
+        (OnnxRuntimeBackend, False),
+        (TorchCudaBackend, True),
+        (OnnxRuntimeCudaBackend, True),
+        (TensorRTBackend, True),
+    ],
+)
+def test_every_backend_says_whether_it_uses_the_gpu(backend: Any, uses_gpu: bool) -> None:
+    assert backend.uses_gpu is uses_gpu

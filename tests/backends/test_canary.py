@@ -22,6 +22,7 @@ from harness.backends.canary.series import (
     canary_path,
     cpu_canary,
     cuda_canary,
+    find_missing,
     open_canaries,
 )
 from harness.backends.onnxruntime import OnnxRuntimeBackend
@@ -196,6 +197,7 @@ def test_only_engines_in_this_process_bring_the_gpus_canary(
     ]
 
     assert names == [[CPU], [CPU], [CPU, CUDA]]
+    assert find_missing([backend], open_canaries([backend])) == ()
 
 
 def test_a_canary_that_cannot_be_opened_is_left_out_and_it_is_said(
@@ -207,9 +209,12 @@ def test_a_canary_that_cannot_be_opened_is_left_out_and_it_is_said(
 
     monkeypatch.setattr(TensorRTBackend, "device", refuse)
 
-    (canary,) = open_canaries([object.__new__(TensorRTBackend)])
+    backends = [object.__new__(TensorRTBackend)]
+    (canary,) = open_canaries(backends)
+    (missing,) = find_missing(backends, [canary])
 
     assert canary.name == CPU
+    assert missing.what == "no canary of the GPU: it could not be opened"
     assert "a canary is left out" in caplog.text
     assert "no machine code" in caplog.text
 
