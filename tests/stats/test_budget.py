@@ -116,7 +116,7 @@ def apart(factors: list[float], count: int = 400) -> dict[int, list[float]]:
 
 
 def test_all_processes_are_within_or_the_budget_is_not_kept() -> None:
-    # One in fifteen is too slow for certain, and it holds too few of all samples to be seen there.
+    # One of 150 is too slow for certain, and it holds too few of all samples to be seen there.
     slow = apart([0.9] * 7 + [1.1] + [0.9] * 142, count=400)
     together = [sample for process in slow.values() for sample in process]
     assert judge_budget(together, 1.0).verdict is Verdict.WITHIN
