@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from harness.types import MissingProcess, Replication
 from tests.report.devices import CPU, FP32, make_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.types import Record
@@ -100,15 +102,16 @@ def test_it_comes_back_from_a_file_and_from_another_process(tmp_path: Path, reco
     ],
 )
 def test_a_state_that_was_tampered_with_is_damage(
-    tmp_path: Path, name: str, change: object
+    tmp_path: Path, name: str, change: Callable[[Any], Any]
 ) -> None:
     path = tmp_path / "one.parquet"
     write_record(RECORD, path)
     table = pq.read_table(path)
     ((key, text),) = table.schema.metadata.items()
-    header = json.loads(text)
+    header = json.loads(zlib.decompress(text))
     header[name] = change(header[name])
-    pq.write_table(table.replace_schema_metadata({key: json.dumps(header).encode()}), path)
+    changed = {key: zlib.compress(json.dumps(header).encode())}
+    pq.write_table(table.replace_schema_metadata(changed), path)
 
     with pytest.raises(RecordError, match="is damaged: its hash"):
         read_record(path)
