@@ -125,11 +125,21 @@ class _SlowClock(HostClock):
         return tuple(1.0 for _ in super().time_block(launches))
 
 
+class _SteadyClock(HostClock):
+    """Says that every launch took about a millisecond, as independent of the last as can be."""
+
+    _rng = np.random.default_rng(3)
+
+    def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
+        taken = len(super().time_block(launches))
+        return tuple(float(s) for s in self._rng.normal(1e-3, 1e-5, taken))
+
+
 @pytest.mark.parametrize(
     ("clock", "samples", "arguments", "expected", "word"),
     [
-        (HostClock, 400, (), 0, "WITHIN"),
-        (HostClock, 400, ("--enforce",), 0, "WITHIN"),
+        (_SteadyClock, 500, (), 0, "WITHIN"),
+        (_SteadyClock, 500, ("--enforce",), 0, "WITHIN"),
         (HostClock, 20, ("--enforce",), 3, "INCONCLUSIVE"),
         (HostClock, 20, ("--enforce", "--duration", 1), 3, "not measured"),
         (_SlowClock, 20, (), 0, "MISSED"),
