@@ -46,8 +46,8 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 
 def plan(**options: Any) -> SamplingPlan:
-    """Two rounds of 10 passes, or as many as ``max_samples`` asks for, after one of warm-up."""
-    usual: dict[str, Any] = {"max_samples": 20, "max_time_s": 1e6, "block_s": 10.0}
+    """Eight rounds of 2 passes, or as many as ``max_samples`` asks for, after one of warm-up."""
+    usual: dict[str, Any] = {"max_samples": 16, "max_time_s": 1e6, "block_s": 10.0}
     return SamplingPlan(**{**usual, "warmup_s": 0.0, "max_warmup_s": 0.0, **options})
 
 
@@ -116,10 +116,10 @@ def test_a_quiet_machine_leaves_all_as_it_was_measured(wall: Wall) -> None:
 
     case.run(told.append)
 
-    assert lengths(case) == dict.fromkeys("abc", (20, 0))
+    assert lengths(case) == dict.fromkeys("abc", (16, 0))
     for key, measured in case.series.items():
         assert measured.result.latency_s == clock.measured(key)
-    assert [block.passes for block in case.blocks] == [10] * 4
+    assert [block.passes for block in case.blocks] == [2] * 16
     assert not any(block.rejected for block in case.blocks)
     assert case.validity.status == "valid"
     assert machine.slept_s == []
@@ -155,8 +155,8 @@ def test_samples_of_a_rejected_block_are_kept_apart(wall: Wall) -> None:
 
 def test_an_invalid_try_is_done_again_after_a_pause_and_its_samples_are_kept(wall: Wall) -> None:
     clock = two_groups(wall)
-    # Hot for the whole of the first try, which takes 6 s.
-    machine = Machine(wall, during(0.0, 8.0, clock_event_reasons=THERMAL))
+    # Hot for the whole of the first try, which takes 18 s.
+    machine = Machine(wall, during(0.0, 19.0, clock_event_reasons=THERMAL))
     case = measuring(clock, machine)
     told: list[tuple[str, int]] = []
 
@@ -170,15 +170,15 @@ def test_an_invalid_try_is_done_again_after_a_pause_and_its_samples_are_kept(wal
         "waiting 15 s for the machine to calm down, then measuring again: the GPU held its clock"
     )
     assert case.validity.status == "valid"
-    assert lengths(case) == dict.fromkeys("abc", (20, 20))
-    assert len(case.blocks) == 8
-    for block in case.blocks[:4]:
+    assert lengths(case) == dict.fromkeys("abc", (16, 16))
+    assert len(case.blocks) == 32
+    for block in case.blocks[:16]:
         assert block.rejected.startswith("measured again: the GPU held its clock back")
-    assert not any(block.rejected for block in case.blocks[4:])
+    assert not any(block.rejected for block in case.blocks[16:])
     assert list(case.blocks) == sorted(case.blocks, key=lambda block: block.started_s)
     for measured in case.series.values():
         both = {*measured.result.latency_s, *measured.rejected_latency_s}
-        assert len(both) == 40
+        assert len(both) == 32
 
 
 def test_the_pauses_grow_and_the_tries_are_bounded_and_never_leave_nothing(wall: Wall) -> None:
@@ -191,9 +191,9 @@ def test_the_pauses_grow_and_the_tries_are_bounded_and_never_leave_nothing(wall:
     assert machine.slept_s == [15.0, 30.0]
     assert case.validity.status == "invalid"
     # The last try is shown, bad as it is: a figure that does not count is still a figure.
-    assert lengths(case) == dict.fromkeys("abc", (20, 40))
-    assert len(case.blocks) == 12
-    assert [bool(block.rejected) for block in case.blocks] == [True] * 8 + [False] * 4
+    assert lengths(case) == dict.fromkeys("abc", (16, 32))
+    assert len(case.blocks) == 48
+    assert [bool(block.rejected) for block in case.blocks] == [True] * 32 + [False] * 16
     assert any("every block" in f.what for f in case.validity.findings)
 
 
@@ -227,7 +227,7 @@ def test_another_driver_is_no_reason_to_wait(wall: Wall) -> None:
     assert case.validity.status == "invalid"
     assert "driver changed" in case.validity.findings[0].what
     assert machine.slept_s == []
-    assert lengths(case) == dict.fromkeys("abc", (20, 0))
+    assert lengths(case) == dict.fromkeys("abc", (16, 0))
 
 
 def test_a_foreign_process_makes_it_invalid_and_a_child_does_not(wall: Wall) -> None:
@@ -245,7 +245,7 @@ def test_without_readings_all_counts_and_it_is_said(wall: Wall) -> None:
     (finding,) = case.findings
     assert (finding.level, case.validity.status) == ("unknown", "unknown")
     assert "no reading of the machine" in finding.what
-    assert lengths(case) == dict.fromkeys("abc", (20, 0))
+    assert lengths(case) == dict.fromkeys("abc", (16, 0))
 
 
 # Interrupted.
@@ -258,7 +258,7 @@ def test_an_interruption_keeps_what_was_complete(wall: Wall) -> None:
     with pytest.raises(KeyboardInterrupt):
         case.run()
 
-    assert lengths(case) == {"a": (20, 0), "b": (20, 0), "c": (10, 0)}
+    assert lengths(case) == {"a": (4, 0), "b": (4, 0), "c": (2, 0)}
     assert {m.result.decision.reason for m in case.series.values()} == {"interrupted"}
     assert len(case.blocks) == 3
     assert case.validity.status == "valid"
@@ -275,7 +275,7 @@ def test_an_interruption_of_the_warm_up_leaves_nothing(wall: Wall) -> None:
 
 
 def test_an_interruption_of_the_pause_keeps_the_try_before(wall: Wall) -> None:
-    machine = Machine(wall, during(0.0, 8.0, clock_event_reasons=THERMAL))
+    machine = Machine(wall, during(0.0, 19.0, clock_event_reasons=THERMAL))
 
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
@@ -284,7 +284,7 @@ def test_an_interruption_of_the_pause_keeps_the_try_before(wall: Wall) -> None:
     with pytest.raises(KeyboardInterrupt):
         case.run()
 
-    assert lengths(case) == dict.fromkeys("abc", (20, 0))
+    assert lengths(case) == dict.fromkeys("abc", (16, 0))
     assert case.validity.status == "invalid"
 
 
@@ -293,17 +293,17 @@ def test_an_interruption_of_the_pause_keeps_the_try_before(wall: Wall) -> None:
     [
         # In the warm-up, before the second group's first block, and after it: all of the try before
         # stands, bad as it was.
-        (1, {"a": (20, 0), "b": (20, 0), "c": (20, 0)}, "invalid"),
-        (3, {"a": (20, 10), "b": (20, 10), "c": (20, 0)}, "invalid"),
-        (4, {"a": (20, 10), "b": (20, 10), "c": (20, 10)}, "invalid"),
+        (1, {"a": (16, 0), "b": (16, 0), "c": (16, 0)}, "invalid"),
+        (3, {"a": (16, 2), "b": (16, 2), "c": (16, 0)}, "invalid"),
+        (4, {"a": (16, 2), "b": (16, 2), "c": (16, 2)}, "invalid"),
     ],
 )
 def test_an_interrupted_second_try_never_takes_the_place_of_the_first(
     wall: Wall, blocks: int, expected: dict[str, tuple[int, int]], status: str
 ) -> None:
-    # The first takes six blocks.
-    clock = two_groups(wall, fail_in_block=6 + blocks)
-    machine = Machine(wall, during(0.0, 8.0, clock_event_reasons=THERMAL))
+    # The first takes eighteen blocks, two of them to warm up.
+    clock = two_groups(wall, fail_in_block=18 + blocks)
+    machine = Machine(wall, during(0.0, 19.0, clock_event_reasons=THERMAL))
     case = measuring(clock, machine)
 
     with pytest.raises(KeyboardInterrupt):
@@ -329,7 +329,7 @@ def test_an_interrupted_second_try_never_takes_the_place_of_the_first(
 
 def result(*passes: int) -> SeriesResult:
     samples = tuple(1.0 + 0.001 * index for index in range(sum(passes)))
-    decision = decide(MedianPrecision(), samples, "time")
+    decision = decide(MedianPrecision(), samples, passes, "time")
     return SeriesResult(samples, passes, decision, clock_tick_s=0.0, is_steady=True)
 
 
@@ -339,7 +339,11 @@ def blocks_of(*rejected: str) -> list[Block]:
 
 def test_what_is_left_after_blocks_were_rejected_may_be_too_little() -> None:
     whole = SeriesResult(
-        (1.0,) * 40, (20, 20), decide(MedianPrecision(), [1.0] * 40, "time"), 0.0, is_steady=True
+        (1.0,) * 40,
+        (20, 20),
+        decide(MedianPrecision(), [1.0] * 40, (20, 20), "time"),
+        0.0,
+        is_steady=True,
     )
     assert whole.decision.status is Status.CONVERGED
     found = split(whole, blocks_of("", "hot"), MedianPrecision())

@@ -8,9 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.errors import OptionError
-from harness.measure.sampler import Sampling, SamplingPlan, SeriesResult
+from harness.measure.sampler import Sampling, SamplingPlan, SeriesResult, block_length
+from harness.stats.stopping import next_look
 from tests.measure.fakes import FakeClock, Wall, keys
 
 if TYPE_CHECKING:
@@ -76,13 +79,9 @@ def measure(groups: Sequence[Group[str]], asked: SamplingPlan) -> dict[str, Seri
 
 def test_targets_of_a_group_run_in_order_pass_by_pass() -> None:
     clock = FakeClock({"c": 0.02, "a": 0.01, "b": 0.03})
-    measure(clock.groups, plan(10, block_s=0.2))
-    assert [keys(block) for block in clock.after_warm_up()] == [
-        ["c", "a", "b"] * 3,
-        ["c", "a", "b"] * 3,
-        ["c", "a", "b"] * 3,
-        ["c", "a", "b"],
-    ]
+    measure(clock.groups, plan(28, block_s=0.2))
+    turns = [keys(block) for block in clock.after_warm_up()]
+    assert turns == [["c", "a", "b"] * 3] * 9 + [["c", "a", "b"]]
 
 
 def test_groups_take_turns_block_by_block() -> None:
@@ -94,23 +93,23 @@ def test_groups_take_turns_block_by_block() -> None:
 
 def test_slowest_group_sets_the_passes_of_all_blocks() -> None:
     clock = FakeClock({"fast": 0.001}, {"slow": 0.01, "slower": 0.02})
-    measure(clock.groups, plan(9))
+    measure(clock.groups, plan(24))
     turns = [keys(block) for block in clock.after_warm_up()]
-    assert turns == [["fast"] * 3, ["slow", "slower"] * 3] * 3
+    assert turns == [["fast"] * 3, ["slow", "slower"] * 3] * 8
 
 
 def test_slowest_group_sets_the_passes_whatever_clock_times_it() -> None:
     host, device = FakeClock({"a": 0.001}), FakeClock({"b": 0.02})
-    measure([*host.groups, *device.groups], plan(10, block_s=0.11))
-    assert [keys(block) for block in host.after_warm_up()] == [["a"] * 5] * 2
-    assert [keys(block) for block in device.after_warm_up()] == [["b"] * 5] * 2
+    measure([*host.groups, *device.groups], plan(32, block_s=0.07))
+    assert [keys(block) for block in host.after_warm_up()] == [["a"] * 3] * 10 + [["a"] * 2]
+    assert [keys(block) for block in device.after_warm_up()] == [["b"] * 3] * 10 + [["b"] * 2]
 
 
 def test_what_a_clock_does_beside_the_launches_counts_in_the_size_of_a_block(wall: Wall) -> None:
     # Such as flushing caches: a pass takes 1 ms by the clock and 20 ms in all.
     clock = FakeClock({"a": 0.001}, wall=wall, block_wall_s=0.02)
-    measure(clock.groups, plan(10))
-    assert [len(block) for block in clock.after_warm_up()] == [5, 5]
+    measure(clock.groups, plan(32, block_s=0.07))
+    assert [len(block) for block in clock.after_warm_up()] == [3] * 10 + [2]
 
 
 def test_each_group_is_timed_by_its_own_clock() -> None:
@@ -131,8 +130,10 @@ def test_canarys_group_gives_a_share_of_the_samples_that_the_others_do() -> None
     first, canary = clock.groups
     limited = replace(canary, max_passes=8, watched=frozenset())
     results = measure([first, limited], plan(100))
-    assert results["a"].block_passes == (32, 8, 10, 13, 16, 19, 2)
-    assert results["canary"].block_passes == (8, 8, 8, 8, 8, 8, 2)
+    # An eighth of the next look, and never across it: 32, 40, 50, 63, 79, 98.
+    passes = (*[4] * 8, *(5, 3), *(7, 3), *(8, 5), *(10, 6), *(13, 6), 2)
+    assert results["a"].block_passes == passes
+    assert results["canary"].block_passes == tuple(min(8, each) for each in passes)
 
 
 # How many samples.
@@ -198,23 +199,39 @@ def test_blocks_tell_whose_they_are_when_they_were_and_how_many_passes_they_have
     wall: Wall,
 ) -> None:
     clock = FakeClock({"a": 0.02, "b": 0.02}, {"c": 0.04}, wall=wall, block_wall_s=0.05)
-    sampling = Sampling(clock.groups, plan(3))
+    sampling = Sampling(clock.groups, plan(9))
     sampling.run()
     told = [(block.series, block.passes, block.rejected) for block in sampling.blocks]
-    assert told == [("a and b", 2, ""), ("c", 2, ""), ("a and b", 1, ""), ("c", 1, "")]
+    assert told == [("a and b", 2, ""), ("c", 2, "")] * 4 + [("a and b", 1, ""), ("c", 1, "")]
     # After a pass of warm-up each.
-    starts = [1_000.1, 1_000.15, 1_000.2, 1_000.25]
+    starts = [1_000.1 + 0.05 * index for index in range(10)]
     assert [block.started_s for block in sampling.blocks] == pytest.approx(starts)
     assert all(b.ended_s - b.started_s == pytest.approx(0.05) for b in sampling.blocks)
 
 
-def test_clock_that_never_advances_gets_blocks_of_a_limited_size() -> None:
-    # 64 passes, but for the looks.
-    clock = FakeClock({"a": 0.0})
-    results = measure(clock.groups, plan(1000, tail=True))
-    passes = results["a"].block_passes
-    assert max(passes) == 64
-    assert sum(passes) == counts(results)["a"] > 64
+def test_however_quick_a_launch_is_its_blocks_are_of_a_limited_size() -> None:
+    result = measure(FakeClock({"a": 1e-6}).groups, plan(1000))["a"]
+    assert max(result.block_passes) == 64
+    assert len(result.latency_s) == sum(result.block_passes) == 1000
+
+
+def test_clock_that_never_advances_is_waited_for_no_longer_than_others() -> None:
+    results = measure(FakeClock({"a": 0.0}).groups, plan(1000))
+    assert results["a"].latency_s == (0.0,) * 32
+
+
+@given(st.integers(0, 10**6), st.integers(1, 64), st.one_of(st.none(), st.integers(1, 10**6)))
+def test_a_look_is_never_passed_and_the_first_comes_after_eight_blocks(
+    count: int, fitting: int, most: int | None
+) -> None:
+    look = next_look(count) if most is None else min(next_look(count), count + most)
+
+    passes = block_length(count, look, fitting)
+
+    assert 1 <= passes <= fitting
+    assert count + passes <= look
+    # At least eight blocks of it make up what there is at a look.
+    assert 8 * (passes - 1) < look
 
 
 # What is not kept, and what is.
@@ -226,7 +243,7 @@ def test_clock_that_loses_launches_is_named() -> None:
             return super().time_block(launches)[:-1]
 
     clock = Losing({"a": 0.02, "b": 0.02})
-    with pytest.raises(ValueError, match="fake timed 9 launches of 10"):
+    with pytest.raises(ValueError, match="fake timed 3 launches of 4"):
         measure(clock.groups, plan(10))
 
 
@@ -294,9 +311,9 @@ def test_size_of_a_block_comes_from_the_later_half_of_the_warm_up() -> None:
 
     clock = SlowStart({"a": 0.004, "b": 0.006}, noise=0.0)
     # 10 s, and as soon as the launches agree.
-    measure(clock.groups, plan(warmup_s=0.1, max_warmup_s=20.0, block_s=0.101))
+    measure(clock.groups, plan(warmup_s=0.1, max_warmup_s=20.0, block_s=0.0301))
     (first, *_) = (block for block in clock.blocks if len(block) > 2)
-    assert keys(first) == ["a", "b"] * 10
+    assert keys(first) == ["a", "b"] * 3
 
 
 # How much is done.
@@ -314,7 +331,7 @@ def test_progress_by_samples_rises_from_zero_to_one(groups: tuple[dict[str, floa
 
 
 def test_progress_is_that_of_the_limit_which_is_nearer(wall: Wall) -> None:
-    # A pass takes 1 s, and so does a round, of 3 samples of 10; in the third the wall jumps.
+    # A pass takes 1 s, and so does a round, of 3 samples of 20; in the third the wall jumps.
     clock = FakeClock({"a": 0.03}, wall=wall, block_wall_s=1.0)
     told: list[float] = []
 
@@ -323,8 +340,8 @@ def test_progress_is_that_of_the_limit_which_is_nearer(wall: Wall) -> None:
         if len(told) == 3:
             wall.now_s += 5.0
 
-    Sampling(clock.groups, plan(10, max_time_s=8.5, block_s=3.5)).run(on_round)
-    assert told == pytest.approx([0.0, 0.3, 0.6, 8.0 / 8.5, 1.0])
+    Sampling(clock.groups, plan(20, max_time_s=8.5, block_s=3.5)).run(on_round)
+    assert told == pytest.approx([0.0, 0.15, 0.3, 8.0 / 8.5, 1.0])
 
 
 def test_progress_never_exceeds_one_when_the_time_is_long_over(wall: Wall) -> None:

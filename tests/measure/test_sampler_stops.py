@@ -109,9 +109,10 @@ def test_looks_are_at_the_counts_of_the_rule_and_nowhere_else(
     asked: list[int] = []
 
     class Noting(MedianPrecision):
-        def decide(self, samples: Sequence[float]) -> Any:
+        def decide(self, samples: Sequence[float], passes: Sequence[int] = ()) -> Any:
+            assert sum(passes) == len(samples)
             asked.append(len(samples))
-            return super().decide(samples)
+            return super().decide(samples, passes)
 
     monkeypatch.setattr("harness.measure.sampler.MedianPrecision", Noting)
     # Blocks of 5 passes, so most of them end between two looks.
@@ -247,7 +248,25 @@ def steps(size: float) -> itertools.cycle[float]:
 
 def test_deciding_at_the_end_keeps_what_is_decided() -> None:
     quiet = [1.0] * 40
-    assert decide(MedianPrecision(), quiet, "time").reason == "precision"
+    assert decide(MedianPrecision(), quiet, (20, 20), "time").reason == "precision"
     # The median is known: it is the tail that the time was too short for.
-    assert decide(TailInterval(), quiet, "time").reason == "tail: time"
-    assert decide(TailInterval(), quiet[:20], "time").reason == "time"
+    assert decide(TailInterval(), quiet, (20, 20), "time").reason == "tail: time"
+    assert decide(TailInterval(), quiet[:20], (20,), "time").reason == "time"
+
+
+def test_blocks_that_have_a_level_of_their_own_are_not_taken_for_so_many_samples() -> None:
+    """Samples of one block are alike to 0.1 %, blocks differ by 2 %: it is blocks that count."""
+
+    class Levels(FakeClock):
+        def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
+            level = 1.0 + 0.02 * ((7 * len(self.blocks)) % 16) / 15
+            return tuple(level * latency_s for latency_s in super().time_block(launches))
+
+    levels = Levels({"a": 0.001}, noise=QUIET)
+    alike = FakeClock({"a": 0.001}, noise=QUIET)
+    found, other = (measure(clock, plan(max_samples=200))["a"] for clock in (levels, alike))
+    assert verdict(other) == (Status.CONVERGED, "precision", 32)
+    assert len(found.latency_s) > 32
+    estimate = found.decision.estimate
+    assert found.decision.autocorrelation > 0.5
+    assert estimate.upper - estimate.lower > 0.004 * estimate.value
