@@ -104,7 +104,7 @@ def execute(
             return [_state(started_s + i * 1e-3, **gpu) for i in range(count)]
 
         @contextmanager
-        def watch(_: object) -> Iterator[Watch]:
+        def watch(_: object, *, uses_gpu: bool) -> Iterator[Watch]:
             yield Watch(states, UUID)
 
         monkeypatch.setattr(runner, "open_telemetry", watch)
