@@ -207,9 +207,11 @@ def test_what_processes_warned_of_is_passed_on_once(
 def test_a_plan_tells_what_is_measured_how_and_for_how_long(
     harness: Callable[..., tuple[int, str, str]],
     onnx_toy: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[object, ...],
     expected: list[str],
 ) -> None:
+    monkeypatch.setattr("harness.measure.sampler.DEFAULT_MAX_TIME_S", 30.0)
     code, out, _ = harness("run", onnx_toy(), "--duration", 0.5, "--plan", *arguments)
 
     assert code == 0
