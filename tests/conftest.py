@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper
 
 from harness.artifacts.cache import Cache
@@ -24,6 +25,11 @@ REPOSITORY = Path(__file__).parent.parent
 
 class ToyFactory(Protocol):
     def __call__(self, *edits: tuple[str, str], file: str = ...) -> Path: ...
+
+
+# The same examples every time, however busy the machine is.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture
