@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,9 +16,14 @@ from onnx import TensorProto, helper
 from harness.artifacts.cache import Cache
 from harness.artifacts.worker import WorkerPool
 from harness.cli import main
+from harness.measure.telemetry_process import TelemetryProcess
+from harness.measure.warmup import WarmedUp, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from harness.measure.clock import Clock
+    from harness.states import DeviceState
 
 TOY = Path(__file__).parent / "toy"
 REPOSITORY = Path(__file__).parent.parent
@@ -138,10 +144,72 @@ def shared_pool() -> Iterator[WorkerPool]:
         yield pool
 
 
+def _warm_up_briefly(
+    launches: Sequence[Callable[[], None]], clock: Clock, least_s: float, most_s: float
+) -> WarmedUp:
+    return warm_up(launches, clock, min(least_s, 0.02), min(most_s, 0.1))
+
+
 @pytest.fixture(autouse=True)
 def short_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a shared machine nothing is ever known to 0.5 %, and each run would take all its time."""
     monkeypatch.setattr("harness.measure.sampler.DEFAULT_MAX_TIME_S", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def brief_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a shared machine nothing is ever steady, and each run would warm up for two seconds."""
+    monkeypatch.setattr("harness.measure.sampler.warm_up", _warm_up_briefly)
+
+
+class _Borrowed:
+    """The session's telemetry as one run's own: what was read between its start and its end."""
+
+    def __init__(self, telemetry: TelemetryProcess) -> None:
+        self._telemetry = telemetry
+        self._states: tuple[DeviceState, ...] | None = None
+        self._first = 0
+
+    def __enter__(self) -> _Borrowed:  # noqa: PYI034  # typing.Self is not in Python 3.10
+        self._telemetry.start()
+        self._first = len(self._telemetry.states())
+        self._telemetry.resume()
+        # As with a process of its own, the first reading is there before anything begins.
+        until_s = time.monotonic() + 10.0
+        while not self.states() and not self.problem and time.monotonic() < until_s:
+            time.sleep(1e-3)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._telemetry.pause()
+        self._states = self.states()
+
+    @property
+    def problem(self) -> str:
+        return self._telemetry.problem
+
+    def states(self) -> tuple[DeviceState, ...]:
+        if self._states is not None:
+            return self._states
+        return self._telemetry.states()[self._first :]
+
+
+@pytest.fixture(scope="session")
+def telemetry_process() -> Iterator[TelemetryProcess]:
+    """Telemetry for the whole session, started by whoever needs it first."""
+    telemetry = TelemetryProcess(None)
+    yield telemetry
+    telemetry.stop()
+
+
+@pytest.fixture(autouse=True)
+def one_telemetry(monkeypatch: pytest.MonkeyPatch, telemetry_process: TelemetryProcess) -> None:
+    """Runs on the CPU share one telemetry process: to start one takes most of a second."""
+
+    def open_one(gpu_uuid: str | None) -> Any:
+        return _Borrowed(telemetry_process) if gpu_uuid is None else TelemetryProcess(gpu_uuid)
+
+    monkeypatch.setattr("harness.watching.TelemetryProcess", open_one)
 
 
 @pytest.fixture

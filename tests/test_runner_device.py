@@ -233,8 +233,10 @@ class Played:
     def states(self) -> tuple[DeviceState, ...]:
         if self.device.built_of and self.built_s is None:
             self.built_s = time.monotonic()
-        count = int((time.monotonic() - self.started_s) / 0.02) + 1
-        return tuple(self._at(self.started_s + 0.02 * step) for step in range(count))
+        now_s = time.monotonic()
+        count = int((now_s - self.started_s) / 0.02) + 1
+        # The last one as it is asked for: a run may be over in less than 0.02 s.
+        return (*(self._at(self.started_s + 0.02 * step) for step in range(count)), self._at(now_s))
 
     def _at(self, at_s: float) -> DeviceState:
         is_built = self.built_s is not None and at_s >= self.built_s

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 GPU = GpuInfo("NVIDIA H200", "9.0", "GPU-1", "13.0")
 
 
+@pytest.fixture(autouse=True)
+def one_telemetry() -> None:
+    """Here each has its own."""
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A GPU, and what NVML tells of it."""
