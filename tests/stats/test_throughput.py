@@ -132,7 +132,7 @@ def test_the_bound_of_events_that_last_covers_their_rate(length: float) -> None:
         plain += upper_bound(sum(events), 400) >= 0.05
         worth = independent_trials(events, (50,) * 8)
         covered += upper_bound(sum(events), 400, worth=worth) >= 0.05
-    # 95 % are asked for, of which a few events cannot tell all: 1,000 series gave 97 and 93 %.
+    # 95 % are asked for; reports/examples/simulations/dependence.md has 97 and 92 % of 1,000.
     assert covered >= 270
     assert plain < 264
 
