@@ -26,10 +26,9 @@ from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_REL_PRECISION, SamplingPlan
 from harness.observer import SilentObserver
-from harness.options import RunOptions
 from harness.pipeline.loader import load_pipeline
 from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
-from harness.runner import Run
+from harness.runner import Run, RunOptions
 from harness.types import ENQUEUE, GRAPH, HOT, Case, Variant
 
 if TYPE_CHECKING:

@@ -388,7 +388,6 @@ def test_variables_are_told_by_a_process_that_prepares_nothing(
     cache: Cache,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The findings of a run in fresh processes are those of the processes that measure."""
     monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
     sampling = SamplingPlan(max_samples=2, warmup_s=0.0, block_s=0.02)
     options = RunOptions((Case(0.5, 1),), sampling, canary=False, telemetry=False)

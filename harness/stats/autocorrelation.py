@@ -178,10 +178,13 @@ def effective_autocorrelation(samples: ArrayLike, passes: Sequence[int] = ()) ->
     Raises:
         ValueError: a sample is not finite, or the blocks do not add up to the samples.
     """
-    rho = lag1_autocorrelation(samples)
-    if not passes:
-        return rho
-    inflation = block_inflation(samples, passes)
+    return _larger(
+        lag1_autocorrelation(samples), block_inflation(samples, passes) if passes else 1.0
+    )
+
+
+def _larger(rho: float, inflation: float) -> float:
+    """``rho``, or the autocorrelation that comes to the ``inflation`` of blocks if that is more."""
     if inflation <= variance_inflation(rho):
         return rho
     return min(_LARGEST, (inflation - 1.0) / (inflation + 1.0))
@@ -296,13 +299,9 @@ class CorrelatedSeries:
         values = np.asarray(samples, dtype=np.float64)
         if values.size == 0:
             raise ValueError("a quantile needs at least one sample, and all of them finite")
-        return cls(
-            np.sort(values),
-            effective_autocorrelation(values, passes),
-            lag1_autocorrelation(values),
-            block_inflation(values, passes) if passes else 1.0,
-            tuple(passes),
-        )
+        rho = lag1_autocorrelation(values)
+        inflation = block_inflation(values, passes) if passes else 1.0
+        return cls(np.sort(values), _larger(rho, inflation), rho, inflation, tuple(passes))
 
     def estimate(self, quantile: float, confidence: float) -> QuantileEstimate:
         """The ``quantile`` with the interval of its inflated ranks.

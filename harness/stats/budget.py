@@ -92,11 +92,10 @@ def judge_processes(
 ) -> BudgetVerdict:
     """Hold the ``quantile`` of each process against ``limit_s`` (seconds).
 
-    Samples of several processes are no one series: what sets a process apart is in all of its
-    samples, so that an interval of all together would be far too narrow. ``within`` if every
-    process is within, ``missed`` if any has missed, else ``inconclusive``. That all are within
-    needs no wider intervals (Berger, *Technometrics* 24(4), 1982), but that any of so many has
-    missed does: each is asked at ``1 - (1 - confidence) / n`` (Bonferroni).
+    What sets a process apart is in all of its samples: an interval of all together is far too
+    narrow. ``within`` if every process is within, ``missed`` if any has missed, else
+    ``inconclusive``. That all are within needs no wider intervals (Berger, *Technometrics* 24(4),
+    1982), that any has missed does: each is asked at ``1 - (1 - confidence) / n`` (Bonferroni).
 
     Args:
         latencies_s: of each process, by its number, its seconds in the order measured.
@@ -106,21 +105,19 @@ def judge_processes(
         confidence: two-sided, of all processes together.
 
     Raises:
-        ValueError: no process, one without samples, a sample that is not finite, or blocks that do
-            not add up to the samples.
+        ValueError: no process, or as :func:`judge_budget`.
     """
     if not latencies_s:
         raise ValueError("a verdict needs at least one process")
     surer = 1.0 - (1.0 - confidence) / len(latencies_s)
-    kept, missed = {}, {}
-    for process, latency_s in latencies_s.items():
+
+    def judged(process: int, sure: float) -> BudgetVerdict:
         its = (passes or {}).get(process, ())
-        one = judge_budget(latency_s, limit_s, its, quantile=quantile, confidence=confidence)
-        kept[process] = one
-        if one.verdict is Verdict.MISSED:
-            again = judge_budget(latency_s, limit_s, its, quantile=quantile, confidence=surer)
-            if again.verdict is Verdict.MISSED:
-                missed[process] = again
+        return judge_budget(latencies_s[process], limit_s, its, quantile=quantile, confidence=sure)
+
+    kept = {process: judged(process, confidence) for process in latencies_s}
+    again = {p: judged(p, surer) for p, one in kept.items() if one.verdict is Verdict.MISSED}
+    missed = {p: one for p, one in again.items() if one.verdict is Verdict.MISSED}
     within_in = sum(one.verdict is Verdict.WITHIN for one in kept.values())
     if missed:
         verdict, process = Verdict.MISSED, max(missed, key=lambda p: missed[p].estimate.lower)
