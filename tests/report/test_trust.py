@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from harness.report.figures import figures_of
@@ -282,9 +283,10 @@ def test_energy_that_was_not_measured_is_not_told() -> None:
 def test_a_tail_that_blocks_leave_open_has_no_bound_in_any_figure(
     passes: tuple[int, ...], is_open: bool
 ) -> None:
-    """Half of the blocks have a level of their own, which neighbours hardly show."""
-    low, high = spread(50, 0.01), spread(50, 0.01, 1.003e-3)
-    latency_s = (*low, *low, *high, *high) * 2
+    """The blocks have levels of their own, which neighbours hardly show."""
+    rng = np.random.default_rng(1)
+    levels = np.repeat(rng.standard_normal(8), 50)
+    latency_s = tuple(1e-3 + 2e-6 * levels + 4e-6 * rng.standard_normal(400))
     record = with_verdicts(
         make_record(CPU), pipeline={"latency_s": latency_s, "block_passes": passes}
     )
