@@ -247,7 +247,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     durations_s: Sequence[float] | None = None,
     batches: Sequence[int] | None = None,
     rel_precision: float = DEFAULT_REL_PRECISION,
-    tail: bool = False,
+    tail: bool | None = None,
     max_samples: int | None = None,
     max_time_s: float | None = None,
     mode: str = HOT,
@@ -272,7 +272,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         durations_s: seconds of input; those that the pipeline declares by default.
         batches: batch sizes; those that the pipeline declares by default.
         rel_precision: how well every median must be known: half its interval over itself.
-        tail: whether to wait for an interval of every p99 as well.
+        tail: whether to wait for an interval of every p99 as well; no by default.
         max_samples: samples of each series after which to stop in any case.
         max_time_s: seconds of measuring at each duration and batch after which to stop; 30 if None.
         mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed before
@@ -293,8 +293,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     Raises:
         HarnessError: see :mod:`harness.errors`.
     """
-    used = {"launches": launches is not None}
-    check_used(backends, tensorrt={"tensorrt": tensorrt is not None}, launches=used)
+    given = {"launches": launches is not None}
+    check_used(backends, tensorrt={"tensorrt": tensorrt is not None}, launches=given)
     loaded = _pipeline(pipeline)
     options = RunOptions(
         cases=choose_cases(loaded, durations_s, batches),

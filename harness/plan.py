@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from harness.artifacts.cache import Cache
     from harness.backends.protocol import Backend
+    from harness.options import RunOptions
     from harness.pipeline.pipeline import Pipeline
-    from harness.runner import RunOptions
     from harness.types import Case
 
 # Used until this machine has done such a step once; then its own time is.
@@ -110,11 +110,10 @@ def _measuring(
 
 def _besides(options: RunOptions) -> str:
     """What else is done beside the measuring: telemetry, energy, the canary."""
-    is_whole = options.arrival.is_whole
     done = {
         "telemetry": options.telemetry,
-        "energy": options.energy and not is_whole and not options.components,
-        "canary": options.canary and not is_whole,
+        "energy": options.has_energy,
+        "canary": options.has_canary,
     }
     if done["energy"]:
         done[f"energy ({ENERGY_TIME_S:g} s each, where a counter tells)"] = done.pop("energy")

@@ -6,11 +6,12 @@ import datetime as dt
 import secrets
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.arrivals import Arrival, Subject, Work, check_arrival, measure_arrival
+from harness.arrivals import Subject, Work, check_arrival, measure_arrival
 from harness.backends.canary.series import find_missing, open_canaries
+from harness.backends.peers import describe_interpreters
 from harness.backends.protocol import variant_of
 from harness.checks import check_components, with_accuracy
 from harness.describe import (
@@ -20,7 +21,6 @@ from harness.describe import (
     describe_inputs,
     find_floor,
 )
-from harness.errors import OptionError
 from harness.kept import Kept
 from harness.labels import (
     Timing,
@@ -30,15 +30,14 @@ from harness.labels import (
     label_canary,
     label_series,
 )
-from harness.measure.environment import describe_environment
-from harness.measure.sampler import SamplingPlan
+from harness.measure.environment import describe_environment, relevant_variables
 from harness.measuring import CaseMeasuring, Watch, measure_energy
 from harness.observer import Observer, SilentObserver
-from harness.pipeline.feeds import check_seed
+from harness.options import RunOptions
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.prepare import BuildOptions
 from harness.ready import Preparation, Ready, Wanted
 from harness.states import Block, Finding, Validity
+from harness.stats.fingerprint import variable_findings
 from harness.types import COLD, Case, Measurement, Record, Variant
 from harness.version import __version__
 from harness.watching import Idle, describe_gpu, kept_states, open_telemetry, watch_idle
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.artifacts.cache import Cache
-    from harness.audio import Recording
     from harness.backends.canary.series import Canary
     from harness.backends.protocol import Backend, Session
     from harness.checks import Check
@@ -61,39 +59,7 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What to run: the cases, what is fed, how long to measure, and how the work arrives.
-
-    ``components`` are all that is measured, without the whole pipeline; none means everything.
-    ``canary`` has the machine's frozen work timed as well, ``telemetry`` has its state read, and
-    ``energy`` has each whole pipeline run for some seconds more, for its energy; not cold, since it
-    is that of launches one after the other, with nothing flushed.
-    """
-
-    cases: tuple[Case, ...]
-    sampling: SamplingPlan = field(default_factory=SamplingPlan)
-    seed: int = 0
-    build: BuildOptions = field(default_factory=BuildOptions)
-    recording: Recording | None = None
-    command: tuple[str, ...] = ()
-    components: tuple[str, ...] = ()
-    arrival: Arrival = field(default_factory=Arrival)
-    canary: bool = True
-    telemetry: bool = True
-    energy: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse a seed that no generator takes, and components where only the whole counts."""
-        check_seed(self.seed)
-        if self.components and self.arrival.is_whole:
-            what = f"the mode {self.arrival.mode} is of the whole pipeline"
-            raise OptionError(what, where="--component", fix="leave it out, or use --mode hot")
-
-    @property
-    def has_energy(self) -> bool:
-        """Whether energy is measured."""
-        return self.energy and not self.components and self.arrival.mode != COLD
+__all__ = ["Run", "RunOptions", "RunResult"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +103,8 @@ class Run:
         self._canaries: tuple[Canary, ...] = ()
         self._watch = Watch(tuple)
         self._blocks: list[Block] = []
-        self._findings: list[Finding] = []
+        # In each process: what measures is what the variables bear on.
+        self._findings = list(self._of_variables())
         self._idle = Idle()
         self._measured_from_s = float("-inf")
         self._measurements: list[Measurement] = []
@@ -201,8 +168,15 @@ class Run:
             if self._options.arrival.mode == COLD:
                 check_can_flush(backend)
 
+        self._environment["interpreters"] = describe_interpreters(self._backends.values())
+
+    def _of_variables(self) -> tuple[Finding, ...]:
+        on_gpu = [backend for backend in self._backends.values() if backend.uses_gpu]
+        precisions = {backend.precision for backend in on_gpu}
+        return variable_findings(relevant_variables(), precisions, uses_gpu=bool(on_gpu))
+
     def _open_canaries(self) -> None:
-        if self._options.canary and not self._options.arrival.is_whole:
+        if self._options.has_canary:
             self._canaries = open_canaries(self._backends.values())
             self._environment["canary"] = {c.name: c.content_hash for c in self._canaries}
             self._findings.extend(find_missing(self._backends.values(), self._canaries))

@@ -215,6 +215,11 @@ class Measurement:
     block_wall_s: tuple[float, ...] = ()
 
     @property
+    def passes(self) -> tuple[int, ...]:
+        """The lengths of the blocks, or nothing where they do not tell of every sample."""
+        return self.block_passes if sum(self.block_passes) == len(self.latency_s) else ()
+
+    @property
     def variant(self) -> Variant:
         """What it is measured of."""
         return Variant(self.backend, self.precision, self.route, self.launch)

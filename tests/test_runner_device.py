@@ -23,8 +23,9 @@ from harness.measure.sampler import SamplingPlan
 from harness.measuring import Watch
 from harness.pipeline.loader import load_pipeline
 from harness.report.figures import figures_of
+from harness.report.trust import state_sentences
 from harness.runner import Run, RunOptions
-from harness.states import DeviceState, GpuState, HostState
+from harness.states import FLAG, NOTE, DeviceState, GpuState, HostState
 from harness.store.parquet import ParquetStore, read_record
 from harness.types import COLD, HOT, Case, Ceilings, ComponentCost, GraphCost, MacCounts
 from tests.devices import DeviceBackend, MadeUp, Notes
@@ -350,3 +351,52 @@ def test_a_gpu_without_a_canary_is_told_of(
 )
 def test_every_backend_says_whether_it_uses_the_gpu(backend: Any, uses_gpu: bool) -> None:
     assert backend.uses_gpu is uses_gpu
+
+
+BLOCKING, TF32 = "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE"
+
+
+@pytest.mark.parametrize(
+    ("precision", "flagged"),
+    [("fp16", {BLOCKING: FLAG}), ("fp32", {BLOCKING: FLAG, TF32: FLAG}), (None, {})],
+)
+def test_variables_that_change_figures_are_told_in_the_record_and_the_report(
+    onnx_toy: Callable[..., Path],
+    device: DeviceBackend,
+    execute: Callable[..., Record],
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str | None,
+    flagged: dict[str, str],
+) -> None:
+    for name in (BLOCKING, TF32, "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(device, "precision", precision)
+    backend = device if precision else OnnxRuntimeBackend(threads=1)
+
+    record = execute(onnx_toy(), backend, telemetry=False, canary=False)
+
+    assert record.validity is not None
+    told = {f.what.split("=")[0].split(" ")[0]: f.level for f in record.validity.findings}
+    told = {name: level for name, level in told.items() if "_" in name}
+    assert told == {"OMP_NUM_THREADS": NOTE, **flagged}
+    report = state_sentences(record)
+    sentence = "flag: CUDA_LAUNCH_BLOCKING is set: the host waits for every kernel; unset"
+    assert any(one.startswith(sentence) for one in report) == (BLOCKING in flagged)
+
+
+def test_variables_are_told_by_a_process_that_prepares_nothing(
+    onnx_toy: Callable[..., Path],
+    device: DeviceBackend,
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
+    sampling = SamplingPlan(max_samples=2, warmup_s=0.0, block_s=0.02)
+    options = RunOptions((Case(0.5, 1),), sampling, canary=False, telemetry=False)
+    pipeline, clock = load_pipeline(onnx_toy()), MadeUp("the run's clock", 7e-3)
+    _, (made,) = Run(pipeline, [device], cache, options, clock).rehearse()
+
+    record = Run(pipeline, [device], cache, options, clock, ready=made).execute().record
+
+    assert record.validity is not None
+    assert any(f.what.startswith("CUDA_LAUNCH_BLOCKING") for f in record.validity.findings)

@@ -52,8 +52,33 @@ def test_samples_are_a_fifth_of_those_of_nvbench(written: Path) -> None:
             assert row["ratio"] <= 0.2, row
 
 
+def test_what_depends_on_what_came_before_is_told_by_both_rules(written: Path) -> None:
+    document = json.loads((written / "dependence.json").read_text())
+    assert document["simulated"] is True
+    assert len(document["tails"]) == 16
+    assert len(document["misses"]) == 30
+    for row in document["tails"]:
+        assert row["covered"] >= row["neighbours"], row
+    for row in document["misses"]:
+        assert row["held"] >= row["as_independent"], row
+
+
+def test_committed_tails_and_bounds_hold_where_enough_was_seen() -> None:
+    document = json.loads((COMMITTED / "dependence.json").read_text())
+    assert document["trials"] >= 1000
+    for row in document["tails"]:
+        assert row["covered"] / row["trials"] >= 0.935, row
+        if row["level"] == 0.0:
+            assert row["bounded"] / row["trials"] >= 0.98, row
+    for row in document["misses"]:
+        if row["rate"] >= 0.05:
+            assert row["held"] / row["trials"] >= 0.91, row
+            if row["length"] > 1.0:
+                assert row["held"] > row["as_independent"], row
+
+
 def test_tables_say_that_they_are_simulated(written: Path) -> None:
-    for name in ("coverage.md", "samples.md"):
+    for name in ("coverage.md", "samples.md", "dependence.md"):
         assert "**Simulated**" in (written / name).read_text()
 
 

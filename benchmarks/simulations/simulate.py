@@ -1,4 +1,4 @@
-"""Simulate the stopping rule: coverage, even modes, and samples against nvbench's rule.
+"""Simulate the stopping rule: coverage, even modes, and samples against nvbench's rule; and tails.
 
 Run as ``make simulate``. Every figure comes from pseudo-random numbers with fixed seeds, none from
 a clock; the same trials give the same figures on any number of processes.
@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dependence
 import numpy as np
 import tables
 from nvbench import MIN_TIME_S, TIMEOUT_S, stdrel_samples
@@ -49,14 +50,18 @@ KERNELS_MS = (0.01, 0.1, 0.3, 0.8, 1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write ``coverage`` and ``samples``, .md and .json, into a folder; 1 if a bar is missed."""
+    """Write ``coverage``, ``samples`` and ``dependence``, .md and .json; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("--trials", type=int, default=2000, help="series of each shape")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--dependence", action="store_true", help="write only that")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     trials = options.trials
+    _write_dependence(options.out, trials)
+    if options.dependence:
+        return 0
     shapes = [(group, shape) for group, members in GROUPS.items() for shape in members]
     jobs = [
         (shape, start, min(CHUNK, trials - start))
@@ -83,6 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missed = tables.missed_bars(coverage, against)
     sys.stdout.write("".join(f"missed: {line}\n" for line in missed) or "all bars are met\n")
     return 1 if missed else 0
+
+
+def _write_dependence(out: Path, trials: int) -> None:
+    designs = {
+        f"{len(passes)} of the sampler, {sum(passes)} samples": passes
+        for passes in (block_passes(373), block_passes(1137))
+    }
+    tails = dependence.tail_rows(trials, SEED, {**designs, **dependence.PACED})
+    misses = dependence.miss_rows(trials, SEED)
+    settings = {"trials": trials, "seed": SEED}
+    document = {"simulated": True, **settings, "tails": tails, "misses": misses}
+    (out / "dependence.json").write_text(json.dumps(document, indent=1) + "\n")
+    text = dependence.dependence_text(tails, misses, settings)
+    (out / "dependence.md").write_text(text)
 
 
 def run_rule(series: NDArray[np.float64]) -> Decision:

@@ -22,7 +22,7 @@ LEAST_COVERAGE = 0.97
 LARGEST_RATIO = 0.2
 LARGEST_NOISE = 0.01
 
-_HEAD = "**Simulated**: pseudo-random numbers, no device and no clock. Made by `make simulate`."
+HEAD = "**Simulated**: pseudo-random numbers, no device and no clock. Made by `make simulate`."
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def coverage_text(rows: Sequence[dict[str, Any]], settings: dict[str, int]) -> s
     lines = [
         "# Coverage of the median's interval where the rule stops",
         "",
-        _HEAD,
+        HEAD,
         "",
         f"`MedianPrecision()` at its defaults, {settings['trials']} series of each shape, at most",
         f"{settings['sample_cap']} samples, seed {settings['seed']}.",
@@ -92,15 +92,16 @@ def coverage_text(rows: Sequence[dict[str, Any]], settings: dict[str, int]) -> s
 def _coverage_line(row: dict[str, Any]) -> str:
     coverage = "none converged"
     if row["coverage"] is not None:
-        coverage = _rate(row["coverage"], row["coverage_bounds"])
-    bimodal = _rate(row["bimodal"] / row["trials"], row["bimodal_bounds"])
+        coverage = rate(row["coverage"], row["coverage_bounds"])
+    bimodal = rate(row["bimodal"] / row["trials"], row["bimodal_bounds"])
     converged = f"{100.0 * row['converged'] / row['trials']:.1f} %"
     samples = f"{row['median_samples']:.0f} | {row['p95_samples']:.0f}"
     return f"| {row['shape']} | {converged} | {coverage} | {bimodal} | {samples} |"
 
 
-def _rate(rate: float, bounds: tuple[float, float]) -> str:
-    return f"{100.0 * rate:.2f} % ({100.0 * bounds[0]:.2f} to {100.0 * bounds[1]:.2f})"
+def rate(found: float, bounds: tuple[float, float]) -> str:
+    """A rate and its bounds in %."""
+    return f"{100.0 * found:.2f} % ({100.0 * bounds[0]:.2f} to {100.0 * bounds[1]:.2f})"
 
 
 def samples_text(rows: Sequence[dict[str, float]], settings: dict[str, int]) -> str:
@@ -108,7 +109,7 @@ def samples_text(rows: Sequence[dict[str, float]], settings: dict[str, int]) -> 
     lines = [
         "# Samples for ±0.5 % of the median, against nvbench's stdrel rule",
         "",
-        _HEAD,
+        HEAD,
         "",
         "`MedianPrecision()` and nvbench's rule, both at their defaults, on the same gaussian",
         f"series, seed {settings['seed']}. Means over the series of a row. nvbench stops on",

@@ -62,6 +62,14 @@ class RemoteBackend:
         """
         self._running().ask("check_can_run")
 
+    def describe_interpreter(self) -> dict[str, Any]:
+        """Its Python and packages; see :func:`harness.measure.environment.describe_interpreter`.
+
+        Raises:
+            HarnessError: the process cannot be started.
+        """
+        return self._running().ask("describe")
+
     def build(
         self, pipeline: Pipeline, models: Mapping[str, OnnxModel], workshop: Workshop
     ) -> Mapping[str, Built]:

@@ -56,6 +56,7 @@ class Server:
         kinds = {
             "hello": self._hello,
             "check_can_run": self._check_can_run,
+            "describe": self._describe,
             "inspect": self._inspect,
             "open": self._open,
             "bind": self._bind,
@@ -84,6 +85,12 @@ class Server:
         """See that the backend can be run here."""
         self._made_backend.check_can_run()
         return {}
+
+    def _describe(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        """This Python and its packages, as a record tells of its own."""
+        from harness.measure.environment import describe_interpreter  # noqa: PLC0415
+
+        return describe_interpreter()
 
     @property
     def _made_backend(self) -> Backend:

@@ -9,7 +9,7 @@ from harness.backends.interpreter_process import OPTION, BackendSpec
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.backends.protocol import Backend
@@ -61,6 +61,19 @@ def make_peer(
         arguments["threads"] = threads
     spec = BackendSpec(_CLASSES[name][0], arguments)
     return spec.make() if python is None else RemoteBackend(spec, python)
+
+
+def describe_interpreters(backends: Iterable[Backend]) -> dict[str, dict[str, Any]]:
+    """By backend, the Python and the packages that it runs in, of those in another than this one.
+
+    Raises:
+        HarnessError: one cannot be started.
+    """
+    return {
+        backend.name: backend.describe_interpreter()
+        for backend in backends
+        if isinstance(backend, RemoteBackend)
+    }
 
 
 def check_interpreters(interpreters: Mapping[str, Path], names: Sequence[str]) -> None:

@@ -201,8 +201,7 @@ _MEASURING_OPTIONS = (
     click.option(
         "--energy/--no-energy",
         default=None,
-        help="Hot or cold: run each whole pipeline for 2.5 s more, for its energy.  "
-        "[default: where told]",
+        help="Hot: run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
     ),
     click.option(
         "--canary/--no-canary",

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from harness.backends.protocol import Backend
     from harness.observer import Observer
+    from harness.options import RunOptions
     from harness.pipeline.pipeline import Pipeline
     from harness.ready import Ready
-    from harness.runner import Run, RunOptions
+    from harness.runner import Run
     from harness.types import Variant
 
 _NOTES, _AUDIO = "notes.json", "audio.npy"

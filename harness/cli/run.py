@@ -12,7 +12,7 @@ import psutil
 from rich.console import Console
 
 from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
-from harness.arrivals import Arrival, check_used
+from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
@@ -32,13 +32,14 @@ from harness.errors import (
 from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
+from harness.options import RunOptions
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
 from harness.plan import plan_run
 from harness.report.figures import figures_of
 from harness.report.json import write_json
 from harness.report.terminal import render
-from harness.runner import Run, RunOptions, RunResult
+from harness.runner import Run, RunResult
 from harness.store.parquet import ParquetStore
 from harness.types import GRAPH, Case
 
@@ -118,14 +119,14 @@ def run_command(
     recording = _recording(loaded, audio, converted, durations_s, batches)
     cases = _cases(loaded, recording, durations_s, batches)
     arrival = Arrival(mode, period_s, streams)
-    check_used(arrival, {"--tail": tail, "--canary": canary, "--energy": energy})
     # A budget is of the p99, which has no upper bound before a few hundred samples.
-    has_budget = loaded.declaration.budget is not None and not components
+    waits = loaded.declaration.budget is not None and not components and not arrival.is_whole
     options = RunOptions(
         cases=cases,
         sampling=SamplingPlan(
             rel_precision=rel_precision,
-            tail=has_budget and not arrival.is_whole if tail is None else tail,
+            # Where nothing would wait it is left open: only what was given is refused.
+            tail=(waits or None) if tail is None else tail,
             max_samples=samples,
             max_time_s=max_time_s,
         ),
@@ -137,9 +138,9 @@ def run_command(
         command=("harness", *without_order(sys.argv[1:])),
         components=components,
         arrival=arrival,
-        canary=canary is not False,
+        canary=canary,
         telemetry=telemetry,
-        energy=energy is not False,
+        energy=energy,
     )
     own = Cache(cache or default_cache_root())
 

@@ -14,7 +14,7 @@ from harness.measure.processor import Processor
 from harness.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 # All that the harness depends on, and what it can run besides.
 PACKAGES: Final = (
@@ -75,7 +75,8 @@ def describe_environment(
 ) -> dict[str, Any]:
     """The machine, the packages, and the commits of the harness and of the pipeline.
 
-    Frequencies are in MHz, memory in bytes; what cannot be read is None. What of it makes two
+    Frequencies are in MHz, memory in bytes; what cannot be read is None. ``interpreters`` is empty:
+    a run adds those that its backends run in, where that is not this one. What of it all makes two
     environments the same is for :mod:`harness.stats.fingerprint` to say.
 
     Args:
@@ -90,6 +91,7 @@ def describe_environment(
     return {
         "cpu": processor.model(),
         "cores_available": available_cores(),
+        "cpu_affinity": ranges_of(os.sched_getaffinity(0)),
         "cores_physical": psutil.cpu_count(logical=False),
         "cpu_quota_cores": processor.quota_cores(),
         "cpu_max_mhz": processor.max_mhz(),
@@ -102,14 +104,33 @@ def describe_environment(
         "is_virtual_machine": processor.is_virtual_machine(),
         "kernel": platform.release(),
         "libc": " ".join(part for part in platform.libc_ver() if part) or None,
-        "python": platform.python_version(),
-        "packages": packages(),
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        **describe_interpreter(),
+        "interpreters": {},
+        "variables": relevant_variables(),
         "harness_version": __version__,
         "harness_commit": git_state(Path(__file__).resolve().parent.parent),
         "pipeline_commit": git_state(pipeline_root),
         "gpu": None if gpu is None else dict(gpu),
     }
+
+
+def describe_interpreter() -> dict[str, Any]:
+    """This Python and its packages: ``python`` (its version) and ``packages``."""
+    return {"python": platform.python_version(), "packages": packages()}
+
+
+def relevant_variables() -> dict[str, str]:
+    """The variables of the environment that are set, of those that figures may depend on."""
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+
+
+def ranges_of(cores: Collection[int]) -> str:
+    """The numbers of ``cores`` as Linux writes them: ``0-3,8``."""
+    ordered = sorted(cores)
+    starts = [core for core in ordered if core - 1 not in cores]
+    ends = [core for core in ordered if core + 1 not in cores]
+    pairs = zip(starts, ends, strict=True)
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in pairs)
 
 
 def packages() -> dict[str, str]:

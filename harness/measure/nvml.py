@@ -119,9 +119,12 @@ class NvmlGpu:
         clocks = {
             "max_{}clock_mhz": "nvmlDeviceGetMaxClockInfo",
             "application_{}clock_mhz": "nvmlDeviceGetApplicationsClock",
+            "default_application_{}clock_mhz": "nvmlDeviceGetDefaultApplicationsClock",
+            "max_customer_{}clock_mhz": "nvmlDeviceGetMaxCustomerBoostClock",
         }
         domains = {"sm_": _CLOCK_SM, "memory_": _CLOCK_MEMORY}
         mig, ecc = (self._ask(f"nvmlDeviceGet{name}Mode", card) for name in ("Mig", "Ecc"))
+        boost = self._ask("nvmlDeviceGetAutoBoostedClocksEnabled", card)
         return {
             "name": self._ask("nvmlDeviceGetName", card),
             "uuid": self.uuid,
@@ -135,6 +138,7 @@ class NvmlGpu:
                 for key, name in clocks.items()
                 for domain, number in domains.items()
             },
+            "auto_boost": None if boost is None else bool(boost[0]),
             "persistence_mode": _flag(self._ask("nvmlDeviceGetPersistenceMode", card)),
             # Each is what holds now, and what will after a reset.
             "mig_mode": None if mig is None else bool(mig[0]),
@@ -203,9 +207,11 @@ def read_gpu_facts(uuid: str, library: Any = None) -> dict[str, Any]:  # noqa: A
 
     ``name``, ``uuid``, ``is_mig_instance``, ``driver``, ``driver_cuda``, ``vbios``,
     ``power_limit_w``, ``default_power_limit_w``, ``enforced_power_limit_w``, ``max_sm_clock_mhz``,
-    ``max_memory_clock_mhz``, ``application_sm_clock_mhz``, ``application_memory_clock_mhz``,
-    ``persistence_mode``, ``mig_mode``, ``ecc_mode``, ``pcie_generation`` (the most that card and
-    slot can), ``pcie_width`` and ``max_pcie_width`` (lanes).
+    ``max_memory_clock_mhz``, ``application_sm_clock_mhz``, ``application_memory_clock_mhz``, both
+    also as ``default_application_...`` and ``max_customer_...`` (the most that a user may set),
+    ``auto_boost``, ``persistence_mode``, ``mig_mode``, ``ecc_mode``, ``pcie_generation`` (the most
+    that card and slot can), ``pcie_width`` and ``max_pcie_width`` (lanes). No call of NVML tells of
+    a locked clock (``nvidia-smi --lock-gpu-clocks``): only the clock of each reading shows it.
 
     Raises:
         MissingDependencyError: nvidia-ml-py is not installed.

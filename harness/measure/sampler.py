@@ -40,12 +40,13 @@ class SamplingPlan:
     A median is known well enough when half its interval is at most ``rel_precision`` of it; with
     ``tail`` the p99 must have an interval as well. ``warmup_s`` is the least that is spent on each
     group before its samples count, ``max_warmup_s`` the most; ``block_s`` is about how long one
-    group is measured before the next has its turn. With no ``max_time_s`` it is the default, or
+    group is measured before the next has its turn. ``tail`` as None is no, and not asked for. With
+    no ``max_time_s`` it is the default, or
     what the mode asks for.
     """
 
     rel_precision: float = DEFAULT_REL_PRECISION
-    tail: bool = False
+    tail: bool | None = None
     max_samples: int | None = None
     max_time_s: float | None = None
     warmup_s: float = 0.2

@@ -56,13 +56,14 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
         is_whole = group is not None and group.pipeline.is_pipeline
         parts = group.pipeline.parts if group and is_whole else ()
         samples = {part.process: part.latency_s for part in parts if part.latency_s}
+        passes = {part.process: part.passes for part in parts}
         figures.append(
             BudgetFigure(
                 variant=variant,
                 label=next(g.pipeline.label for g in groups if g.variant == variant),
                 case=case,
                 limit_s=budget.p99_s,
-                verdict=judge_processes(samples, budget.p99_s) if samples else None,
+                verdict=judge_processes(samples, budget.p99_s, passes) if samples else None,
                 arrival=arrival,
             )
         )

@@ -59,7 +59,9 @@ def _figure(name: str, content_hash: str | None, measured: Sequence[Measurement]
     return CanaryFigure(
         name=name,
         content_hash=content_hash,
-        latency=summarize(series[0]) if len(series) == 1 else summarize_processes(series),
+        latency=summarize(series[0], measured[0].passes)
+        if len(series) == 1
+        else summarize_processes(series),
         drift=max(drifts, key=lambda drift: (drift.is_finite, abs(drift.value))),
         drifts=drifts,
         medians_s=tuple(median(latency_s) for latency_s in series),

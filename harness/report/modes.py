@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import milliseconds, percent
-from harness.stats.proportions import upper_bound
+from harness.stats.proportions import independent_trials, upper_bound
 from harness.stats.quantiles import QuantileEstimate, estimate_quantile
 from harness.stats.throughput import throughput
 from harness.types import CALL, CONCURRENT, HOT, PACED
@@ -27,8 +27,9 @@ class PacedFigure:
 
     ``buffered_median_s`` and ``buffered_p99_s`` are from a chunk's first sample, which waits one
     period for the last. ``missed_upper`` is the 95 % upper bound of the rate of missed deadlines,
-    ``late_p99_s`` how late the host woke up (a part of the latency), and ``ratio_to_hot`` the
-    median over that of the same call back to back in the same run.
+    to which the ``count`` chunks are ``worth`` so many independent ones, ``late_p99_s`` how late
+    the host woke up (a part of the latency), and ``ratio_to_hot`` the median over that of the same
+    call back to back in the same run.
     """
 
     period_s: float
@@ -37,6 +38,7 @@ class PacedFigure:
     missed: int
     count: int
     missed_upper: float
+    worth: float
     late_p99_s: float | None
     hot_median_s: float | None
     ratio_to_hot: float | None
@@ -65,13 +67,15 @@ def paced_figure(group: Group, figures: Figures) -> PacedFigure | None:
     hot = _other(group, figures, HOT, 1)
     hot_s = hot.pipeline.latency.median.value if hot else None
     late = measured.lateness_s
+    worth = _worth(group.pipeline, period_s)
     return PacedFigure(
         period_s=period_s,
         buffered_median_s=period_s + latency.median.value,
         buffered_p99_s=period_s + latency.p99.value,
         missed=missed,
         count=latency.count,
-        missed_upper=upper_bound(missed, latency.count),
+        missed_upper=upper_bound(missed, latency.count, worth=worth),
+        worth=worth,
         late_p99_s=estimate_quantile(late, 0.99).value if late else None,
         hot_median_s=hot_s,
         ratio_to_hot=latency.median.value / hot_s if hot_s else None,
@@ -93,6 +97,16 @@ def concurrent_figure(group: Group, figures: Figures) -> ConcurrentFigure | None
         rate_ratio=rate.value / _rate(one.pipeline).value,
         latency_ratio=group.pipeline.latency.median.value / one.pipeline.latency.median.value,
     )
+
+
+def _worth(row: Row, period_s: float) -> float:
+    """How many independent chunks were paced: those of one process, or block, may share a cause."""
+    parts = [part for part in row.parts if part.latency_s] or [row.measurement]
+    missed = [one_s > period_s for part in parts for one_s in part.latency_s]
+    whole = tuple(len(part.latency_s) for part in parts)
+    blocks = tuple(passes for part in parts for passes in part.passes)
+    in_blocks = independent_trials(missed, blocks if sum(blocks) == len(missed) else ())
+    return min(in_blocks, independent_trials(missed, whole))
 
 
 def _rate(row: Row) -> QuantileEstimate:
@@ -153,8 +167,9 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
     table.caption = (
         "from a chunk's arrival until its result is on the host, copies included; +buf adds the "
         "period that its first sample waits for its last; missed: done after the next arrival, "
-        "with the 95 % upper bound of the rate; hot: the same back to back in this run; late: p99 "
-        "of how late the host woke up, which the latency includes"
+        "with the 95 % upper bound of the rate, which is higher where misses come together; hot: "
+        "the same back to back in this run; late: p99 of how late the host woke up, which the "
+        "latency includes"
     )
     return table
 

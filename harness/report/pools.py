@@ -64,7 +64,7 @@ class Pool:
     def summary(self) -> LatencySummary:
         """Its order statistics; of several processes, as :func:`summarize_processes` gives them."""
         if len(self.parts) == 1:
-            return summarize(self.parts[0].latency_s)
+            return summarize(self.parts[0].latency_s, self.parts[0].passes)
         return summarize_processes([part.latency_s for part in self.parts])
 
 

@@ -30,9 +30,7 @@ def half_width(measured: Measurement) -> float:
 
     Infinite where there are too few samples for an interval.
     """
-    known = sum(measured.block_passes) == len(measured.latency_s)
-    passes = measured.block_passes if known else ()
-    estimate = MedianPrecision().decide(measured.latency_s, passes).estimate
+    estimate = MedianPrecision().decide(measured.latency_s, measured.passes).estimate
     if not estimate.is_finite or not estimate.value:
         return math.inf
     return (estimate.upper - estimate.lower) / 2.0 / estimate.value

@@ -6,9 +6,7 @@ import enum
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelation
+from harness.stats.autocorrelation import CorrelatedSeries
 from harness.stats.quantiles import QuantileEstimate, samples_for_interval
 
 if TYPE_CHECKING:
@@ -42,19 +40,32 @@ class BudgetVerdict:
 
 
 def judge_budget(
-    latency_s: Sequence[float], limit_s: float, *, quantile: float = 0.99, confidence: float = 0.95
+    latency_s: Sequence[float],
+    limit_s: float,
+    passes: Sequence[int] = (),
+    *,
+    quantile: float = 0.99,
+    confidence: float = 0.95,
 ) -> BudgetVerdict:
     """Hold the ``quantile`` of ``latency_s`` against ``limit_s`` (seconds).
 
     ``within`` if the interval's upper bound is at most the limit, ``missed`` if its lower bound is
     above it, else ``inconclusive``. A p99 needs 368 samples before it can be ``within``, and more
-    where successive samples are correlated; far fewer can show that it is ``missed``.
+    where successive samples are correlated or blocks differ; far fewer can show that it is
+    ``missed``. The interval is the one that :class:`~harness.stats.stopping.TailInterval` waits
+    for: what that calls open is never ``within``.
+
+    Args:
+        latency_s: in the order measured.
+        limit_s: the limit.
+        passes: the lengths of the blocks that they were measured in, where there are blocks.
+        quantile: strictly between 0 and 1.
+        confidence: two-sided.
+
+    Raises:
+        ValueError: no samples, one that is not finite, or blocks that do not add up to them.
     """
-    ordered = np.sort(np.asarray(latency_s, dtype=np.float64))
-    if ordered.size == 0:
-        raise ValueError("a verdict needs at least one sample, and all of them finite")
-    rho = lag1_autocorrelation(latency_s)
-    estimate = estimate_correlated(ordered, quantile, confidence, rho)
+    estimate = CorrelatedSeries.of(latency_s, passes).estimate(quantile, confidence)
     if estimate.upper <= limit_s:
         verdict = Verdict.WITHIN
     elif estimate.lower > limit_s:
@@ -74,38 +85,39 @@ def judge_budget(
 def judge_processes(
     latencies_s: Mapping[int, Sequence[float]],
     limit_s: float,
+    passes: Mapping[int, Sequence[int]] | None = None,
     *,
     quantile: float = 0.99,
     confidence: float = 0.95,
 ) -> BudgetVerdict:
     """Hold the ``quantile`` of each process against ``limit_s`` (seconds).
 
-    Samples of several processes are no one series: what sets a process apart is in all of its
-    samples, so that an interval of all together would be far too narrow. ``within`` if every
-    process is within, ``missed`` if any has missed, else ``inconclusive``. That all are within
-    needs no wider intervals (Berger, *Technometrics* 24(4), 1982), but that any of so many has
-    missed does: each is asked at ``1 - (1 - confidence) / n`` (Bonferroni).
+    What sets a process apart is in all of its samples: an interval of all together is far too
+    narrow. ``within`` if every process is within, ``missed`` if any has missed, else
+    ``inconclusive``. That all are within needs no wider intervals (Berger, *Technometrics* 24(4),
+    1982), that any has missed does: each is asked at ``1 - (1 - confidence) / n`` (Bonferroni).
 
     Args:
         latencies_s: of each process, by its number, its seconds in the order measured.
         limit_s: the limit.
+        passes: of each process, the lengths of its blocks; what is not in it has none.
         quantile: strictly between 0 and 1.
         confidence: two-sided, of all processes together.
 
     Raises:
-        ValueError: no process, one without samples, or a sample that is not finite.
+        ValueError: no process, or as :func:`judge_budget`.
     """
     if not latencies_s:
         raise ValueError("a verdict needs at least one process")
     surer = 1.0 - (1.0 - confidence) / len(latencies_s)
-    kept, missed = {}, {}
-    for process, latency_s in latencies_s.items():
-        one = judge_budget(latency_s, limit_s, quantile=quantile, confidence=confidence)
-        kept[process] = one
-        if one.verdict is Verdict.MISSED:
-            again = judge_budget(latency_s, limit_s, quantile=quantile, confidence=surer)
-            if again.verdict is Verdict.MISSED:
-                missed[process] = again
+
+    def judged(process: int, sure: float) -> BudgetVerdict:
+        its = (passes or {}).get(process, ())
+        return judge_budget(latencies_s[process], limit_s, its, quantile=quantile, confidence=sure)
+
+    kept = {process: judged(process, confidence) for process in latencies_s}
+    again = {p: judged(p, surer) for p, one in kept.items() if one.verdict is Verdict.MISSED}
+    missed = {p: one for p, one in again.items() if one.verdict is Verdict.MISSED}
     within_in = sum(one.verdict is Verdict.WITHIN for one in kept.values())
     if missed:
         verdict, process = Verdict.MISSED, max(missed, key=lambda p: missed[p].estimate.lower)

@@ -13,15 +13,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-import numpy as np
-
-from harness.stats.autocorrelation import effective_autocorrelation, estimate_correlated
+from harness.stats.autocorrelation import CorrelatedSeries
 from harness.stats.modes import find_two_modes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from harness.stats.modes import TwoModes
     from harness.stats.quantiles import QuantileEstimate
@@ -123,9 +119,9 @@ class MedianPrecision:
         Raises:
             ValueError: no samples, or one that is not finite.
         """
-        return self.judge(_Series.of(samples, passes))
+        return self.judge(CorrelatedSeries.of(samples, passes))
 
-    def judge(self, series: _Series) -> Decision:
+    def judge(self, series: CorrelatedSeries) -> Decision:
         """As :meth:`decide`, of a series that is sorted already."""
         estimate = series.estimate(0.5, self.confidence)
         tolerance = max(self.rel_precision * abs(estimate.value), self.clock_tick_s)
@@ -190,7 +186,7 @@ class TailInterval:
         Raises:
             ValueError: no samples, or one that is not finite.
         """
-        series = _Series.of(samples, passes)
+        series = CorrelatedSeries.of(samples, passes)
         rule = MedianPrecision(self.rel_precision, self.clock_tick_s, self.confidence)
         decision = replace(
             rule.judge(series), estimate=series.estimate(self.quantile, self.tail_confidence)
@@ -223,24 +219,6 @@ def give_up(decision: Decision, cause: str) -> Decision:
         return decision
     reason = {BIMODAL: BIMODAL, TAIL: f"{TAIL}: {cause}"}.get(decision.reason, cause)
     return replace(decision, status=Status.INCONCLUSIVE, reason=reason)
-
-
-@dataclass(frozen=True)
-class _Series:
-    """Samples in ascending order, and the autocorrelation that they had in the order measured."""
-
-    ordered: NDArray[np.float64]
-    autocorrelation: float
-
-    @classmethod
-    def of(cls, samples: Sequence[float], passes: Sequence[int]) -> _Series:
-        values = np.asarray(samples, dtype=np.float64)
-        if values.size == 0:
-            raise ValueError("a decision needs at least one sample")
-        return cls(np.sort(values), effective_autocorrelation(values, passes))
-
-    def estimate(self, quantile: float, confidence: float) -> QuantileEstimate:
-        return estimate_correlated(self.ordered, quantile, confidence, self.autocorrelation)
 
 
 def _is_near_even(modes: TwoModes) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.stats.autocorrelation import estimate_correlated, lag1_autocorrelation
+from harness.stats.autocorrelation import CorrelatedSeries
 from harness.stats.quantiles import (
     DEFAULT_CONFIDENCE,
     QuantileEstimate,
@@ -38,21 +38,18 @@ class LatencySummary:
     jitter_s: float
 
 
-def summarize(latency_s: Sequence[float]) -> LatencySummary:
-    """Summarize ``latency_s`` (seconds, in the order measured).
+def summarize(latency_s: Sequence[float], passes: Sequence[int] = ()) -> LatencySummary:
+    """Summarize ``latency_s`` (seconds, in the order measured, in blocks of ``passes`` samples).
 
-    The intervals are corrected for the autocorrelation of successive samples.
+    The intervals are corrected for the autocorrelation of successive samples, and for blocks that
+    differ.
 
     Raises:
-        ValueError: no samples, or one that is not finite.
+        ValueError: no samples, one that is not finite, or blocks that do not add up to them.
     """
     values = np.asarray(latency_s, dtype=np.float64)
-    if values.size == 0:
-        raise ValueError("a summary needs at least one sample, and all of them finite")
-    ordered, rho = np.sort(values), lag1_autocorrelation(values)
-    quantiles = {
-        q: estimate_correlated(ordered, q, DEFAULT_CONFIDENCE, rho) for q in (0.5, 0.9, 0.95, 0.99)
-    }
+    series = CorrelatedSeries.of(values, passes)
+    quantiles = {q: series.estimate(q, DEFAULT_CONFIDENCE) for q in (0.5, 0.9, 0.95, 0.99)}
     jitter_s = float(np.abs(np.diff(values)).mean()) if values.size > 1 else 0.0
     return LatencySummary(
         count=int(values.size),

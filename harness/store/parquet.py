@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 4
 _METADATA_KEY: Final = b"trt_harness"
+# As plain text, so that every reader can tell it, whatever it makes of the rest.
+_VERSION_KEY: Final = b"trt_harness_schema_version"
 
 
 class Store(Protocol):
@@ -96,7 +98,10 @@ def write_record(record: Record, path: Path) -> None:
     columns = {f.name: [row[f.name] for row in rows] for f in fields(Measurement)}
     arrays = {name: pa.array(values, type=_column_type(name)) for name, values in columns.items()}
     # Readings of a machine are much alike: a tenth of their size is left.
-    metadata = {_METADATA_KEY: zlib.compress(json.dumps(header).encode())}
+    metadata = {
+        _METADATA_KEY: zlib.compress(json.dumps(header).encode()),
+        _VERSION_KEY: str(SCHEMA_VERSION).encode(),
+    }
     table = pa.table(arrays).replace_schema_metadata(metadata)
     with written_whole(path, overwrite=False) as scratch:
         pq.write_table(table, scratch)
@@ -131,16 +136,17 @@ def read_record(path: Path) -> Record:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        table = pq.read_table(path)
-        header = dict(json.loads(zlib.decompress((table.schema.metadata or {})[_METADATA_KEY])))
-        rows = table.to_pylist()
+        with pq.ParquetFile(path) as file:
+            metadata = file.schema_arrow.metadata or {}
+            # Before anything else is made of it: the rest is of that version.
+            if _VERSION_KEY in metadata:
+                _check_version(int(metadata[_VERSION_KEY]), path)
+            header = _header(metadata[_METADATA_KEY])
+            _check_version(header.pop("schema_version", None), path)
+            rows = file.read().to_pylist()
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, zlib.error) as error:
         fix = "remove it, or fetch it again"
         raise RecordError("is no record, or is damaged", where=str(path), fix=fix) from error
-    version = header.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
-        raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
     try:
         is_sound = header.pop("content_hash", None) == _hash(header, rows)
     except (TypeError, ValueError):
@@ -153,6 +159,17 @@ def read_record(path: Path) -> Record:
         return _rebuild(header, rows)
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged: {error}", where=str(path), fix="fetch it again") from error
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """The header in ``content``, which versions before 4 wrote as plain JSON."""
+    return dict(json.loads(content if content.startswith(b"{") else zlib.decompress(content)))
+
+
+def _check_version(version: object, path: Path) -> None:
+    if version != SCHEMA_VERSION:
+        what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
+        raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
 
 
 def record_to_json(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from harness.measure.sampler import SamplingPlan
 from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
 from harness.runner import Run, RunOptions
+from harness.stats.fingerprint import comparison_label
 from harness.types import Case
 
 if TYPE_CHECKING:
@@ -136,6 +138,10 @@ def test_two_interpreters_are_measured_in_turn_in_one_run(
     assert {e.component for e in engines} == {"encoder", "decoder"}
     assert all(e.details["interpreter"].startswith("3.") for e in engines)
     assert all(e.size_bytes is None for e in engines)
+    # It is the same Python here.
+    own = {name: record.environment[name] for name in ("python", "packages")}
+    assert record.environment["interpreters"] == {"torch": own}
+    assert "torch" in own["packages"]
 
 
 def test_graphs_are_opened_there_too(pipeline: Pipeline, shared_cache: Cache) -> None:
@@ -208,6 +214,28 @@ def test_an_interruption_ends_it(session: RemoteSession, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         session.launch_pipeline()
     assert session._process._process.poll() is not None
+
+
+def test_its_packages_are_those_of_its_own_python(
+    script: Callable[[str], Path], tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    for folder in ("torch-9.9.dist-info", "nvidia_cudnn_cu99-9.1.0.dist-info"):
+        (site / folder).mkdir(parents=True)
+    (site / "torch-9.9.dist-info" / "METADATA").write_text("Name: torch\nVersion: 9.9\n")
+    # What is on its path comes first, before what it shares with this one.
+    start = f"import sys; sys.path.insert(0, {str(site)!r}); exec(sys.argv[1])"
+    other = script(f"""exec {PYTHON} -c "{start}" "$2" """)
+
+    described = RemoteBackend(TORCH, other).describe_interpreter()
+
+    assert described["python"] == platform.python_version()
+    assert described["packages"]["torch"] == "9.9"
+    assert described["packages"]["nvidia-cudnn-cu99"] == "9.1.0"
+    assert comparison_label(
+        {"interpreters": {"torch": described}},
+        {"interpreters": {"torch": RemoteBackend(TORCH, PYTHON).describe_interpreter()}},
+    ).startswith("not the same environment: torch's ")
 
 
 def test_only_the_harness_is_lent_to_the_other_python(

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from harness.measure import environment
-from harness.measure.environment import available_cores, describe_environment, git_state
+from harness.measure.environment import (
+    available_cores,
+    describe_environment,
+    describe_interpreter,
+    git_state,
+    ranges_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +110,7 @@ def test_environment_names_machine_packages_and_commits(repository: Path) -> Non
     assert {
         "cpu",
         "cores_available",
+        "cpu_affinity",
         "cores_physical",
         "memory_bytes",
         "load_average_1min",
@@ -112,6 +119,7 @@ def test_environment_names_machine_packages_and_commits(repository: Path) -> Non
         "kernel",
         "python",
         "packages",
+        "interpreters",
         "harness_commit",
         "pipeline_commit",
         "cpu_quota_cores",
@@ -200,6 +208,22 @@ def test_available_cores_are_those_of_the_affinity() -> None:
     try:
         os.sched_setaffinity(0, {min(allowed)})
         assert available_cores() == 1
+        assert describe_environment(Path())["cpu_affinity"] == str(min(allowed))
     finally:
         os.sched_setaffinity(0, allowed)
     assert available_cores() == len(allowed)
+
+
+@pytest.mark.parametrize(
+    ("cores", "told"),
+    [({3}, "3"), ({0, 1, 2, 3}, "0-3"), ({8, 0, 2, 1}, "0-2,8"), ({5, 7, 9, 10}, "5,7,9-10")],
+)
+def test_cores_are_told_as_linux_writes_them(cores: set[int], told: str) -> None:
+    assert ranges_of(cores) == told
+
+
+def test_an_interpreter_is_told_alike_wherever_it_is(repository: Path) -> None:
+    described = describe_environment(repository)
+
+    assert described["interpreters"] == {}
+    assert {name: described[name] for name in ("python", "packages")} == describe_interpreter()

@@ -73,6 +73,8 @@ def test_each_reading_fails_alone(name: str, host: Path) -> None:
 
     expected = {"nvmlDeviceGetClockInfo": 2, "nvmlDeviceGetMaxClockInfo": 2}
     expected["nvmlDeviceGetApplicationsClock"] = 2
+    expected["nvmlDeviceGetDefaultApplicationsClock"] = 2
+    expected["nvmlDeviceGetMaxCustomerBoostClock"] = 2
     assert len(missing) == expected.get(name, 1)
 
 
@@ -152,6 +154,11 @@ def test_the_facts_are_in_the_units_of_their_names_and_nvml_is_left() -> None:
         "max_memory_clock_mhz": 3201.0,
         "application_sm_clock_mhz": 1500.0,
         "application_memory_clock_mhz": 3201.0,
+        "default_application_sm_clock_mhz": 1755.0,
+        "default_application_memory_clock_mhz": 3201.0,
+        "max_customer_sm_clock_mhz": 1980.0,
+        "max_customer_memory_clock_mhz": 3201.0,
+        "auto_boost": False,
         "persistence_mode": True,
         "mig_mode": False,
         "ecc_mode": True,

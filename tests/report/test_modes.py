@@ -193,3 +193,37 @@ def test_a_ratio_is_to_pytorch_measured_in_the_same_way() -> None:
     assert ratios["tensorrt", HOT] == pytest.approx(0.2)
     # By component there is nothing to compare.
     assert "against PyTorch eager" not in _printed(figures, 160)
+
+
+@pytest.mark.parametrize("passes", [(), (50,) * 8])
+def test_misses_that_come_together_have_a_higher_bound(passes: tuple[int, ...]) -> None:
+    paced, hot = PACED_PAIR
+    apart, together = [0.005] * 400, [0.005] * 400
+    apart[::50] = together[100:108] = [0.11] * 8
+    bounds = {}
+    for name, latency_s in (("apart", apart), ("together", together)):
+        measured = replace(
+            paced, latency_s=tuple(latency_s), missed_deadlines=8, block_passes=passes
+        )
+        (found, _) = json.loads(to_json(_figures(measured, hot)))["measurements"]
+        bounds[name] = (found["paced"]["missed_upper"], found["paced"]["worth"])
+
+    assert bounds["apart"] == (pytest.approx(0.0357, abs=1e-3), 400.0)
+    assert bounds["together"][0] > 0.07
+    assert bounds["together"][1] < 60.0
+
+
+def test_misses_of_one_process_alone_have_a_higher_bound() -> None:
+    paced, hot = PACED_PAIR
+    late = [0.005] * 400
+    late[::40] = [0.11] * 10
+    parts = [
+        replace(m, process=process, latency_s=tuple(late) if process == 1 else m.latency_s)
+        for process in range(4)
+        for m in (replace(paced, missed_deadlines=10 * (process == 1)), hot)
+    ]
+
+    paced_figures = json.loads(to_json(_figures(*parts)))["measurements"][0]["paced"]
+
+    assert (paced_figures["missed"], paced_figures["count"]) == (10, 1600)
+    assert paced_figures["worth"] < 200.0

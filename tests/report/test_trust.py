@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from harness.report.figures import figures_of
@@ -28,6 +29,8 @@ from harness.states import (
     HostState,
     Validity,
 )
+from harness.stats.budget import Verdict
+from harness.types import Budget
 from tests.report.devices import CPU, FP32, make_record
 
 if TYPE_CHECKING:
@@ -274,3 +277,25 @@ def test_energy_is_that_of_whole_pipelines_with_the_idle_power_beside_it() -> No
 
 def test_energy_that_was_not_measured_is_not_told() -> None:
     assert energy_sentences(figures_of(make_record(CPU, FP32, idle_power_w=76.0))) == []
+
+
+@pytest.mark.parametrize(("passes", "is_open"), [((), False), ((50,) * 8, True)])
+def test_a_tail_that_blocks_leave_open_has_no_bound_in_any_figure(
+    passes: tuple[int, ...], is_open: bool
+) -> None:
+    """The blocks have levels of their own, which neighbours hardly show."""
+    rng = np.random.default_rng(1)
+    levels = np.repeat(rng.standard_normal(8), 50)
+    latency_s = tuple(1e-3 + 2e-6 * levels + 4e-6 * rng.standard_normal(400))
+    record = with_verdicts(
+        make_record(CPU), pipeline={"latency_s": latency_s, "block_passes": passes}
+    )
+    budget = Budget(1.0, record.measurements[-1].duration_s, 1, "", "")
+
+    figures = figures_of(replace(record, budget=budget))
+
+    (judged,) = figures.budgets
+    assert judged.verdict is not None
+    assert math.isinf(judged.verdict.estimate.upper) == is_open
+    assert math.isinf(figures.groups[0].pipeline.latency.p99.upper) == is_open
+    assert judged.verdict.verdict is (Verdict.INCONCLUSIVE if is_open else Verdict.WITHIN)

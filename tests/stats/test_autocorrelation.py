@@ -12,6 +12,8 @@ from scipy.signal import lfilter
 from scipy.special import ndtri
 
 from harness.stats.autocorrelation import (
+    CorrelatedSeries,
+    block_count_inflation,
     block_inflation,
     correlated_ranks,
     count_inflation,
@@ -210,3 +212,50 @@ def test_one_block_or_blocks_of_one_sample_tell_nothing() -> None:
 def test_blocks_of_other_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="blocks of 20 samples for 30"):
         block_inflation(blocked(0.01, 0.0, 1, 30, 1), (10, 10))
+
+
+@pytest.mark.parametrize("quantile", [0.9, 0.99])
+@pytest.mark.parametrize("level", [0.5, 1.0])
+def test_variance_of_a_count_in_blocks_grows_as_simulated(quantile: float, level: float) -> None:
+    passes = (32,) * 30
+    rng = np.random.default_rng(3)
+    noise = rng.standard_normal((3000, 30, 32)) + level * rng.standard_normal((3000, 30, 1))
+    limit = float(ndtri(quantile)) * math.hypot(1.0, level)
+    counts = (noise < limit).sum(axis=(1, 2))
+    shared = level**2 / (1.0 + level**2)
+
+    # The ranks of gaussians are correlated a little less than they are.
+    of_ranks = 6.0 / math.pi * math.asin(shared / 2.0)
+    inflation = 1.0 + of_ranks / (1.0 - of_ranks) * 32
+    found = block_count_inflation(quantile, inflation, passes)
+
+    independent = 960 * quantile * (1.0 - quantile)
+    assert found == pytest.approx(counts.var() / independent, rel=0.1)
+
+
+@given(st.floats(0.5, 0.99), st.floats(0.5, 199.0), st.lists(st.integers(1, 64), max_size=12))
+@SETTINGS
+def test_of_a_count_in_blocks_more_is_more_and_never_less_than_one(
+    quantile: float, inflation: float, passes: list[int]
+) -> None:
+    found = block_count_inflation(quantile, inflation, passes)
+    assert found >= 1.0
+    assert block_count_inflation(quantile, inflation + 1.0, passes) >= found
+
+
+@pytest.mark.parametrize("passes", [(), (400,)])
+def test_without_blocks_a_series_is_that_of_its_neighbours(passes: tuple[int, ...]) -> None:
+    latency_s = autoregressive(0.6, (400,))
+    found = CorrelatedSeries.of(latency_s, passes)
+    ordered, rho = np.sort(latency_s), lag1_autocorrelation(latency_s)
+    assert found.autocorrelation == rho
+    for quantile in (0.5, 0.9, 0.99):
+        expected = estimate_correlated(ordered, quantile, 0.95, rho)
+        assert found.estimate(quantile, 0.95) == expected
+
+
+def test_a_series_of_blocks_that_are_alike_bounds_a_tail_as_soon_as_without() -> None:
+    # As a paced run with the defaults measures it: 400 chunks in 8 blocks.
+    rng = np.random.default_rng(4)
+    found = [CorrelatedSeries.of(rng.standard_normal(400), (50,) * 8) for _ in range(200)]
+    assert np.mean([series.estimate(0.99, 0.95).is_finite for series in found]) > 0.95

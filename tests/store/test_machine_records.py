@@ -107,10 +107,10 @@ def test_a_state_that_was_tampered_with_is_damage(
     path = tmp_path / "one.parquet"
     write_record(RECORD, path)
     table = pq.read_table(path)
-    ((key, text),) = table.schema.metadata.items()
-    header = json.loads(zlib.decompress(text))
+    metadata, key = table.schema.metadata, b"trt_harness"
+    header = json.loads(zlib.decompress(metadata[key]))
     header[name] = change(header[name])
-    changed = {key: zlib.compress(json.dumps(header).encode())}
+    changed = {**metadata, key: zlib.compress(json.dumps(header).encode())}
     pq.write_table(table.replace_schema_metadata(changed), path)
 
     with pytest.raises(RecordError, match="is damaged: its hash"):

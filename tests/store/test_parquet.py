@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,8 +23,10 @@ from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Rec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+# Small ones that earlier commits of the harness wrote, by the name of their schema.
+OLD = Path(__file__).with_name("data")
+HEADER, VERSION = b"trt_harness", b"trt_harness_schema_version"
 MEASUREMENT = Measurement(
     component="Sprachkodierer_é_音声",
     backend="onnxruntime",
@@ -127,11 +130,16 @@ def named(name: str, pipeline: str = "tiny", day: int = 1) -> Record:
 
 def rewrite_header(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     """Put back the file at ``path`` with what ``change`` makes of its header."""
+    header = change(json.loads(zlib.decompress(pq.read_schema(path).metadata[HEADER])))
+    rewrite_metadata(path, {HEADER: zlib.compress(json.dumps(header).encode())})
+
+
+def rewrite_metadata(path: Path, changes: dict[bytes, bytes | None]) -> None:
+    """Put back the file at ``path`` with ``changes`` of its metadata; None leaves one out."""
     table = pq.read_table(path)
-    ((key, text),) = table.schema.metadata.items()
-    header = change(json.loads(zlib.decompress(text)))
-    changed = {key: zlib.compress(json.dumps(header).encode())}
-    pq.write_table(table.replace_schema_metadata(changed), path)
+    metadata = {**table.schema.metadata, **changes}
+    kept = {key: value for key, value in metadata.items() if value is not None}
+    pq.write_table(table.replace_schema_metadata(kept), path)
 
 
 @pytest.mark.parametrize(
@@ -335,6 +343,53 @@ def test_record_of_another_schema_version_is_refused_by_name(
     with pytest.raises(RecordError, match=f"has schema version {version}") as caught:
         read_record(path)
     assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_record_that_an_older_harness_wrote_is_told_by_its_version(version: int) -> None:
+    path = OLD / f"schema-{version}.parquet"
+    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 4"):
+        read_record(path)
+
+
+def test_a_record_of_this_version_from_before_its_metadata_was_compressed_is_read() -> None:
+    record = read_record(OLD / "schema-4-plain.parquet")
+    assert [(m.component, m.latency_s) for m in record.measurements] == [("encoder", (0.1, 0.2))]
+
+
+@pytest.mark.parametrize("version", [3, 5, 12])
+def test_the_version_is_told_whatever_the_rest_is(tmp_path: Path, version: int) -> None:
+    path = ParquetStore(tmp_path).append(RECORD)
+    assert pq.read_schema(path).metadata[VERSION] == b"4"
+    rewrite_metadata(path, {VERSION: str(version).encode(), HEADER: b"of another encoding"})
+
+    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 4"):
+        read_record(path)
+
+
+def test_a_record_from_before_its_version_was_plain_is_read(tmp_path: Path) -> None:
+    path = ParquetStore(tmp_path).append(RECORD)
+    rewrite_metadata(path, {VERSION: None})
+    assert read_record(path) == RECORD
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {VERSION: b"four"},
+        {HEADER: b'{"schema_version": 3'},
+        {HEADER: b"[3]"},
+        {HEADER: None},
+        {HEADER: None, VERSION: None},
+    ],
+)
+def test_metadata_that_no_version_wrote_is_damage(
+    tmp_path: Path, changes: dict[bytes, bytes | None]
+) -> None:
+    path = ParquetStore(tmp_path).append(RECORD)
+    rewrite_metadata(path, changes)
+    with pytest.raises(RecordError, match="is no record, or is damaged"):
+        read_record(path)
 
 
 @pytest.mark.parametrize(
