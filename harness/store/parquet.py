@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
+# Version 4 has all but the history, which is none there.
+_READABLE_VERSIONS: Final = (4, SCHEMA_VERSION)
 _METADATA_KEY: Final = b"trt_harness"
 
 
@@ -138,7 +140,7 @@ def read_record(path: Path) -> Record:
         fix = "remove it, or fetch it again"
         raise RecordError("is no record, or is damaged", where=str(path), fix=fix) from error
     version = header.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
+    if version not in _READABLE_VERSIONS:
         what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
         raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
     try:

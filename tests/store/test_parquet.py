@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,13 +18,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import RecordError, StorageError
-from harness.store.parquet import SCHEMA_VERSION, ParquetStore, read_record, write_record
+from harness.store.parquet import (
+    SCHEMA_VERSION,
+    ParquetStore,
+    read_record,
+    record_from_json,
+    record_to_json,
+    write_record,
+)
 from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+EXAMPLES = Path(__file__).parents[2] / "reports" / "examples" / "h200"
 MEASUREMENT = Measurement(
     component="Sprachkodierer_é_音声",
     backend="onnxruntime",
@@ -315,15 +323,29 @@ def test_details_that_were_changed_afterwards_are_damage(tmp_path: Path) -> None
         read_record(path)
 
 
-def test_a_record_of_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_record_of_an_older_version_is_refused_by_name(tmp_path: Path) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
     rewrite_header(path, lambda header: {**header, "schema_version": 3})
 
-    with pytest.raises(RecordError, match="has schema version 3, this is version 4") as caught:
+    with pytest.raises(RecordError, match="has schema version 3, this is version 5") as caught:
         read_record(path)
 
     assert caught.value.where == str(path)
-    assert SCHEMA_VERSION == 4
+    assert SCHEMA_VERSION == 5
+
+
+def test_a_record_of_the_version_before_has_no_history() -> None:
+    record = read_record(EXAMPLES / "fp16.parquet")
+    assert record.history is None
+    assert record.pipeline == "voice_conversion"
+
+
+def test_the_history_comes_back_as_it_was(tmp_path: Path) -> None:
+    history = {"commit": "ab" * 20, "round": 2, "requirements": {"gpu": "é"}, "env_vars": {}}
+    record = replace(RECORD, history=history)
+    path = ParquetStore(tmp_path).append(record)
+    assert read_record(path).history == history
+    assert record_from_json(record_to_json(record)) == record
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
