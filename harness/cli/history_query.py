@@ -50,16 +50,16 @@ def query_command(
     if sql is not None and (selection != Selection() or metrics):
         what = "a query of your own selects for itself"
         raise OptionError(what, where="--sql", fix="leave the other options out")
-    records = Records(sources or (_DEFAULT_SOURCE,))
-    if sql is None:
-        answer = records.select(selection, metrics or _DEFAULT_METRICS)
-    else:
-        answer = records.ask(sql)
-    if out is not None:
-        write_answer(answer, chosen, out)
-        click.echo(f"{out}: {answer.row_count} rows")
-    else:
-        _print(answer, chosen)
+    with Records(sources or (_DEFAULT_SOURCE,)) as records:
+        if sql is None:
+            answer = records.select(selection, metrics or _DEFAULT_METRICS)
+        else:
+            answer = records.ask(sql)
+        if out is not None:
+            write_answer(answer, chosen, out)
+            click.echo(f"{out}: {answer.row_count} rows")
+        else:
+            _print(answer, chosen)
     if not answer.row_count:
         click.echo("harness: note: nothing in the records is what was asked for", err=True)
     note = simulated_note(answer)

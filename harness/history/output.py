@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
+    from rich.console import RenderableType
     from rich.table import Table
 
     from harness.history.query import Answer
@@ -27,6 +28,7 @@ _SECONDS, _MILLISECONDS = "_s", "_ms"
 _HASH_CHARACTERS: Final = 8
 _SHOWN_SAMPLES: Final = 3
 _WIDTH: Final = 240
+_ROW_GROUP: Final = 2048
 # What says which series a row is of: where all rows agree, it is said once, above them.
 _LABELS: Final = frozenset(LABELS) - {"commit_utc", "created_utc", "commit"}
 # Of these the value says what it is.
@@ -51,7 +53,9 @@ def write_answer(answer: Answer, kind: str, path: Path) -> None:
     with written_whole(path) as scratch:
         if kind == "parquet":
             name = str(scratch).replace("'", "''")
-            answer.connection.execute(f"COPY answer TO '{name}' (FORMAT parquet)")
+            # Samples make rows long: fewer of them are held at a time than DuckDB would.
+            options = f"FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP}"
+            answer.connection.execute(f"COPY answer TO '{name}' ({options})")
             return
         with scratch.open("w", encoding="utf-8", newline="") as file:
             print_answer(answer, kind, file)
@@ -84,10 +88,10 @@ def print_answer(answer: Answer, kind: str, file: TextIO) -> None:
         console.print(render_answer(answer))
 
 
-def render_answer(answer: Answer) -> Table:
-    """The table to read: times in ms, and what all rows have in common above them."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+def render_answer(answer: Answer) -> RenderableType:
+    """A table to read: times in ms, what all rows have in common above, what is no clock below."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     names, rows = _dated(answer.columns, list(answer.rows()))
     common = [i for i, name in enumerate(names) if name in _LABELS and _is_common(i, rows)]
@@ -97,27 +101,29 @@ def render_answer(answer: Answer) -> Table:
         for i in common
         if rows[0][i] not in {None, False} and (names[i], rows[0][i]) != ("streams", 1)
     )
-    table = Table(
-        title=title or None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 0),
-        pad_edge=False,
-        caption=simulated_note(answer) or None,
-        caption_justify="left",
-    )
     shown = [i for i in range(len(names)) if i not in common]
-    for i in shown:
-        cells = [row[i] for row in rows if row[i] is not None]
+    texts = [title, simulated_note(answer)]
+    above, below = ([Text(text)] if text else [] for text in texts)
+    return Group(
+        *above, _table([names[i] for i in shown], [[r[i] for i in shown] for r in rows]), *below
+    )
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
+    for name, *cells in zip(names, *rows, strict=True):
         is_number = any(isinstance(c, (int, float)) and not isinstance(c, bool) for c in cells)
         table.add_column(
-            names[i].removesuffix(_SECONDS) + _MILLISECONDS if _is_time(names[i]) else names[i],
+            name.removesuffix(_SECONDS) + _MILLISECONDS if _is_time(name) else name,
             justify="right" if is_number else "left",
             # A variant's name is long, and may take several lines.
-            no_wrap=names[i] not in {"variant", "environment"},
+            no_wrap=name not in {"variant", "environment"},
         )
     for row in rows:
-        table.add_row(*(_text(names[i], row[i]) for i in shown))
+        table.add_row(*map(_text, names, row))
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +66,12 @@ _BUILDS: Final = """
     file VARCHAR, component VARCHAR, backend VARCHAR, precision VARCHAR, route VARCHAR,
     build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT"""
 # What DuckDB raises for a query that is wrong, whatever the files hold.
-_MISTAKES: Final = ("BinderException", "CatalogException", "ParserException", "SyntaxException")
+_MISTAKES: Final = (
+    *("BinderException", "CatalogException", "ParserException", "SyntaxException"),
+    "OutOfMemoryException",
+)
+# What does not fit goes to disk.
+_MEMORY: Final = "1GB"
 # As harness.history.series names variants and sizes.
 _SERIES: Final = f"""
 CREATE OR REPLACE VIEW series AS SELECT
@@ -151,7 +157,7 @@ class Records:
 
     ``records`` has a row a file, ``measurements`` the rows of the files themselves (a series each),
     ``builds`` a row an engine, and ``series`` joins the three. What is no record, is damaged or of
-    another schema is left out, and told in a warning.
+    another schema is left out, and told in a warning. It is to be closed, as a ``with`` does.
 
     Raises:
         MissingDependencyError: DuckDB is not installed, or has no extension for an address.
@@ -164,7 +170,28 @@ class Records:
             import duckdb  # noqa: PLC0415
         except ImportError as error:
             raise missing_dependency("duckdb", "history", "a query") from error
-        self.connection = duckdb.connect()
+        self._scratch = tempfile.TemporaryDirectory(prefix="trt-harness-")
+        self.connection = duckdb.connect(
+            config={"memory_limit": _MEMORY, "temp_directory": self._scratch.name}
+        )
+        try:
+            self._read(sources)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Records:  # noqa: PYI034  # typing.Self is not in Python 3.10
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.connection.close()
+        self._scratch.cleanup()
+
+    def _read(self, sources: Sequence[str]) -> None:
         headers = read_headers(sources, self.connection)
         for reason in headers.skipped:
             _log.warning("skipped: %s", reason)
