@@ -85,8 +85,10 @@ def repair(results_dir: Path) -> Rebuilt:
     return replace(made, set_aside=aside)
 
 
-def rebuild(results_dir: Path) -> Rebuilt:
+def rebuild(results_dir: Path, only: Collection[Path] | None = None) -> Rebuilt:
     """Write asv's results of every commit and environment that there are records of.
+
+    With ``only`` no other file of results is written.
 
     The rounds of a run are appended in their order, and a later run takes the place of an earlier
     one, as in asv. What a file holds of benchmarks that are not the harness's stays in it; one that
@@ -100,7 +102,7 @@ def rebuild(results_dir: Path) -> Rebuilt:
         StorageError: a file cannot be written or renamed.
     """
     aside = tuple(_set_aside(path) for path in _asv_files(results_dir) if _is_damaged(path))
-    return replace(_Rebuild(results_dir).run(), set_aside=aside)
+    return replace(_Rebuild(results_dir, only).run(), set_aside=aside)
 
 
 class _Rebuild:
@@ -121,7 +123,12 @@ class _Rebuild:
         for source in self._sources():
             context = source.context
             name = results_name(context.commit, context.environment_name)
-            groups.setdefault(self._results_dir / context.machine / name, []).append(source)
+            group = groups.setdefault(self._results_dir / context.machine / name, [])
+            if group and group[0].context.commit != context.commit:
+                what = f"asv would take its commit for {group[0].context.commit}: both begin alike"
+                self._leave_out(RecordError(what, where=str(source.path)))
+                continue
+            group.append(source)
         for path, sources in sorted(groups.items()):
             self._write_machine(path.with_name(MACHINE_FILE), sources[-1])
             is_wanted = self._only is None or path in self._only

@@ -244,13 +244,15 @@ def test_records_that_cannot_be_used_are_left_out_and_named(
         record("nan", [measurement(latency_s=(0.1, math.nan))]),
         record("imported", context=replace(CONTEXT, imported_from="old.json")),
         record("astray", context=replace(CONTEXT, machine="..")),
+        # asv names its files by eight characters of the hash.
+        record("twin", context=replace(CONTEXT, commit=COMMIT[:8] + "f" * 32)),
     )
     folder = records_folder(tmp_path, "bench")
     (folder / "tiny-cut.parquet").write_bytes((folder / "tiny-good.parquet").read_bytes()[:-9])
 
     made = rebuild(tmp_path)
 
-    told = {"interrupted", "another", "empty", "nan", "cut", "astray"}
+    told = {"interrupted", "another", "empty", "nan", "cut", "astray", "twin"}
     for name in told:
         (reason,) = (one for one in made.left_out if f"tiny-{name}.parquet" in one)
         assert reason in caplog.text
@@ -259,6 +261,14 @@ def test_records_that_cannot_be_used_are_left_out_and_named(
     assert {one.benchmark for one in read_results(tmp_path / "bench" / NAME).series} == set(
         expected
     )
+
+
+def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
+    other = record("b", context=replace(CONTEXT, commit="ff" * 20))
+    keep(tmp_path, record(), other)
+    path = tmp_path / "bench" / NAME
+    rebuild(tmp_path, [path])
+    assert list(results_files(tmp_path)) == [path]
 
 
 def test_nothing_is_written_without_records(tmp_path: Path) -> None:
