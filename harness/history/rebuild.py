@@ -166,6 +166,9 @@ class _Rebuild:
         if is_written:
             kept, durations = _kept(path)
             machine = read_machine(path.parent)
+            if last.machine_values:
+                # As it was then: a new driver since must not be told of old figures.
+                machine = {**last.machine_values, "machine": last.machine}
             content = content_of(last, machine, {**kept, **rows}, durations)
             write_json(path, content, RESULTS_FORMAT)
             self._written.append(path)

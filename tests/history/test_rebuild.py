@@ -171,6 +171,20 @@ def test_commits_and_environments_have_files_of_their_own(tmp_path: Path) -> Non
     }
 
 
+def test_each_commit_keeps_the_machine_that_it_was_measured_on(tmp_path: Path) -> None:
+    values = {**CONTEXT.machine_values, "driver": "580.1"}
+    newer = replace(CONTEXT, commit="ff" * 20, machine_values=values)
+    silent = replace(CONTEXT, commit="ee" * 20, machine_values={})
+    keep(tmp_path, record(), record("b", context=newer), record("c", context=silent))
+    rebuild(tmp_path)
+    drivers = {one.commit[:2]: one.params for one in map(read_results, results_files(tmp_path))}
+    assert {key: params.get("driver") for key, params in drivers.items()} == {
+        "01": None, "ff": "580.1", "ee": None,
+    }
+    # Where the record does not tell, it is what the machine's file says.
+    assert drivers["ee"]["ram"] == "16000000"
+
+
 def test_what_does_not_apply_is_no_failure(tmp_path: Path) -> None:
     """A variant that has a size the other has not."""
     keep(
