@@ -341,7 +341,8 @@ class Record:
     then those from measuring on; none of the preparing between. ``blocks`` is what was measured
     when, and ``validity`` what follows from both. ``idle_power_w`` is the GPU's while it was idle,
     None for a run in fresh processes.
-    ``replication`` is given where fresh processes measured.
+    ``replication`` is given where fresh processes measured, and ``history`` (the fields of
+    :class:`~harness.history.context.HistoryContext`) where it is one of a series over commits.
     """
 
     record_id: str
@@ -365,3 +366,4 @@ class Record:
     validity: Validity | None = None
     idle_power_w: float | None = None
     replication: Replication | None = None
+    history: dict[str, Any] | None = None

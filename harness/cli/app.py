@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.history import history
 from harness.cli.options import (
     FILE,
     FOLDER,
@@ -264,3 +265,6 @@ def telemetry_overhead(**options: object) -> int:
     from harness.cli.telemetry import overhead_command  # noqa: PLC0415
 
     return overhead_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
+
+
+app.add_command(history)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import RecordError
 from harness.files import check_folder, written_whole
 from harness.pipeline.fingerprint import hash_json
 from harness.states import Block, DeviceState, Finding, GpuState, HostState, Validity
+from harness.store.headers import (
+    METADATA_KEY,
+    SCHEMA_VERSION,
+    VERSION_KEY,
+    decode_header,
+    no_record,
+)
 from harness.types import (
     Artifact,
     Budget,
@@ -29,11 +36,6 @@ from harness.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-SCHEMA_VERSION: Final = 4
-_METADATA_KEY: Final = b"trt_harness"
-# As plain text, so that every reader can tell it, whatever it makes of the rest.
-_VERSION_KEY: Final = b"trt_harness_schema_version"
 
 
 class Store(Protocol):
@@ -99,8 +101,8 @@ def write_record(record: Record, path: Path) -> None:
     arrays = {name: pa.array(values, type=_column_type(name)) for name, values in columns.items()}
     # Readings of a machine are much alike: a tenth of their size is left.
     metadata = {
-        _METADATA_KEY: zlib.compress(json.dumps(header).encode()),
-        _VERSION_KEY: str(SCHEMA_VERSION).encode(),
+        METADATA_KEY: zlib.compress(json.dumps(header).encode()),
+        VERSION_KEY: str(SCHEMA_VERSION).encode(),
     }
     table = pa.table(arrays).replace_schema_metadata(metadata)
     with written_whole(path, overwrite=False) as scratch:
@@ -137,16 +139,11 @@ def read_record(path: Path) -> Record:
 
     try:
         with pq.ParquetFile(path) as file:
-            metadata = file.schema_arrow.metadata or {}
-            # Before anything else is made of it: the rest is of that version.
-            if _VERSION_KEY in metadata:
-                _check_version(int(metadata[_VERSION_KEY]), path)
-            header = _header(metadata[_METADATA_KEY])
-            _check_version(header.pop("schema_version", None), path)
+            header = decode_header(file.schema_arrow.metadata or {}, where=str(path))
             rows = file.read().to_pylist()
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, zlib.error) as error:
-        fix = "remove it, or fetch it again"
-        raise RecordError("is no record, or is damaged", where=str(path), fix=fix) from error
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        raise no_record(str(path)) from error
+    del header["schema_version"]
     try:
         is_sound = header.pop("content_hash", None) == _hash(header, rows)
     except (TypeError, ValueError):
@@ -159,17 +156,6 @@ def read_record(path: Path) -> Record:
         return _rebuild(header, rows)
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged: {error}", where=str(path), fix="fetch it again") from error
-
-
-def _header(content: bytes) -> dict[str, Any]:
-    """The header in ``content``, which versions before 4 wrote as plain JSON."""
-    return dict(json.loads(content if content.startswith(b"{") else zlib.decompress(content)))
-
-
-def _check_version(version: object, path: Path) -> None:
-    if version != SCHEMA_VERSION:
-        what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
-        raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
 
 
 def record_to_json(record: Record) -> str:

@@ -18,7 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import RecordError, StorageError
-from harness.store.parquet import SCHEMA_VERSION, ParquetStore, read_record, write_record
+from harness.store.parquet import (
+    SCHEMA_VERSION,
+    ParquetStore,
+    read_record,
+    record_from_json,
+    record_to_json,
+    write_record,
+)
 from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 # Small ones that earlier commits of the harness wrote, by the name of their schema.
 OLD = Path(__file__).with_name("data")
 HEADER, VERSION = b"trt_harness", b"trt_harness_schema_version"
+EXAMPLES = Path(__file__).parents[2] / "reports" / "examples" / "h200"
 MEASUREMENT = Measurement(
     component="Sprachkodierer_é_音声",
     backend="onnxruntime",
@@ -323,15 +331,29 @@ def test_details_that_were_changed_afterwards_are_damage(tmp_path: Path) -> None
         read_record(path)
 
 
-def test_a_record_of_the_version_before_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_record_of_an_older_version_is_refused_by_name(tmp_path: Path) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
     rewrite_header(path, lambda header: {**header, "schema_version": 3})
 
-    with pytest.raises(RecordError, match="has schema version 3, this is version 4") as caught:
+    with pytest.raises(RecordError, match="has schema version 3, this is version 5") as caught:
         read_record(path)
 
     assert caught.value.where == str(path)
-    assert SCHEMA_VERSION == 4
+    assert SCHEMA_VERSION == 5
+
+
+def test_a_record_of_the_version_before_has_no_history() -> None:
+    record = read_record(EXAMPLES / "fp16.parquet")
+    assert record.history is None
+    assert record.pipeline == "voice_conversion"
+
+
+def test_the_history_comes_back_as_it_was(tmp_path: Path) -> None:
+    history = {"commit": "ab" * 20, "round": 2, "requirements": {"gpu": "é"}, "env_vars": {}}
+    record = replace(RECORD, history=history)
+    path = ParquetStore(tmp_path).append(record)
+    assert read_record(path).history == history
+    assert record_from_json(record_to_json(record)) == record
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, SCHEMA_VERSION + 1, str(SCHEMA_VERSION), None])
@@ -348,22 +370,22 @@ def test_record_of_another_schema_version_is_refused_by_name(
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_record_that_an_older_harness_wrote_is_told_by_its_version(version: int) -> None:
     path = OLD / f"schema-{version}.parquet"
-    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 4"):
+    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 5"):
         read_record(path)
 
 
-def test_a_record_of_this_version_from_before_its_metadata_was_compressed_is_read() -> None:
+def test_a_record_of_version_4_from_before_its_metadata_was_compressed_is_read() -> None:
     record = read_record(OLD / "schema-4-plain.parquet")
     assert [(m.component, m.latency_s) for m in record.measurements] == [("encoder", (0.1, 0.2))]
 
 
-@pytest.mark.parametrize("version", [3, 5, 12])
+@pytest.mark.parametrize("version", [3, 6, 12])
 def test_the_version_is_told_whatever_the_rest_is(tmp_path: Path, version: int) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
-    assert pq.read_schema(path).metadata[VERSION] == b"4"
+    assert pq.read_schema(path).metadata[VERSION] == b"5"
     rewrite_metadata(path, {VERSION: str(version).encode(), HEADER: b"of another encoding"})
 
-    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 4"):
+    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 5"):
         read_record(path)
 
 

@@ -1,0 +1,1 @@
+"""History across commits: what asv is handed, its results, and queries over the records."""
