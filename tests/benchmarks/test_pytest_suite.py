@@ -38,7 +38,16 @@ class Suite:
     def __call__(
         self, *arguments: object, simulation: dict[str, Any] | None = None
     ) -> tuple[int, str]:
-        command = [sys.executable, "-m", "pytest", str(SUITE), "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(SUITE),
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:hypothesispytest",
+        ]
         command += ["--harness-pipeline", str(self.toy), "--harness-out", str(self.folder / "out")]
         command += [f"--benchmark-storage=file://{self.folder / 'saved'}"]
         environment = {
