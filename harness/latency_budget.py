@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import os
 import re
@@ -220,10 +221,11 @@ def check_call(
     The call must return when its work is done: what it leaves to a device is not measured.
 
     Raises:
-        OptionError: there is no limit.
+        OptionError: there is no limit, or the call returns what is still to be run.
         Exception: whatever the call raises.
     """
     limit_s, clock = _limit(terms), clock or HostClock()
+    _check_done(call(), subject)
 
     def launch() -> None:
         call()
@@ -247,6 +249,16 @@ def check_call(
         machine=_machine(environment) + _disturbing(),
         simulated=clock.is_simulated,
     )
+
+
+def _check_done(made: object, subject: str) -> None:
+    """Refuse a coroutine and a generator: making one is quick, whatever it would do."""
+    if inspect.iscoroutine(made):
+        made.close()
+    elif not inspect.isawaitable(made) and not inspect.isgenerator(made):
+        return
+    what = f"{subject} returns {type(made).__name__}, which is still to be run"
+    raise OptionError(what, where=WHERE, fix="measure a call that runs it to its end")
 
 
 def _measured(group: Group[str], plan: SamplingPlan, watch: Watch) -> CaseMeasuring[str]:

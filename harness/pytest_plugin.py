@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 _NAME: Final = "latency_budget"
 _FAIL, _SKIP, _XFAIL = "fail", "skip", "xfail"
+_WITHIN, _INCONCLUSIVE = "within", "inconclusive"
 _CHOICES: Final = (_FAIL, _SKIP, _XFAIL)
 _OPTION: Final = "latency_budget_inconclusive"
-_LINES: Final = pytest.StashKey["list[str]"]()
 _MARKER: Final = (
     f"{_NAME}(limit, *, quantile=0.99, confidence=0.95, samples=0, max_time_s=10, telemetry=True, "
     "gpu=False, inconclusive='fail'): the latency that the fixture of this name measures is at "
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Fail a test that has a budget and measured nothing: it would pass without a word.
+    """Fail a test that passes, and measured nothing or caught what its budget had to say.
 
     It comes after the test itself, and is not reached where that has failed.
     """
@@ -59,13 +59,24 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     if budget is None or not budget.checks:
         what = f"it has a {_NAME} and measured nothing"
         pytest.fail(f"{what}: call the fixture {_NAME}, or take the mark away", pytrace=False)
+    for check in budget.checks:
+        if check.verdict.value != _WITHIN:
+            pytest.fail(check.text, pytrace=False)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """What was measured, of the tests that pass as well."""
-    lines = config.stash.get(_LINES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, of the tests that pass as well.
+
+    It is taken from the reports, which pytest-xdist brings from other processes.
+    """
+    lines = [
+        f"{report.nodeid}: {line}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, line in report.user_properties
+        if name == _NAME
+    ]
     if lines:
         terminalreporter.section("latency budgets")
         for line in lines:
@@ -79,7 +90,7 @@ class LatencyBudget:
     """
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
-        self._item, self._config = request.node, request.config
+        self._item = request.node
         self.checks: list[BudgetCheck] = []
         self._terms, self._inconclusive = _read(request.node, request.config)
 
@@ -108,19 +119,16 @@ class LatencyBudget:
 
     def _settle(self, found: Sequence[BudgetCheck]) -> BudgetCheck:
         from harness.latency_budget import worst_of  # noqa: PLC0415
-        from harness.stats.budget import Verdict  # noqa: PLC0415
 
         self.checks.extend(found)
-        lines = self._config.stash.setdefault(_LINES, [])
-        for check in found:
-            lines.append(f"{self._item.nodeid}: {check.line}")
-            self._item.user_properties.append((_NAME, check.line))
+        self._item.user_properties += [(_NAME, check.line) for check in found]
         worst = worst_of(found)
-        if worst.verdict is Verdict.WITHIN:
+        verdict = worst.verdict.value
+        if verdict == _WITHIN:
             return worst
-        if worst.verdict is Verdict.INCONCLUSIVE and self._inconclusive == _SKIP:
+        if verdict == _INCONCLUSIVE and self._inconclusive == _SKIP:
             pytest.skip(worst.line)
-        if worst.verdict is Verdict.INCONCLUSIVE and self._inconclusive == _XFAIL:
+        if verdict == _INCONCLUSIVE and self._inconclusive == _XFAIL:
             pytest.xfail(worst.line)
         pytest.fail(worst.text, pytrace=False)
 

@@ -177,6 +177,18 @@ def test_what_the_call_raises_is_raised() -> None:
         check_call(fail, Terms(1.0, **ALONE), "fail")
 
 
+async def answer_later() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"), [(answer_later, "coroutine"), (lambda: (n for n in "ab"), "generator")]
+)
+def test_what_is_still_to_be_run_is_refused(call: Callable[[], object], kind: str) -> None:
+    with pytest.raises(OptionError, match=f"a call returns {kind}, which is still to be run"):
+        check_call(call, Terms(1.0, **ALONE), "a call")
+
+
 def test_there_is_no_answer_without_a_limit() -> None:
     with pytest.raises(OptionError, match=r"there is no limit; give one: @pytest\.mark"):
         check_call(nothing, Terms(None), "a call")

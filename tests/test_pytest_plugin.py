@@ -174,6 +174,16 @@ def test_a_budget_for_which_nothing_was_measured_fails(
     )
 
 
+def test_a_verdict_that_the_test_catches_fails_all_the_same(
+    session: Callable[..., pytest.RunResult],
+) -> None:
+    body = "try:\n        latency_budget(call)\n    except BaseException: pass"
+    result = session(quiet(MISSED), body)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["latency budget MISSED, *"])
+
+
 def test_a_mark_without_the_fixture_fails(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import pytest\n"
