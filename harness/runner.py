@@ -143,7 +143,7 @@ class Run:
         )
         self._ready = ready
         self._canaries: tuple[Canary, ...] = ()
-        self._watch = Watch(tuple)
+        self._watch = Watch(tuple, is_of_nothing=is_simulated(backends))
         self._blocks: list[Block] = []
         self._findings: list[Finding] = []
         self._idle = Idle()
