@@ -20,10 +20,13 @@ _MIB = 1 << 20
 _FLAGS: Final = {
     "--fp16": "fp16_routes",
     "--int8": "int8_routes",
+    "--fp16-accumulation": "accumulations",
     "--workspace": "workspace_mib",
     "--tf32": "tf32",
     "--tactic-source": "tactic_sources",
     "--builder-flag": "builder_flags",
+    "--fp32-node": "fp32_nodes",
+    "--preview-feature": "preview_features",
     "--plugin": "plugins",
     "--profile": "layer_times",
     "--nvtx": "nvtx",
@@ -47,6 +50,8 @@ def take_choice(options: dict[str, Any]) -> TensorRTChoice:
         tactic_sources=sources or None,
         builder_flags=options.pop("builder_flags"),
         constraints=options.pop("constraints"),
+        preview_features=_previews(options.pop("preview_features")),
+        fp32_nodes=options.pop("fp32_nodes"),
         plugins=tuple(_plugin(path) for path in options.pop("plugins")),
         layer_times=options.pop("layer_times", False),
         nvtx=options.pop("nvtx", False),
@@ -55,6 +60,7 @@ def take_choice(options: dict[str, Any]) -> TensorRTChoice:
         options=made,
         fp16_routes=options.pop("fp16_routes") or TensorRTChoice.fp16_routes,
         int8_routes=options.pop("int8_routes") or TensorRTChoice.int8_routes,
+        accumulations=options.pop("accumulations") or TensorRTChoice.accumulations,
         engines=_engines(options.pop("engines", ())),
     )
 
@@ -84,6 +90,14 @@ def check_engines(choice: TensorRTChoice, pipeline: Pipeline) -> None:
             fix = f"name one of: {', '.join(pipeline.components)}"
             raise OptionError(what, where="--engine", fix=fix)
         read_header(path)
+
+
+def _previews(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The features to set; None for the harness's own choice, ``none`` for none at all."""
+    if "none" in names and len(names) > 1:
+        what = "none, and others"
+        raise OptionError(what, where="--preview-feature", fix="give none, or the others")
+    return () if names == ("none",) else names or None
 
 
 def _plugin(path: Path) -> str:

@@ -123,6 +123,14 @@ def test_a_gpu_that_is_missing_stops_all_that_is_measured_beside_it(
         (("--int8", "never"), "--int8: there is no route 'never'"),
         (("--optimization-level", "6"), "--optimization-level: level 6; give 0 to 5"),
         (("--precision-constraints", "maybe"), "there is no 'maybe'; choose one of: obey"),
+        (("--fp16-accumulation", "fp32"), "has no algorithm selectors: nobody can bar a kernel"),
+        (("--fp16-accumulation", "fp8"), "there is no 'fp8'; choose one of: any, fp32, tf32"),
+        (("--fp32-node", "encoder"), "--fp32-node: 'encoder' is not COMPONENT:PATTERN"),
+        (("--fp32-node", "encoder:*"), "takes each node's type from the graph"),
+        (
+            ("--preview-feature", "none", "--preview-feature", "A"),
+            "--preview-feature: none, and others",
+        ),
         (("--workspace", "0"), "'--workspace': 0 is not in the range x>=1"),
         (("--precision", "int8-ort"), "builds no int8-ort"),
     ],
@@ -151,6 +159,9 @@ BUILD_OPTIONS = (
     ("--tactic-source", "CUBLAS"),
     ("--builder-flag", "TF32"),
     ("--precision-constraints", "none"),
+    ("--fp16-accumulation", "any"),
+    ("--fp32-node", "encoder:*"),
+    ("--preview-feature", "none"),
     ("--plugin", "no.so"),
 )
 RUN_OPTIONS = (*BUILD_OPTIONS, ("--engine", "encoder=a"), ("--profile",), ("--nvtx",))

@@ -20,7 +20,7 @@ from harness.artifacts.keepsakes import keep, keepsake_path
 from harness.backends.gpu import gpu_problem, read_gpu
 from harness.backends.protocol import Built
 from harness.backends.tensorrt.profiles import declared_profile
-from harness.errors import CalibrationError, HarnessError, WorkerError
+from harness.errors import CalibrationError, HarnessError, OptionError, WorkerError
 from harness.files import save_arrays
 from harness.pipeline.fingerprint import hash_file, hash_json
 from harness.types import Variant
@@ -59,7 +59,9 @@ class EngineFactory:
 
         Raises:
             EngineError, ContractError: one cannot be built; the others stay in the cache.
+            OptionError: ``fp32_nodes`` are of what is no component.
         """
+        self._check_pins(pipeline)
         found: dict[str, Built] = {}
         failures: list[HarnessError] = []
         for name, model in models.items():
@@ -76,6 +78,14 @@ class EngineFactory:
             raise failures[0]
         return found
 
+    def _check_pins(self, pipeline: Pipeline) -> None:
+        for text in self.options.fp32_nodes:
+            component = text.partition(":")[0]
+            if component not in pipeline.components:
+                what = f"{pipeline.name} has no component {component!r}"
+                fix = f"name one of: {', '.join(pipeline.components)}"
+                raise OptionError(what, where="--fp32-node", fix=fix)
+
     def _find_or_build(self, pipeline: Pipeline, model: OnnxModel, workshop: Workshop) -> Built:
         device = target_device()
         data_hash = None
@@ -91,7 +101,7 @@ class EngineFactory:
             "data": data_hash,
             "profile": {name: asdict(shapes) for name, shapes in profile.items()},
             "recipe": asdict(self.recipe),
-            "options": self.build_options(),
+            "options": self.build_options(model.component),
             "library": [self.library.name, self.library.version],
             "device": device,
         }
@@ -119,11 +129,14 @@ class EngineFactory:
             details={name: facts[name] for name in _RECORDED if facts.get(name) is not None},
         )
 
-    def build_options(self) -> dict[str, Any]:
-        """The options that make another engine; how it is run is none of them."""
+    def build_options(self, component: str) -> dict[str, Any]:
+        """The options that make another engine of ``component``; how it is run is none of them."""
         values = asdict(self.options)
         for name in ("layer_times", "nvtx"):
             values.pop(name)
+        values["fp32_nodes"] = []
+        if self.recipe.is_typed_by_builder:
+            values["fp32_nodes"] = list(self.options.fp32_patterns(component))
         # A plugin is what is in its file.
         values["plugins"] = [hash_file(Path(plugin)) for plugin in self.options.plugins]
         return values
@@ -141,6 +154,7 @@ class EngineFactory:
         timing = keepsake_path(workshop.cache, "timing", device)
         of_scales = [key[part] for part in ("builder", "graph", "data", "profile", "library")]
         calibration = keepsake_path(workshop.cache, "calibration", hash_json(of_scales))
+        tactics = keepsake_path(workshop.cache, "tactics", device)
         with tempfile.TemporaryDirectory() as scratch:
             progress = Path(scratch) / "progress"
             request = {
@@ -156,6 +170,7 @@ class EngineFactory:
                 # With the timings of the first build the builder would choose as it did then.
                 "timing_cache": str(timing) if _is_pinned(workshop) else "",
                 "calibration_cache": str(calibration),
+                "tactic_names": str(tactics),
                 "progress": str(progress),
             }
             if self.recipe.calibrator and workshop.calibration is not None:
@@ -164,7 +179,8 @@ class EngineFactory:
                 request["calibration"] = str(stacks)
             with _told(progress, lambda done: workshop.on_progress(name, done)):
                 facts = dict(workshop.pool.run(WORKER, request, threads=1))
-            for file, target in (("timing.cache", timing), ("calibration.cache", calibration)):
+            kept = {"timing.cache": timing, "calibration.cache": calibration}
+            for file, target in {**kept, "tactics.json": tactics}.items():
                 made = Path(scratch) / file
                 if made.is_file():
                     keep(target, made.read_bytes())
@@ -189,6 +205,7 @@ _RECORDED: Final = (
     "calibration_batches",
     "inlined",
     "layers",
+    "selection",
 )
 
 
