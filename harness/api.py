@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,12 +28,13 @@ from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_REL_PRECISION, SamplingPlan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
+from harness.pipeline.restrict import restrict
 from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
 from harness.runner import Run, RunOptions
 from harness.types import ENQUEUE, GRAPH, HOT, Case, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Backend, Built
@@ -178,15 +180,20 @@ def build_engines(
     cache: Cache,
     pool: WorkerPool,
     observer: Observer,
+    components: Collection[str] = (),
 ) -> dict[Variant, Mapping[str, Built]]:
     """What each of ``backends`` builds, of graphs that are made where they are not there yet.
+
+    Of ``components`` alone, where any are named; graphs and calibration are the whole pipeline's.
 
     Raises:
         HarnessError: a graph, the calibration set or an engine is impossible.
     """
+    part = restrict(pipeline, components)
     prepared = prepare_backends(pipeline, backends, options, cache, pool, observer)
+    models = {p: {n: m[n] for n in part.order} for p, m in prepared.models.items()}
     variants = {variant_of(backend): backend for backend in backends}
-    return build_backends(pipeline, variants, prepared, cache, pool, observer)
+    return build_backends(part, variants, replace(prepared, models=models), cache, pool, observer)
 
 
 def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice

@@ -78,17 +78,20 @@ def _check_used(options: Mapping[str, Any]) -> None:
 
 
 def check_engines(choice: TensorRTChoice, pipeline: Pipeline) -> None:
-    """Check the engines that are given as files, before anything long is begun.
+    """Check what is given for single components, before anything long is begun.
 
     Raises:
-        OptionError: one is for no component.
+        OptionError: something is for no component.
         EngineError: a file is no engine.
     """
-    for name, path in choice.engines.items():
+    named = [("--engine", name) for name in choice.engines]
+    named += [("--fp32-node", text.partition(":")[0]) for text in choice.options.fp32_nodes]
+    for option, name in named:
         if name not in pipeline.components:
             what = f"{pipeline.name} has no component {name!r}"
             fix = f"name one of: {', '.join(pipeline.components)}"
-            raise OptionError(what, where="--engine", fix=fix)
+            raise OptionError(what, where=option, fix=fix)
+    for path in choice.engines.values():
         read_header(path)
 
 

@@ -261,6 +261,41 @@ def test_auto_builds_with_what_is_there(
         assert told["device"]["gpu"] == "none"
 
 
+@pytest.mark.usefixtures("no_tensorrt")
+@pytest.mark.parametrize("backend", ["auto", None])
+def test_one_component_is_built_and_no_other(
+    harness: Callable[..., tuple[int, str, str]],
+    onnx_toy: Callable[..., Path],
+    tmp_path: Path,
+    backend: str | None,
+) -> None:
+    out = tmp_path / "out"
+    options = () if backend is None else ("--backend", backend)
+    common = ("--cache", tmp_path / "cache", "--out", out, "--component", "decoder")
+
+    code, stdout, stderr = harness("build", onnx_toy(), *options, *common)
+
+    assert code == 0, stderr
+    (line,) = stdout.splitlines()
+    assert line.startswith("decoder")
+    assert {path.stem for path in out.iterdir()} == {"decoder"}
+
+
+def test_a_component_to_build_that_there_is_not(refused: Callable[..., str]) -> None:
+    line = refused("--component", "vocoder", command="build")
+
+    assert "--component: toy has no component 'vocoder'; name one of: encoder, decoder" in line
+
+
+@pytest.mark.parametrize("command", ["run", "build"])
+def test_nodes_of_what_is_no_component(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    line = refused("--backend", "tensorrt-rtx", "--fp32-node", "vocoder:*", command=command)
+
+    assert "--fp32-node: toy has no component 'vocoder'; name one of: encoder, decoder" in line
+
+
 def test_an_unknown_flag_of_the_builder_is_told_with_those_that_there_are(
     harness: Callable[..., tuple[int, str, str]], onnx_toy: Callable[..., Path], tmp_path: Path
 ) -> None:

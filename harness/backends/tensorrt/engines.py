@@ -20,7 +20,7 @@ from harness.artifacts.keepsakes import keep, keepsake_path
 from harness.backends.gpu import gpu_problem, read_gpu
 from harness.backends.protocol import Built
 from harness.backends.tensorrt.profiles import declared_profile
-from harness.errors import CalibrationError, HarnessError, OptionError, WorkerError
+from harness.errors import CalibrationError, HarnessError, WorkerError
 from harness.files import save_arrays
 from harness.pipeline.fingerprint import hash_file, hash_json
 from harness.types import Variant
@@ -28,6 +28,7 @@ from harness.types import Variant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.calibration import CalibrationSet
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Workshop
@@ -59,9 +60,7 @@ class EngineFactory:
 
         Raises:
             EngineError, ContractError: one cannot be built; the others stay in the cache.
-            OptionError: ``fp32_nodes`` are of what is no component.
         """
-        self._check_pins(pipeline)
         found: dict[str, Built] = {}
         failures: list[HarnessError] = []
         for name, model in models.items():
@@ -77,14 +76,6 @@ class EngineFactory:
         if failures:
             raise failures[0]
         return found
-
-    def _check_pins(self, pipeline: Pipeline) -> None:
-        for text in self.options.fp32_nodes:
-            component = text.partition(":")[0]
-            if component not in pipeline.components:
-                what = f"{pipeline.name} has no component {component!r}"
-                fix = f"name one of: {', '.join(pipeline.components)}"
-                raise OptionError(what, where="--fp32-node", fix=fix)
 
     def _find_or_build(self, pipeline: Pipeline, model: OnnxModel, workshop: Workshop) -> Built:
         device = target_device()
@@ -150,11 +141,10 @@ class EngineFactory:
         folder: Path,
     ) -> Mapping[str, Any]:
         name = model.component
-        device = hash_json([key["library"], key["device"]])
-        timing = keepsake_path(workshop.cache, "timing", device)
+        timing = timings_path(workshop.cache, self.library)
         of_scales = [key[part] for part in ("builder", "graph", "data", "profile", "library")]
         calibration = keepsake_path(workshop.cache, "calibration", hash_json(of_scales))
-        tactics = keepsake_path(workshop.cache, "tactics", device)
+        tactics = keepsake_path(workshop.cache, "tactics", _machine(self.library))
         with tempfile.TemporaryDirectory() as scratch:
             progress = Path(scratch) / "progress"
             request = {
@@ -189,6 +179,15 @@ class EngineFactory:
         sidecar = folder / f"{name}.json"
         sidecar.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return facts
+
+
+def timings_path(cache: Cache, library: Library) -> Path:
+    """Where the timing cache of ``library`` on this machine's GPU lies; it need not exist."""
+    return keepsake_path(cache, "timing", _machine(library))
+
+
+def _machine(library: Library) -> str:
+    return hash_json([[library.name, library.version], target_device()])
 
 
 def _is_pinned(workshop: Workshop) -> bool:

@@ -26,7 +26,6 @@ from harness.errors import (
     CalibrationError,
     EngineError,
     FeatureUnavailableError,
-    OptionError,
     StorageError,
     WorkerError,
 )
@@ -181,13 +180,6 @@ def test_nodes_that_are_pinned_are_in_the_key_of_their_component_alone(
     assert path("encoder:a") != path("encoder:b") != path()
     assert path("decoder:a") == path()
     assert path("encoder:a", recipe=FP32) == path(recipe=FP32), "fp32 has nothing to pin"
-
-
-def test_nodes_of_what_is_no_component(fake: Callable[..., Any]) -> None:
-    with pytest.raises(OptionError, match="has no component 'vocoder'") as caught:
-        fake(options=TensorRTOptions(fp32_nodes=("vocoder:a",)))
-
-    assert caught.value.fix == "name one of: encoder, decoder"
 
 
 def test_names_of_tactics_are_kept_by_library_and_device(
