@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu
 from harness.backends.peers import PEERS, check_interpreters, make_peer, runnable_precisions
-from harness.backends.protocol import variant_of
 from harness.backends.tensorrt.backend import TensorRTBackend
 from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
 from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
@@ -28,17 +26,15 @@ from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_REL_PRECISION, SamplingPlan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
-from harness.pipeline.restrict import restrict
-from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
+from harness.prepare import BuildOptions, build_engines, prepare_models
 from harness.runner import Run, RunOptions
-from harness.types import ENQUEUE, GRAPH, HOT, Case, Variant
+from harness.types import ENQUEUE, GRAPH, HOT, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Backend, Built
-    from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
     from harness.types import Record
 
@@ -171,29 +167,6 @@ def _tensorrt_backends(
         )
         for recipe in recipes
     ]
-
-
-def build_engines(
-    pipeline: Pipeline,
-    backends: Sequence[Backend],
-    options: BuildOptions,
-    cache: Cache,
-    pool: WorkerPool,
-    observer: Observer,
-    components: Collection[str] = (),
-) -> dict[Variant, Mapping[str, Built]]:
-    """What each of ``backends`` builds, of graphs that are made where they are not there yet.
-
-    Of ``components`` alone, where any are named; graphs and calibration are the whole pipeline's.
-
-    Raises:
-        HarnessError: a graph, the calibration set or an engine is impossible.
-    """
-    part = restrict(pipeline, components)
-    prepared = prepare_backends(pipeline, backends, options, cache, pool, observer)
-    models = {p: {n: m[n] for n in part.order} for p, m in prepared.models.items()}
-    variants = {variant_of(backend): backend for backend in backends}
-    return build_backends(part, variants, replace(prepared, models=models), cache, pool, observer)
 
 
 def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice

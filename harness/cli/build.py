@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.api import build_engines, make_backends
+from harness.api import make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
@@ -19,7 +19,7 @@ from harness.errors import EXIT_PASS
 from harness.files import check_folder, check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
-from harness.prepare import prepare_models
+from harness.prepare import build_engines, prepare_models
 from harness.report.words import held_sentence
 
 if TYPE_CHECKING:
