@@ -149,7 +149,9 @@ def _summed(recipe: Recipe, accumulation: str) -> Recipe:
 def _pinned(recipe: Recipe, options: TensorRTOptions) -> Recipe:
     if not (options.fp32_nodes and recipe.is_typed_by_builder):
         return recipe
-    return replace(recipe, route=f"{recipe.route}+pinned")
+    # What is pinned is then in something between the two.
+    name = "pinned-tf32" if options.tf32 else "pinned"
+    return replace(recipe, route=f"{recipe.route}+{name}")
 
 
 def make_recipe(

@@ -192,13 +192,22 @@ def test_a_sum_that_there_is_not(selecting: Library) -> None:
     assert caught.value.fix == "choose one of: any, fp32, tf32"
 
 
-def test_nodes_that_are_pinned_by_name_make_a_route_of_their_own(old: Library) -> None:
-    options = TensorRTOptions(fp32_nodes=("vocoder:*conv_post*",))
+@pytest.mark.parametrize(
+    ("tf32", "routes"),
+    [
+        (False, ["", "graph+pinned", "flag+pinned"]),
+        (True, ["tf32", "graph+pinned-tf32", "flag+pinned-tf32"]),
+    ],
+)
+def test_nodes_that_are_pinned_by_name_make_a_route_of_their_own(
+    old: Library, tf32: bool, routes: list[str]
+) -> None:
+    options = TensorRTOptions(fp32_nodes=("vocoder:*conv_post*",), tf32=tf32)
     choice = TensorRTChoice(options, fp16_routes=("graph", "flag"))
 
     recipes = make_recipes(old, ["fp32", "fp16"], choice)
 
-    assert [recipe.route for recipe in recipes] == ["", "graph+pinned", "flag+pinned"]
+    assert [recipe.route for recipe in recipes] == routes
 
 
 @pytest.mark.parametrize("precisions", [["fp32"], ["fp16", "int8"]])
