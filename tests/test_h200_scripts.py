@@ -172,6 +172,15 @@ def test_a_step_can_be_chosen(script: str) -> None:
     assert list(_list(script, "10", name)) == [name]
 
 
+def test_several_patterns_can_be_pinned() -> None:
+    (words,) = _list(
+        "build.sh", "10", "fp16-pinned", PINS="vocoder:* content_encoder:/a[01]*"
+    ).values()
+
+    given = [words[i + 1] for i, word in enumerate(words) if word == "--fp32-node"]
+    assert given == ["vocoder:*", "content_encoder:/a[01]*"]
+
+
 def test_without_pytorch_the_rest_is_measured() -> None:
     found = _list("measure.sh", "10", PYTHON_TORCH="")
 

@@ -8,7 +8,8 @@
 #   PYTHON        Python that has TensorRT (default: python3)
 #   PYTHON_TORCH  Python that has PyTorch on CUDA; without it, steps that need one are left out
 #   TIMING_CACHE  a timing cache of an earlier session, to begin with
-#   PINS          COMPONENT:PATTERN of the nodes that the pinned variant keeps in TF32
+#   PINS          what the pinned variant keeps in TF32: COMPONENT:PATTERN, several with spaces
+#                 between them (default: vocoder:*)
 #   TOTAL_S       begin no step after so many seconds in all
 #   LIST          if set, print each step's command line, and run nothing
 set -uo pipefail
@@ -37,7 +38,11 @@ common=(--artifacts "$EXPORTED" --cache "$EXPORTED" --opset 17 --backend tensorr
     --tactic-source CUBLAS --tactic-source CUBLAS_LT)
 flag=(--precision fp16 --fp16 flag)
 qdq=(--precision int8+fp16 --fp16 flag)
-pinned=("${flag[@]}" --tf32 --fp32-node "$PINS")
+pinned=("${flag[@]}" --tf32)
+# Patterns are for the harness, not for the shell.
+set -f
+for pin in $PINS; do pinned+=(--fp32-node "$pin"); done
+set +f
 
 is_wanted() {
     [ "${#wanted[@]}" -eq 0 ] && return 0
