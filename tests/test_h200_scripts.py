@@ -84,7 +84,7 @@ def test_bash_can_read_it(script: str) -> None:
 def test_the_steps_are_there() -> None:
     names = {name.partition(" ")[2] for name in STEPS}
 
-    assert {"fp32", "fp16-flag", "qdq-1", "qdq-all", "fp16-tf32-sums", "fp16-pinned"} <= names
+    assert {"fp32", "fp16-flag", "qdq-1", "qdq-all", "fp16-tf32-sums", "fp16-pinned-early"} <= names
     assert {"routes", "enqueue", "fp16", "processes", "cold-bench"} <= names
     assert {"telemetry-graph", "telemetry-enqueue", "speeds"} <= names
     kinds = ("alone", "idle", "second", "enqueued", "peer")
@@ -172,13 +172,29 @@ def test_a_step_can_be_chosen(script: str) -> None:
     assert list(_list(script, "10", name)) == [name]
 
 
-def test_several_patterns_can_be_pinned() -> None:
-    (words,) = _list(
-        "build.sh", "10", "fp16-pinned", PINS="vocoder:* content_encoder:/a[01]*"
-    ).values()
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_own_nodes_can_be_pinned(script: str) -> None:
+    pins = "vocoder:* content_encoder:/a[01]*"
+
+    (words,) = _list(script, "10", "fp16-pinned-own", PINS=pins).values()
 
     given = [words[i + 1] for i, word in enumerate(words) if word == "--fp32-node"]
-    assert given == ["vocoder:*", "content_encoder:/a[01]*"]
+    assert given == pins.split()
+    assert _list(script, "10", "fp16-pinned-own") == {}
+
+
+def _pins(script: str) -> dict[str, list[str]]:
+    return {
+        name: [word for word in words if ":" in word and not word.startswith("/")]
+        for name, words in _list(script, "10").items()
+        if "pinned" in name
+    }
+
+
+def test_what_is_measured_is_what_was_built() -> None:
+    """Another option makes another engine, which would be built within a measurement."""
+    assert _pins("build.sh") == _pins("measure.sh")
+    assert set(_pins("build.sh")) == {f"fp16-pinned-{n}" for n in ("early", "vocoder", "most")}
 
 
 def test_without_pytorch_the_rest_is_measured() -> None:
@@ -235,6 +251,36 @@ def test_no_step_is_begun_when_the_time_is_over(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "enqueue: not begun, 0 s are over" in done.stdout
     assert not (tmp_path / "calls").exists()
+
+
+def test_a_timing_cache_is_put_and_got_with_names_of_tactics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import timing_cache  # noqa: PLC0415  # a script, found by path
+
+    monkeypatch.setattr(libraries, "_loggers", {})
+    fake = make_builder_library(World())
+    monkeypatch.setattr(timing_cache, "find_library", lambda *_, **__: fake)
+    given, cache, left = (tmp_path / name for name in ("timing", "cache", "left"))
+    given.write_bytes(b"timings")
+
+    def call(direction: str, file: Path) -> None:
+        monkeypatch.setattr(sys, "argv", ["timing_cache.py", direction, str(cache), str(file)])
+        timing_cache.main()
+
+    call("get", left)
+    assert not left.exists(), "nothing was built yet"
+    call("put", given)
+    (path,) = (cache / "keep").iterdir()
+    path.write_bytes(b"more")
+    call("put", given)
+    assert path.read_bytes() == b"more", "what builds have found is not replaced"
+    (cache / "keep" / path.name.replace("timing-", "tactics-")).write_bytes(b"names")
+    call("get", left)
+
+    assert left.read_bytes() == b"more"
+    assert (tmp_path / "left.tactics").read_bytes() == b"names"
 
 
 def test_compositions_are_put_beside_one_another(tmp_path: Path) -> None:

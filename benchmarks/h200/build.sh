@@ -36,8 +36,7 @@ begin
 build fp16-flag "${flag[@]}"
 build fp32 --precision fp32
 build fp16-tf32-sums "${flag[@]}" --fp16-accumulation tf32 --component vocoder
-build fp16-pinned "${pinned[@]}"
-build fp16-pinned-more "${flag[@]}" --tf32 --fp32-node 'vocoder:*' --fp32-node 'content_encoder:*'
+for_each_pinned build
 build fp16-graph --precision fp16 --fp16 graph
 build int8-calibrator --precision int8 --int8 calibrator
 build mixed-calibrator --precision int8+fp16 --int8 calibrator

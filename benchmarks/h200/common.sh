@@ -8,8 +8,8 @@
 #   PYTHON        Python that has TensorRT (default: python3)
 #   PYTHON_TORCH  Python that has PyTorch on CUDA; without it, steps that need one are left out
 #   TIMING_CACHE  a timing cache of an earlier session, to begin with
-#   PINS          what the pinned variant keeps in TF32: COMPONENT:PATTERN, several with spaces
-#                 between them (default: vocoder:*)
+#   PINS          nodes to keep in TF32, COMPONENT:PATTERN with spaces between them: a variant
+#                 "fp16-pinned-own" beside the others
 #   TOTAL_S       begin no step after so many seconds in all
 #   LIST          if set, print each step's command line, and run nothing
 set -uo pipefail
@@ -26,7 +26,6 @@ fi
 : "${OUT:?name the folder for what is measured: OUT=DIR}"
 PYTHON=${PYTHON:-python3}
 PYTHON_TORCH=${PYTHON_TORCH:-}
-PINS=${PINS:-vocoder:*}
 limit_s=$1
 shift
 wanted=("$@")
@@ -38,11 +37,31 @@ common=(--artifacts "$EXPORTED" --cache "$EXPORTED" --opset 17 --backend tensorr
     --tactic-source CUBLAS --tactic-source CUBLAS_LT)
 flag=(--precision fp16 --fp16 flag)
 qdq=(--precision int8+fp16 --fp16 flag)
-pinned=("${flag[@]}" --tf32)
+# The vocoder's first stage makes three quarters of its noise of sums in fp16 (fp16_sums.py --rank).
+early=('vocoder:node_conv2d' 'vocoder:node_conv2d_[1-9]' 'vocoder:node_conv2d_1[0-8]'
+    'vocoder:node_convolution' 'vocoder:node_convolution_1')
 # Patterns are for the harness, not for the shell.
 set -f
-for pin in $PINS; do pinned+=(--fp32-node "$pin"); done
+# shellcheck disable=SC2206  # it is a list of words
+own=(${PINS:-})
 set +f
+
+# for_each_pinned COMMAND ...: COMMAND, a name, and the options, of each variant with pinned nodes.
+for_each_pinned() {
+    local name pin
+    for name in early vocoder most own; do
+        local pins=() options=("${flag[@]}" --tf32)
+        case $name in
+            early) pins=("${early[@]}") ;;
+            vocoder) pins=('vocoder:*') ;;
+            most) pins=('vocoder:*' 'content_encoder:*' 'flow_decoder:*') ;;
+            own) pins=("${own[@]}") ;;
+        esac
+        [ "${#pins[@]}" -eq 0 ] && continue
+        for pin in "${pins[@]}"; do options+=(--fp32-node "$pin"); done
+        "$1" "fp16-pinned-$name" "${options[@]}" "${@:2}"
+    done
+}
 
 is_wanted() {
     [ "${#wanted[@]}" -eq 0 ] && return 0

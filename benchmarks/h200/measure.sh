@@ -30,9 +30,7 @@ begin
 # Accuracy and time of what fp16 products are summed in.
 measure sums "${flag[@]}" --fp16-accumulation any --fp16-accumulation tf32 --component vocoder \
     "${one[@]}" --max-time "$(each_s 1)"
-measure pinned "${pinned[@]}" "${one[@]}" --max-time "$(each_s 1)"
-measure pinned-more "${flag[@]}" --tf32 --fp32-node 'vocoder:*' --fp32-node 'content_encoder:*' \
-    "${one[@]}" --max-time "$(each_s 1)"
+for_each_pinned measure "${one[@]}" --max-time "$(each_s 1)"
 measure qdq "${qdq[@]}" "${both[@]}" --max-time "$(each_s 2)"
 measure mixed-calibrator --precision int8+fp16 --int8 calibrator "${both[@]}" \
     --max-time "$(each_s 2)"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.adapt import adapt_graph
+from harness.artifacts.keepsakes import keep
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt.buffers import cast_numbers
@@ -131,7 +132,6 @@ class _Build:
             "fp16_sums": fp16_sums(read_layers(self._folder)),
             "selection": self._selected(rounds),
         }
-        self._keep_names()
         return {**facts, "build_s": time.monotonic() - started}
 
     def _build(self, parsed: ParsedNetwork, path: Path) -> Any:  # noqa: ANN401
@@ -139,6 +139,8 @@ class _Build:
         config, cache = self._configure(parsed)
         self._config = config
         plan = parsed.builder.build_serialized_network(parsed.network, config)
+        # Also of a build that failed, or that is cut off in its next round.
+        self._keep_names()
         self._check_built(plan)
         if self._feeder is not None:
             self._batch_count += self._feeder.count
@@ -149,6 +151,7 @@ class _Build:
     def _describe(self, path: Path) -> dict[str, Any]:
         described = describe_layers(self._library, path, self._folder)
         self._library.tactics.read_layers(read_layers(self._folder))
+        self._keep_names()
         return described
 
     def _selected(self, rounds: int) -> dict[str, Any] | None:
@@ -170,13 +173,10 @@ class _Build:
 
     def _keep_names(self) -> None:
         file = self._request.get("tactic_names")
-        if not file or not len(self._library.tactics):
-            return
-        # Another build may have gone on beside this one: what it learnt is kept as well.
-        self._learn_names()
-        with storage_errors(self._folder):
-            target = Path(self._request["scratch"]) / "tactics.json"
-            target.write_text(self._library.tactics.dump(), encoding="utf-8")
+        if file and len(self._library.tactics):
+            # Another build may have gone on beside this one: what it learnt is kept as well.
+            self._learn_names()
+            keep(Path(file), self._library.tactics.dump().encode())
 
     def _readable_graph(self, parsed: ParsedNetwork) -> Path:
         """The graph, with what this version's parser does not know written out."""

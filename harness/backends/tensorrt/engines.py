@@ -144,7 +144,7 @@ class EngineFactory:
         timing = timings_path(workshop.cache, self.library)
         of_scales = [key[part] for part in ("builder", "graph", "data", "profile", "library")]
         calibration = keepsake_path(workshop.cache, "calibration", hash_json(of_scales))
-        tactics = keepsake_path(workshop.cache, "tactics", _machine(self.library))
+        tactics = tactics_path(workshop.cache, self.library)
         with tempfile.TemporaryDirectory() as scratch:
             progress = Path(scratch) / "progress"
             request = {
@@ -169,8 +169,7 @@ class EngineFactory:
                 request["calibration"] = str(stacks)
             with _told(progress, lambda done: workshop.on_progress(name, done)):
                 facts = dict(workshop.pool.run(WORKER, request, threads=1))
-            kept = {"timing.cache": timing, "calibration.cache": calibration}
-            for file, target in {**kept, "tactics.json": tactics}.items():
+            for file, target in (("timing.cache", timing), ("calibration.cache", calibration)):
                 made = Path(scratch) / file
                 if made.is_file():
                     keep(target, made.read_bytes())
@@ -184,6 +183,11 @@ class EngineFactory:
 def timings_path(cache: Cache, library: Library) -> Path:
     """Where the timing cache of ``library`` on this machine's GPU lies; it need not exist."""
     return keepsake_path(cache, "timing", _machine(library))
+
+
+def tactics_path(cache: Cache, library: Library) -> Path:
+    """Where the names of ``library``'s tactics on this machine's GPU lie; it need not exist."""
+    return keepsake_path(cache, "tactics", _machine(library))
 
 
 def _machine(library: Library) -> str:

@@ -183,20 +183,14 @@ def test_nodes_that_are_pinned_are_in_the_key_of_their_component_alone(
 
 
 def test_names_of_tactics_are_kept_by_library_and_device(
-    fake: Callable[..., Any], cache: Cache
+    fake: Callable[..., Any], cache: Cache, rtx: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Learning(FakePool):
-        def run(self, function: str, request: dict[str, Any], *, threads: int) -> dict[str, Any]:
-            facts = super().run(function, request, threads=threads)
-            (Path(request["scratch"]) / "tactics.json").write_text('{"0x1": ["a"]}')
-            return facts
-
-    first = fake(pool=Learning())
-    second = fake(options=TensorRTOptions(tf32=True), pool=Learning())
+    first, second = fake(), fake(options=TensorRTOptions(tf32=True))
 
     (name,) = {made.pool.requests[0]["tactic_names"] for made in (first, second)}
-    assert Path(name).read_text() == '{"0x1": ["a"]}'
-    assert Path(name).name.startswith("tactics-")
+    assert Path(name) == engines.tactics_path(cache, rtx)
+    monkeypatch.setattr(engines, "target_device", lambda: {"gpu": "L4"})
+    assert fake().pool.requests[0]["tactic_names"] != name
 
 
 def test_a_plugin_is_what_is_in_its_file(fake: Callable[..., Any], tmp_path: Path) -> None:

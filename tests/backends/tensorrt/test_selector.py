@@ -252,12 +252,30 @@ def test_what_was_learnt_saves_the_next_build_a_round(
     build: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     build(World(), PLAIN)
-    (tmp_path / "tactics").write_bytes((tmp_path / "scratch" / "tactics.json").read_bytes())
 
     facts = build(World())
 
     assert _kernels(tmp_path) == [SINGLE, SINGLE]
     assert facts["selection"]["rounds"] == 1
+
+
+def test_a_build_that_fails_teaches_names_all_the_same(
+    build: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another build has learnt meanwhile stays."""
+    (tmp_path / "tactics").write_text('{"0x0000000000000007": ["other"]}')
+    monkeypatch.setattr(builder._Build, "_check_built", lambda *_: _fail())
+
+    with pytest.raises(EngineError):
+        build(World(), PLAIN)
+
+    kept = json.loads((tmp_path / "tactics").read_text())
+    assert ["other"] in kept.values()
+    assert [HALF_SUMS] in kept.values()
+
+
+def _fail() -> None:
+    raise EngineError("no engine", fix="none")
 
 
 def test_no_timing_cache_is_used_or_kept_where_kernels_are_barred(
