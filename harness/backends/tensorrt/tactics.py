@@ -34,7 +34,8 @@ class TacticNames:
     """What is known of the names of tactics; numbers are taken modulo 2^64, signed or not.
 
     Implementations number their tactics apart from one another, so that a small number may stand
-    for several kernels. Those of convolutions and products are hashes, and stand for one.
+    for several kernels, of which one without a name is taken for the others. Those of convolutions
+    and of most products are hashes, and stand for one.
     """
 
     def __init__(self) -> None:
