@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "engine"
 # Raised whenever the same request would make another engine.
-_BUILDER_VERSION: Final = 3
+_BUILDER_VERSION: Final = 4
 WORKER: Final = "harness.backends.tensorrt.builder:build_engine"
 _POLL_S: Final = 0.5
 

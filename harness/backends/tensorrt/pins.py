@@ -20,10 +20,10 @@ def nodes_to_pin(
 ) -> list[str]:
     """The names of the nodes of ``graph`` that must not be rounded, where the builder may choose.
 
-    What computes an index, what a mixed graph has in fp32, and what the user names. An instance
-    normalization is left to the builder unless the graph says its type: pinned beside Q/DQ, it
-    makes 8.5 fail ("incorrectly marked as an int8 node"), and by the flag it gains nothing. INT8 by
-    Q/DQ alone is where the graph says, and nowhere else: nothing is pinned for it but by name.
+    What computes an index, what a graph in fp16 has in fp32, and what the user names. Beside Q/DQ
+    only the first of these: an instance normalization that is pinned there makes 8.5 fail
+    ("incorrectly marked as an int8 node"); by the flag it gains nothing. INT8 by Q/DQ alone is
+    where the graph says, and nowhere else: nothing is pinned for it but by name.
 
     Raises:
         OptionError: a pattern of the user's fits no node.
@@ -36,8 +36,9 @@ def nodes_to_pin(
     name_nodes(model)
     found: list[str] = []
     if recipe.fp16 or recipe.calibrator:
-        is_mixed = "fp16" in recipe.graph_precision
-        found = fp32_nodes(model) if is_mixed else index_chain(model)
+        # Not int8+fp16, which has Q/DQ nodes.
+        is_fp16 = recipe.graph_precision == "fp16"
+        found = fp32_nodes(model) if is_fp16 else index_chain(model)
     named = _named(model, options.fp32_patterns(component), component)
     return list(dict.fromkeys((*found, *named)))
 

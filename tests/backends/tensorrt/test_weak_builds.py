@@ -150,16 +150,18 @@ def test_flags_and_pins_are_those_of_the_route(
     assert "norm" not in _pinned(network), "beside Q/DQ it makes 8.5 fail"
 
 
-def test_a_graph_in_both_precisions_has_all_of_its_fp32_pinned(
+def test_a_graph_in_fp16_has_all_of_its_fp32_pinned_but_not_beside_quantized_products(
     build: Callable[..., tuple[Config, Network]], quantized: Path
 ) -> None:
-    # As a graph in both is written, with the types of its tensors.
+    # As such a graph is written, with the types of its tensors.
     onnx.save(onnx.shape_inference.infer_shapes(onnx.load(quantized)), quantized)
 
-    config, network = build(quantized, "int8+fp16", fp16="graph")
+    _, network = build(quantized, "fp16")
+    config, beside = build(quantized, "int8+fp16")
 
     assert {"norm", "to_bin"} <= set(_pinned(network))
     assert not {"quantize", "dequantize"} & set(_pinned(network))
+    assert _pinned(beside) == ["to_bin", "cast"]
     assert OBEY in config.flags
 
 
