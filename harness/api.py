@@ -13,7 +13,6 @@ from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.backends import peers
 from harness.backends.gpu import has_gpu
-from harness.backends.protocol import variant_of
 from harness.backends.simulated import check_simulation, make_simulated
 from harness.backends.tensorrt.backend import TensorRTBackend
 from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
@@ -29,9 +28,9 @@ from harness.measure.sampler import DEFAULT_REL_PRECISION, SamplingPlan
 from harness.measure.simulated_clock import SIMULATED
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
+from harness.prepare import BuildOptions, build_engines, prepare_models
 from harness.runner import Run, RunOptions
-from harness.types import GRAPH, HOT, Case, Variant
+from harness.types import GRAPH, HOT, Case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Backend, Built
     from harness.backends.simulated import SimulationOptions
-    from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
     from harness.types import Record
 
@@ -166,24 +164,6 @@ def _tensorrt_backends(
         )
         for recipe in recipes
     ]
-
-
-def build_engines(
-    pipeline: Pipeline,
-    backends: Sequence[Backend],
-    options: BuildOptions,
-    cache: Cache,
-    pool: WorkerPool,
-    observer: Observer,
-) -> dict[Variant, Mapping[str, Built]]:
-    """What each of ``backends`` builds, of graphs that are made where they are not there yet.
-
-    Raises:
-        HarnessError: a graph, the calibration set or an engine is impossible.
-    """
-    prepared = prepare_backends(pipeline, backends, options, cache, pool, observer)
-    variants = {variant_of(backend): backend for backend in backends}
-    return build_backends(pipeline, variants, prepared, cache, pool, observer)
 
 
 def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice

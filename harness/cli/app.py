@@ -93,6 +93,12 @@ def run(**options: object) -> int:
     "--backend",
     help="Build engines for it: tensorrt, tensorrt-rtx (needs no GPU) or auto.",
 )
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    help="Build this component only; repeat for several.  [default: all]",
+)
 @graph_options
 @engine_options
 @artifacts_option

@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.api import build_engines, make_backends
+from harness.api import make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
 from harness.files import check_folder, check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import prepare_models
+from harness.pipeline.restrict import restrict
+from harness.prepare import build_engines, prepare_models
 from harness.report.words import held_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.artifacts.export import OnnxModel
-    from harness.backends.protocol import Backend
+    from harness.backends.protocol import Built
     from harness.backends.tensorrt.options import TensorRTChoice
-    from harness.observer import Observer
-    from harness.pipeline.pipeline import Pipeline
-    from harness.prepare import BuildOptions
+    from harness.types import Variant
 
 
 def build_command(
@@ -45,6 +45,7 @@ def build_command(
     artifacts: Path | None,
     cache: Path | None,
     opset: int,
+    components: tuple[str, ...],
 ) -> int:
     """Export and convert, say where each graph is, and give the exit code."""
     wanted = tuple(dict.fromkeys(precisions)) or (FP32,)
@@ -53,32 +54,30 @@ def build_command(
         precisions, calibration_file, calibration_method, percentile, opset, artifacts
     )
     loaded = load_pipeline(pipeline)
+    check_engines(tensorrt, loaded)
+    restrict(loaded, components)
     backends = [] if backend is None else make_backends([backend], wanted, tensorrt=tensorrt)
     if out is not None:
         check_folder(out)
     own = Cache(cache or default_cache_root())
     with ProgressObserver() as observer, WorkerPool() as pool:
         if any(made.builds_engines for made in backends):
-            _build_engines(loaded, backends, options, own, pool, observer, out)
+            engines = build_engines(
+                loaded, backends, options, own, pool, observer, components=components
+            )
+            _tell_engines(engines, out)
             return EXIT_PASS
         prepared = prepare_models(loaded, wanted, options, own, pool, observer)
     for precision, models in prepared.models.items():
         for model in models.values():
+            if components and model.component not in components:
+                continue
             path = model.path if out is None else _copy(model, _folder(out, precision, wanted))
             click.echo(f"{_label(model, wanted)}: {path}")
     return EXIT_PASS
 
 
-def _build_engines(
-    pipeline: Pipeline,
-    backends: Sequence[Backend],
-    options: BuildOptions,
-    cache: Cache,
-    pool: WorkerPool,
-    observer: Observer,
-    out: Path | None,
-) -> None:
-    made = build_engines(pipeline, backends, options, cache, pool, observer)
+def _tell_engines(made: Mapping[Variant, Mapping[str, Built]], out: Path | None) -> None:
     for variant, engines in made.items():
         folder = out
         if out is not None and len(made) > 1:

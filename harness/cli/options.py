@@ -79,6 +79,13 @@ _ENGINE_OPTIONS = (
         help="TensorRT: how INT8 is asked for: qdq (default) or calibrator; repeat for both.",
     ),
     click.option(
+        "--fp16-accumulation",
+        "accumulations",
+        multiple=True,
+        help="TensorRT 8.5 to 10: what fp16 products are summed in: any (default: as is fastest), "
+        "fp32 or tf32 (layers without such a kernel compute in that); repeat for several.",
+    ),
+    click.option(
         "--workspace",
         "workspace_mib",
         type=click.IntRange(min=1),
@@ -106,6 +113,20 @@ _ENGINE_OPTIONS = (
         default="obey",
         show_default=True,
         help="TensorRT: whether nodes that must stay in fp32 do: obey, prefer or none.",
+    ),
+    click.option(
+        "--fp32-node",
+        "fp32_nodes",
+        multiple=True,
+        help="TensorRT: COMPONENT:PATTERN, nodes of the graph to leave in fp32 where the builder "
+        "may choose; repeat for several.",
+    ),
+    click.option(
+        "--preview-feature",
+        "preview_features",
+        multiple=True,
+        help="TensorRT: set this PreviewFeature, or none; repeat for several.  [default: "
+        "FASTER_DYNAMIC_SHAPES_0805 where there is one]",
     ),
     click.option(
         "--plugin",

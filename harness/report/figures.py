@@ -366,7 +366,7 @@ class _Context:
         if exact is not None and not is_builders:
             return exact
         mixed = self._costs.get((component, "int8", case))
-        if mixed is not None and measurement.route == "qdq+flag":
+        if mixed is not None and measurement.route.startswith("qdq+flag"):
             # The graph says what is INT8, and the builder is free to put the rest into fp16.
             return mixed.with_rest_in("fp16")
         base = self._costs.get((component, FP32, case))

@@ -21,6 +21,7 @@ from harness.report.words import (
     deadline_sentences,
     environment_sentence,
     floor_sentence,
+    fp16_sum_sentences,
     given_sentences,
     milliseconds,
     seen_words,
@@ -178,6 +179,7 @@ def _notes(figures: Figures) -> list[RenderableType]:
         if any(g.variant.launch != CALL and not g.is_whole_only for g in figures.groups):
             notes.append(_small(_ON_DEVICE))
     notes.extend(_small(sentence) for sentence in given_sentences(record))
+    notes.extend(_small(sentence) for sentence in fp16_sum_sentences(record))
     # Accuracy is that of the session: once, however many ways its launches were timed.
     missed = dict.fromkeys(floor_sentence(row) for row in figures.missed_floors)
     notes.extend(Text(sentence, style="red") for sentence in missed)

@@ -161,6 +161,25 @@ def given_sentences(record: Record) -> list[str]:
     ]
 
 
+def fp16_sum_sentences(record: Record) -> list[str]:
+    """What still sums products in fp16 where that was to be barred, by engine."""
+    found = []
+    for engine in record.engines:
+        selection = engine.details.get("selection")
+        if not selection:
+            continue
+        variant = Variant(engine.backend, engine.precision, engine.route)
+        count = engine.details.get("layers", {}).get("fp16_sums")
+        told = "nobody can tell which layers sum in fp16"
+        if count is not None:
+            told = f"{count} layers sum products in fp16 all the same"
+        if count:
+            told += f", {len(selection['without_choice'])} for want of another kernel"
+        asked = selection["layers_asked"]
+        found.append(f"{engine.component} ({variant}): {told}; kernels were chosen for {asked}")
+    return found
+
+
 def sum_sentence(group: Group) -> str:
     """How the components' medians add up to the pipeline's."""
     whole = group.pipeline.latency.median.value
