@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.history import history
 from harness.cli.options import (
     FILE,
     FOLDER,
@@ -15,6 +16,7 @@ from harness.cli.options import (
     graph_options,
     measuring_options,
     opset_option,
+    reference_options,
     replication_options,
     session_options,
 )
@@ -93,6 +95,7 @@ def run(**options: object) -> int:
 )
 @graph_options
 @engine_options
+@reference_options
 @artifacts_option
 @cache_option
 @opset_option
@@ -160,6 +163,9 @@ def schema() -> int:
 
     click.echo(json.dumps(json_schema(), indent=2))
     return 0
+
+
+app.add_command(history)
 
 
 @app.group()

@@ -1,0 +1,239 @@
+"""``harness history run``: asv over a range of commits, without questions, and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import OptionError
+from harness.history import told
+from harness.history.asv_machine import settle_machine
+from harness.history.asv_project import open_project
+from harness.history.instrument import asv_command
+from harness.history.lock import hold_results
+from harness.history.places import Progress, read_progress, records_folder, short
+from harness.history.rounds import APPENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.history.asv_project import AsvProject
+
+_POLL_S: Final = 0.2
+_PATIENCE_S: Final = 30.0
+_LAST_LINES: Final = 8
+# Phases that took less are not told.
+_LEAST_TOLD_S: Final = 0.05
+# What asv ends with where a benchmark failed: the run itself is complete.
+_SOME_FAILED: Final = 2
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run: a range of commits as asv takes it, how many rounds of each, and where.
+
+    ``retries_failed`` has commits tried again that could not be built or measured before.
+    """
+
+    config: Path
+    range_spec: str
+    rounds: int = 1
+    machine: str | None = None
+    steps: int | None = None
+    retries_failed: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        for option, value in {"--rounds": self.rounds, "--steps": self.steps}.items():
+            if value is not None and value < 1:
+                raise OptionError(f"it is {value}", where=option, fix="give 1 or more")
+
+
+@dataclass
+class RunSummary:
+    """What became of a run: measured rounds, and why each failed commit did."""
+
+    measured: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    asv_problem: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether anything was not as it was to be."""
+        return bool(self.failed or self.asv_problem)
+
+
+def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
+    """Measure every commit of the range that has not been, each round over all before the next.
+
+    Raises:
+        HarnessError: the range, the configuration or the machine file cannot be used, or another
+            run works on the same results.
+        KeyboardInterrupt: asv was ended as well; every finished round is kept.
+    """
+    project = open_project(request.config)
+    lock = hold_results(project.results_dir)
+    try:
+        machine = settle_machine(project.results_dir, request.machine)["machine"]
+        _repair(project.results_dir, say)
+        commits = project.commits(request.range_spec, request.steps)
+    finally:
+        # asv takes it itself, and holds it also where this process is killed.
+        lock.release()
+    for line in project.warnings():
+        say(line)
+    summary = RunSummary()
+    records = records_folder(project.results_dir, machine)
+    for environment_name in project.environment_names():
+        for round_ in range(request.rounds):
+            there = read_progress(records, environment_name)
+            todo = [c for c in commits if _is_open(c, there, round_, request, summary)]
+            if not todo:
+                continue
+            say(f"Round {round_ + 1} of {request.rounds}: {len(todo)} commits, {environment_name}")
+            _run_round(project, machine, environment_name, todo, round_, summary, say)
+            if summary.asv_problem:
+                return summary
+    return summary
+
+
+def _repair(results_dir: Path, say: Callable[[str], None]) -> None:
+    """Make asv's results whole again from the records: a kill may have cut them off."""
+    # JOIN: harness.history.asv_results comes with the branch that rebuilds results.
+    try:
+        from harness.history import asv_results  # type: ignore[attr-defined]  # noqa: PLC0415
+    except ImportError:
+        return
+    for line in asv_results.repair(results_dir) or ():
+        say(str(line))
+
+
+def _is_open(
+    commit: str,
+    there: dict[str, Progress],
+    round_: int,
+    request: RunRequest,
+    summary: RunSummary,
+) -> bool:
+    """Whether this round of ``commit`` is still to be measured."""
+    progress = there.get(short(commit), Progress())
+    if short(commit) in summary.failed:
+        return False
+    if progress.has_failed and not request.retries_failed:
+        return False
+    return progress.rounds <= round_
+
+
+def _run_round(
+    project: AsvProject,
+    machine: str,
+    environment_name: str,
+    commits: Sequence[str],
+    round_: int,
+    summary: RunSummary,
+    say: Callable[[str], None],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="harness-history-") as name:
+        hashes, events = Path(name, "commits"), Path(name, "events")
+        hashes.write_text("\n".join(commits), encoding="utf-8")
+        events.touch()
+        log = project.results_dir.parent / "asv.log"
+        command = [*asv_command(), "run", f"HASHFILE:{hashes}", "--config", str(project.config)]
+        command += ["--machine", machine, "--environment", environment_name]
+        command += ["--record-samples", "--launch-method", "forkserver", "--show-stderr"]
+        # Each round is a process of its own, and a run of asv of its own.
+        command += ["-a", "rounds=1", *(["--append-samples"] if round_ else [])]
+        environment = {**os.environ, told.VARIABLE: str(events)}
+        environment.pop(APPENDING, None)
+        if round_:
+            environment[APPENDING] = "1"
+        with log.open("ab") as file:
+            start = file.tell()
+            code = _run_asv(command, environment, project.folder, file, _follow(events), summary,
+                            len(commits), say)  # fmt: skip
+        if code not in {0, _SOME_FAILED}:
+            text = log.read_bytes()[start:].decode("utf-8", "replace").splitlines()
+            lines = [line.strip() for line in text if line.strip()]
+            summary.asv_problem = " | ".join(lines[-_LAST_LINES:]) or f"asv ended with {code}"
+
+
+def _run_asv(
+    command: Sequence[str],
+    environment: dict[str, str],
+    folder: Path,
+    log: Any,  # noqa: ANN401  # an open file
+    events: Iterator[dict[str, Any] | None],
+    summary: RunSummary,
+    count: int,
+    say: Callable[[str], None],
+) -> int:
+    """Run asv to its end, and say what happens meanwhile; gives its exit code."""
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and command
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        # Ctrl-C reaches this process alone, which then ends asv in order.
+        start_new_session=True,
+    )
+    try:
+        while True:
+            code = process.poll()
+            for event in events:
+                if event is None:
+                    break
+                line = _note(event, summary, count)
+                if line:
+                    say(line)
+            if code is not None:
+                return code
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_S)
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
+        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _follow(path: Path) -> Iterator[dict[str, Any] | None]:
+    """The events of a file that is still written to; None where there are no more for now."""
+    with path.open(encoding="utf-8") as file:
+        rest = ""
+        while True:
+            rest += file.readline()
+            if not rest.endswith("\n"):
+                yield None
+                continue
+            yield json.loads(rest)
+            rest = ""
+
+
+def _note(event: dict[str, Any], summary: RunSummary, count: int) -> str:
+    """Keep what an event tells, and put it into words; empty where it needs none."""
+    commit = short(str(event.get("commit", "")))
+    if event["event"] == "failed":
+        summary.failed[commit] = f"{event['stage']}: {event['reason']}"
+        return f"  {commit}  failed to {event['stage']}: {event['reason']}"
+    if event["event"] != "measured":
+        return ""
+    summary.measured += 1
+    done = summary.measured + len(summary.failed)
+    phases = {
+        name: seconds for name, seconds in event["phases_s"].items() if seconds >= _LEAST_TOLD_S
+    }
+    spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in phases.items())
+    return f"  {commit}  {done} of {count}: {event['seconds']:.1f} s ({spent})"
