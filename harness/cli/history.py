@@ -113,9 +113,11 @@ def measure(
             record = measure_commit(order, observer)
         figures = values_of(record)
     except HarnessError as error:
-        failure = Failure(made.commit, made.environment_name, MEASURE, str(error), time.time())
+        # Where the checkout lies is of no interest.
+        reason = str(error).replace(f"{checkout}/", "")
+        failure = Failure(made.commit, made.environment_name, MEASURE, reason, time.time())
         write_failure(records, failure)
-        tell("failed", commit=made.commit, stage=MEASURE, reason=str(error))
+        tell("failed", commit=made.commit, stage=MEASURE, reason=reason)
         raise
     # The record first: asv's results can be made again from it.
     path = store.append(record)

@@ -41,8 +41,16 @@ VARIABLE: Final = "TRT_HARNESS_HISTORY"
 _SPLITTING: Final = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch")
 _PROJECT_FILES: Final = ("pyproject.toml", "setup.py")
 _SETUP_CACHE: Final = "setup_cache"
+# asv's server of forks would stay for ever where asv is killed: Linux ends it (PR_SET_PDEATHSIG).
+_SERVER: Final = "run_server"
+_DIES_WITH_ASV: Final = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
 _PTH: Final = "shared_packages.pth"
-_LAST_LINES: Final = 3
+_LAST_LINES: Final = 6
+_COMPLAINTS: Final = ("error", "fatal", "\N{MULTIPLICATION SIGN}")
+_UV_ARCHIVES: Final = 50
 
 
 def shared_versions() -> dict[str, str]:
@@ -182,6 +190,33 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         spent_s = time.perf_counter() - started
         tell("installed", commit=commit_hash, seconds=spent_s)
 
+    def checkout_project(self, repo: Any, commit_hash: str) -> None:  # noqa: ANN401
+        """Check the commit out; without asv's looks at submodules where there are none."""
+        tree = Path(self._build_root)
+        git = ["git", "-C", str(tree)]
+        # Where the tree had submodules, only asv's way takes them away again.
+        if (tree / ".git").exists() and not (tree / ".gitmodules").exists():
+            try:
+                util.check_call([*git, "checkout", "-f", "--detach", commit_hash])
+                util.check_call([*git, "clean", "-fdx"])
+            except util.ProcessError:
+                log.debug("the checkout is made anew")
+            else:
+                if not (tree / ".gitmodules").exists():
+                    self._set_commit_hash(commit_hash)
+                    return
+        super().checkout_project(repo, commit_hash)
+
+    def _uv_cache(self) -> list[str]:
+        """Its own, begun anew now and then: nothing of other projects is in it, and no old wheel.
+
+        With none, uv would look at the interpreter each time, and copy each file twice.
+        """
+        cache = Path(self._path, "uv-cache")
+        if sum(1 for _ in cache.glob("archive-*/*")) > _UV_ARCHIVES:
+            shutil.rmtree(cache, ignore_errors=True)
+        return ["--cache-dir", str(cache)]
+
     def _uninstall_project(self) -> None:
         """Installing replaces what is there."""
         self._set_installed_commit_hash(None)
@@ -192,8 +227,8 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
             return
         out = self._global_env_vars["ASV_BUILD_CACHE_DIR"]
         command = ["build", "--wheel", "--no-build-isolation", "--offline", "--no-config"]
-        command += ["--python", str(self._interpreter), "--out-dir", out, build_dir]
-        util.check_call([self._uv, *command], timeout=self._install_timeout)
+        command += [*self._uv_cache(), "--python", str(self._interpreter), "--out-dir", out]
+        util.check_call([self._uv, *command, build_dir], timeout=self._install_timeout)
 
     def _install_project(self, repo: Any, commit_hash: str, build_dir: str) -> None:  # noqa: ANN401, ARG002
         """Install the wheel of asv's cache of builds, if there is one."""
@@ -201,7 +236,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         if not wheels:
             return
         command = ["pip", "install", "--python", str(self._interpreter), "--no-deps", "--offline"]
-        command += ["--no-cache", "--no-config", "--reinstall", str(wheels[-1])]
+        command += [*self._uv_cache(), "--no-config", "--reinstall", str(wheels[-1])]
         util.check_call([self._uv, *command], timeout=self._install_timeout)
 
     def run(self, args: Sequence[str], **kwargs: Any) -> Any:  # noqa: ANN401  # as asv's own
@@ -210,7 +245,8 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         measures = _SETUP_CACHE in args
         environment[VARIABLE] = json.dumps(self._what_suites_are_told())
         started_s = time.time()
-        done = self.run_executable("python", list(args), env=environment, **kwargs)
+        words = ["-c", _DIES_WITH_ASV, *args] if _SERVER in args else list(args)
+        done = self.run_executable("python", words, env=environment, **kwargs)
         if measures:
             commit = self._global_env_vars["ASV_COMMIT"]
             self._rounds[commit] = self._rounds.get(commit, 0) + 1
@@ -266,6 +302,8 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
 
     def _note_failure(self, stage: str, reason: str) -> None:
         commit = self._global_env_vars["ASV_COMMIT"]
+        # Where the checkout lies is of no interest.
+        reason = reason.replace(f"{self._build_root}/", "")
         failure = Failure(commit, self.name, stage, reason, time.time())
         write_failure(self._records(), failure)
         tell("failed", commit=commit, stage=stage, reason=reason)
@@ -296,7 +334,11 @@ def _offered(plan: Path, repository: Path) -> dict[str, Any]:
 
 
 def _reason(said: str) -> str:
-    """The last of what a failed command wrote; the line of the harness where there is one."""
+    """Why a command failed, of what it wrote: the first lines that say so, else the last ones."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
-    return own[-1] if own else " | ".join(lines[-_LAST_LINES:]) or "it wrote nothing"
+    if own:
+        return own[-1]
+    starts = [i for i, line in enumerate(lines) if line.lower().startswith(_COMPLAINTS)]
+    told = lines[starts[0] :][:_LAST_LINES] if starts else lines[-_LAST_LINES:]
+    return " | ".join(told) or "it wrote nothing"

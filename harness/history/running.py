@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from harness.errors import OptionError
 from harness.history import told
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.history.asv_project import AsvProject
+
+Event = dict[str, Any]
 
 _POLL_S: Final = 0.2
 _PATIENCE_S: Final = 30.0
@@ -58,11 +60,23 @@ class RunRequest:
 
 @dataclass
 class RunSummary:
-    """What became of a run: measured rounds, and why each failed commit did."""
+    """What became of a run: measured rounds, why each failed commit did, seconds of installing."""
 
     measured: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     asv_problem: str = ""
+    install_s: dict[str, float] = field(default_factory=dict)
+    _count: int = 0
+    _before: int = 0
+
+    def begin(self, count: int) -> None:
+        """Begin a round of ``count`` commits."""
+        self._count, self._before = count, self.measured + len(self.failed)
+
+    @property
+    def place(self) -> str:
+        """How far the round has come."""
+        return f"{self.measured + len(self.failed) - self._before} of {self._count}"
 
     @property
     def has_failed(self) -> bool:
@@ -98,6 +112,7 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
             if not todo:
                 continue
             say(f"Round {round_ + 1} of {request.rounds}: {len(todo)} commits, {environment_name}")
+            summary.begin(len(todo))
             _run_round(project, machine, environment_name, todo, round_, summary, say)
             if summary.asv_problem:
                 return summary
@@ -156,26 +171,18 @@ def _run_round(
             environment[APPENDING] = "1"
         with log.open("ab") as file:
             start = file.tell()
-            code = _run_asv(command, environment, project.folder, file, _follow(events), summary,
-                            len(commits), say)  # fmt: skip
+            process = _start_asv(command, environment, project.folder, file)
+            code = _attend(process, _follow(events), lambda event: _say(event, summary, say))
         if code not in {0, _SOME_FAILED}:
             text = log.read_bytes()[start:].decode("utf-8", "replace").splitlines()
             lines = [line.strip() for line in text if line.strip()]
             summary.asv_problem = " | ".join(lines[-_LAST_LINES:]) or f"asv ended with {code}"
 
 
-def _run_asv(
-    command: Sequence[str],
-    environment: dict[str, str],
-    folder: Path,
-    log: Any,  # noqa: ANN401  # an open file
-    events: Iterator[dict[str, Any] | None],
-    summary: RunSummary,
-    count: int,
-    say: Callable[[str], None],
-) -> int:
-    """Run asv to its end, and say what happens meanwhile; gives its exit code."""
-    process = subprocess.Popen(  # noqa: S603  # our own interpreter and command
+def _start_asv(
+    command: Sequence[str], environment: dict[str, str], folder: Path, log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  # our own interpreter and command
         command,
         cwd=folder,
         env=environment,
@@ -185,15 +192,19 @@ def _run_asv(
         # Ctrl-C reaches this process alone, which then ends asv in order.
         start_new_session=True,
     )
+
+
+def _attend(
+    process: subprocess.Popen[bytes],
+    events: Iterator[Event | None],
+    on_event: Callable[[Event], None],
+) -> int:
+    """Wait for the end of asv, and pass on what happens meanwhile; gives its exit code."""
     try:
         while True:
             code = process.poll()
-            for event in events:
-                if event is None:
-                    break
-                line = _note(event, summary, count)
-                if line:
-                    say(line)
+            for event in iter(events.__next__, None):
+                on_event(event)
             if code is not None:
                 return code
             with suppress(subprocess.TimeoutExpired):
@@ -209,7 +220,7 @@ def _run_asv(
             process.wait()
 
 
-def _follow(path: Path) -> Iterator[dict[str, Any] | None]:
+def _follow(path: Path) -> Iterator[Event | None]:
     """The events of a file that is still written to; None where there are no more for now."""
     with path.open(encoding="utf-8") as file:
         rest = ""
@@ -222,18 +233,16 @@ def _follow(path: Path) -> Iterator[dict[str, Any] | None]:
             rest = ""
 
 
-def _note(event: dict[str, Any], summary: RunSummary, count: int) -> str:
-    """Keep what an event tells, and put it into words; empty where it needs none."""
+def _say(event: Event, summary: RunSummary, say: Callable[[str], None]) -> None:
+    """Keep what an event tells, and put it into words."""
     commit = short(str(event.get("commit", "")))
     if event["event"] == "failed":
         summary.failed[commit] = f"{event['stage']}: {event['reason']}"
-        return f"  {commit}  failed to {event['stage']}: {event['reason']}"
-    if event["event"] != "measured":
-        return ""
-    summary.measured += 1
-    done = summary.measured + len(summary.failed)
-    phases = {
-        name: seconds for name, seconds in event["phases_s"].items() if seconds >= _LEAST_TOLD_S
-    }
-    spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in phases.items())
-    return f"  {commit}  {done} of {count}: {event['seconds']:.1f} s ({spent})"
+        say(f"  {commit}  {summary.place}: failed to {event['stage']}: {event['reason']}")
+    elif event["event"] == "installed":
+        summary.install_s[commit] = event["seconds"]
+    elif event["event"] == "measured":
+        summary.measured += 1
+        phases = {"install": summary.install_s.get(commit, 0.0), **event["phases_s"]}
+        told = [f"{n} {seconds:.1f} s" for n, seconds in phases.items() if seconds >= _LEAST_TOLD_S]
+        say(f"  {commit}  {summary.place}: {event['seconds']:.1f} s ({', '.join(told)})")
