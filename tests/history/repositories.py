@@ -68,6 +68,6 @@ def with_history(root: Path, pipeline: str, **plan: object) -> Repository:
     init_history(root, pipeline)
     (root / ".gitignore").write_text(".asv/\n__pycache__/\n")
     path = root / "benchmarks" / "plan.json"
-    short = {"max_time_s": 0.2, "max_samples": 12, "energy": False, "threads": 1}
+    short = {"max_time_s": 20.0, "max_samples": 12, "energy": False, "threads": 1}
     path.write_text(json.dumps({**json.loads(path.read_text()), **short, **plan}))
     return repository
