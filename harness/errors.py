@@ -14,6 +14,7 @@ HarnessError                     exit 2
 ├── FeatureUnavailableError      the harness cannot do this here, or not yet
 ├── StorageError                 the disk is full, or a path cannot be written
 ├── RecordError                  a record is damaged or of another schema
+│   └── DamagedResultsError      a file of asv's results is cut off, or not what asv writes
 └── WorkerError                  a child process died without an answer
 
 Each carries what was wrong, where (file, key, tensor) and what to do about it; the command line
@@ -114,6 +115,10 @@ class StorageError(HarnessError):
 
 class RecordError(HarnessError):
     """A stored record is damaged, or of a schema that this version cannot read."""
+
+
+class DamagedResultsError(RecordError):
+    """A file of asv's results is cut off, or not what asv writes; it can be made again."""
 
 
 class WorkerError(HarnessError):

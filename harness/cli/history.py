@@ -9,13 +9,18 @@ from pathlib import Path
 
 import click
 
+from harness.cli.history_records import COMMANDS
 from harness.cli.options import FILE, FOLDER
 from harness.errors import EXIT_BAD_INPUT, EXIT_PASS, HarnessError, missing_dependency
 
 
 @click.group()
 def history() -> None:
-    """Measure commits with asv, and keep a record of each."""
+    """Measure commits with asv, query the records, and make asv's results of them."""
+
+
+for _command in COMMANDS:
+    history.add_command(_command)
 
 
 @history.command("run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordError
 
@@ -43,11 +43,20 @@ def context_of(record: Record) -> HistoryContext | None:
     Raises:
         RecordError: it is not what :class:`HistoryContext` holds.
     """
-    if record.history is None:
+    return context_in(record.history, where=record.record_id)
+
+
+def context_in(history: dict[str, Any] | None, *, where: str) -> HistoryContext | None:
+    """The context that ``history`` holds, a record's field of that name.
+
+    Raises:
+        RecordError: it is another one; ``where`` names the record.
+    """
+    if history is None:
         return None
     try:
-        return HistoryContext(**record.history)
+        return HistoryContext(**history)
     except TypeError as error:
         fix = "read it with the harness that wrote it"
         what = f"its history is of another kind: {error}"
-        raise RecordError(what, where=record.record_id, fix=fix) from error
+        raise RecordError(what, where=where, fix=fix) from error

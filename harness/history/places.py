@@ -11,7 +11,7 @@ import json
 import re
 import time
 import zlib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from harness.files import check_folder, written_whole
@@ -86,26 +86,34 @@ def read_failures(folder: Path) -> tuple[Failure, ...]:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is there of a commit: rounds of its latest run, and whether it failed after them."""
+    """What is there of a commit: rounds of its latest run, and whether it failed after them.
+
+    ``recorded_s`` is when the last record was written, by the file system's clock.
+    """
 
     rounds: int = 0
     has_failed: bool = False
+    recorded_s: float = field(default=0.0, compare=False)
 
 
 def read_progress(folder: Path, environment_name: str) -> dict[str, Progress]:
     """By the commit as :func:`short` gives it, what is there of one environment."""
     of = _hashed(environment_name)
-    events: list[tuple[str, int, str]] = []
+    events: list[tuple[str, int, str, float]] = []
     for path in folder.glob("*.parquet"):
         match = _RECORD.search(path.name)
         if match and match[3] == of:
-            events.append((match[1], int(match[4]), match[2]))
+            events.append((match[1], int(match[4]), match[2], path.stat().st_mtime))
     for path in folder.glob(f"*{_SUFFIX}"):
         match = _FAILURE.match(path.name)
         if match and match[3] == of:
-            events.append((match[1], -1, match[2]))
+            events.append((match[1], -1, match[2], 0.0))
     found: dict[str, Progress] = {}
-    for _, round_, commit in sorted(events):
+    for _, round_, commit, recorded_s in sorted(events):
         before = found.get(commit, Progress())
-        found[commit] = replace(before, has_failed=True) if round_ < 0 else Progress(round_ + 1)
+        found[commit] = (
+            replace(before, has_failed=True)
+            if round_ < 0
+            else Progress(round_ + 1, recorded_s=recorded_s)
+        )
     return found

@@ -16,9 +16,11 @@ from harness.errors import OptionError
 from harness.history import told
 from harness.history.asv_machine import settle_machine
 from harness.history.asv_project import open_project
+from harness.history.asv_results import results_name
 from harness.history.instrument import asv_command
 from harness.history.lock import hold_results
 from harness.history.places import Progress, read_progress, records_folder, short
+from harness.history.rebuild import rebuild, repair
 from harness.history.rounds import APPENDING
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
     lock = hold_results(project.results_dir)
     try:
         machine = settle_machine(project.results_dir, request.machine)["machine"]
-        _repair(project.results_dir, say)
+        _mend(project, machine, say)
         commits = project.commits(request.range_spec, request.steps)
     finally:
         # asv takes it itself, and holds it also where this process is killed.
@@ -119,15 +121,25 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
     return summary
 
 
-def _repair(results_dir: Path, say: Callable[[str], None]) -> None:
-    """Make asv's results whole again from the records: a kill may have cut them off."""
-    # JOIN: harness.history.asv_results comes with the branch that rebuilds results.
-    try:
-        from harness.history import asv_results  # type: ignore[attr-defined]  # noqa: PLC0415
-    except ImportError:
-        return
-    for line in asv_results.repair(results_dir) or ():
-        say(str(line))
+def _mend(project: AsvProject, machine: str, say: Callable[[str], None]) -> None:
+    """Make asv's results whole again from the records: a kill may have cut them off.
+
+    One that is older than its record, or is not there, lacks what was measured last.
+    """
+    results_dir = project.results_dir
+    made = [*repair(results_dir).written]
+    stale = []
+    for environment_name in project.environment_names():
+        there = read_progress(records_folder(results_dir, machine), environment_name)
+        for commit, progress in there.items():
+            path = results_dir / machine / results_name(commit, environment_name)
+            saved_s = path.stat().st_mtime if path.exists() else 0.0
+            if saved_s < progress.recorded_s:
+                stale.append(path)
+    if stale:
+        made += rebuild(results_dir, stale).written
+    if made:
+        say(f"An interrupted run is mended: {len(made)} files of asv's made again from the records")
 
 
 def _is_open(

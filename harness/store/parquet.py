@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 5
 # Version 4 has all but the history, which is none there.
-_READABLE_VERSIONS: Final = (4, SCHEMA_VERSION)
-_METADATA_KEY: Final = b"trt_harness"
+READABLE_VERSIONS: Final = (4, SCHEMA_VERSION)
+METADATA_KEY: Final = b"trt_harness"
 
 
 class Store(Protocol):
@@ -98,7 +98,7 @@ def write_record(record: Record, path: Path) -> None:
     columns = {f.name: [row[f.name] for row in rows] for f in fields(Measurement)}
     arrays = {name: pa.array(values, type=_column_type(name)) for name, values in columns.items()}
     # Readings of a machine are much alike: a tenth of their size is left.
-    metadata = {_METADATA_KEY: zlib.compress(json.dumps(header).encode())}
+    metadata = {METADATA_KEY: zlib.compress(json.dumps(header).encode())}
     table = pa.table(arrays).replace_schema_metadata(metadata)
     with written_whole(path, overwrite=False) as scratch:
         pq.write_table(table, scratch)
@@ -134,13 +134,13 @@ def read_record(path: Path) -> Record:
 
     try:
         table = pq.read_table(path)
-        header = dict(json.loads(zlib.decompress((table.schema.metadata or {})[_METADATA_KEY])))
+        header = dict(json.loads(zlib.decompress((table.schema.metadata or {})[METADATA_KEY])))
         rows = table.to_pylist()
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, zlib.error) as error:
         fix = "remove it, or fetch it again"
         raise RecordError("is no record, or is damaged", where=str(path), fix=fix) from error
     version = header.pop("schema_version", None)
-    if version not in _READABLE_VERSIONS:
+    if version not in READABLE_VERSIONS:
         what = f"has schema version {version}, this is version {SCHEMA_VERSION}"
         raise RecordError(what, where=str(path), fix="read it with the harness that wrote it")
     try:

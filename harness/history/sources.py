@@ -1,0 +1,229 @@
+"""Which records a query is over, and what their headers say; local files, or DuckDB's addresses."""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import HarnessError, MissingDependencyError, OptionError, RecordError
+from harness.history.context import context_in
+from harness.states import Finding, Validity
+from harness.store.headers import decode_header, read_header
+from harness.store.parquet import METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from duckdb import DuckDBPyConnection
+
+_ADDRESS: Final = re.compile(r"^[a-z][a-z0-9]+://", re.IGNORECASE)
+_WITHOUT_LISTING: Final = ("http://", "https://")
+# Requests to an object store wait more than they work.
+_REQUESTS: Final = 8
+_SUFFIX: Final = ".parquet"
+_METADATA: Final = "SELECT value FROM parquet_kv_metadata(?) WHERE decode(key) = ?"
+
+
+@dataclass
+class Headers:
+    """What the headers of records say: rows of two tables, and why what was ``skipped``.
+
+    ``records`` has a row for each file, ``builds`` one for each engine of it.
+    """
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    builds: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Headers:
+    """Read the header of every record in ``sources``; of each but a few words are kept.
+
+    Args:
+        sources: files, folders (with all below), patterns, or addresses that DuckDB reads
+            (``s3://``, ``gs://``, ``https://``, ...), folders among them where the store lists
+            its files.
+        connection: reads what is not local.
+
+    Raises:
+        OptionError: a source is not there, or cannot be listed.
+        MissingDependencyError: DuckDB has no extension for the address.
+    """
+    local: dict[str, None] = {}
+    remote: dict[str, None] = {}
+    for source in sources:
+        if _ADDRESS.match(source):
+            remote |= dict.fromkeys(_remote_files(source, connection))
+        else:
+            local |= dict.fromkeys(_local_files(source))
+    found = Headers()
+    for name in local:
+        _take(found, _rows(name, partial(read_header, Path(name))))
+    if remote:
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            for rows in pool.map(partial(_remote_rows, connection), remote):
+                _take(found, rows)
+    return found
+
+
+def _take(found: Headers, rows: tuple[dict[str, Any], list[dict[str, Any]]] | str) -> None:
+    if isinstance(rows, str):
+        found.skipped.append(rows)
+    else:
+        found.records.append(rows[0])
+        found.builds.extend(rows[1])
+
+
+def _rows(
+    name: str, read: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | str:
+    """The rows of the record called ``name``, or why it has none."""
+    try:
+        header = read()
+        return _record_row(name, header), list(_build_rows(name, header))
+    except MissingDependencyError:
+        # It is not the record that is wrong.
+        raise
+    except HarnessError as error:
+        return str(error)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return f"{name}: is damaged: {error}; fetch it again"
+
+
+def _local_files(source: str) -> list[str]:
+    path = Path(source)
+    if path.is_dir():
+        return sorted(str(found) for found in path.rglob(f"*{_SUFFIX}"))
+    if path.exists():
+        return [source]
+    matches = sorted(str(p) for p in Path(path.anchor or ".").glob(_relative(path)))
+    if not matches:
+        fix = "name a file, a folder, a pattern or an address"
+        raise OptionError("there is no such record", where=source, fix=fix)
+    return matches
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(path.anchor)) if path.anchor else str(path)
+
+
+def _remote_files(source: str, connection: DuckDBPyConnection) -> list[str]:
+    import duckdb  # noqa: PLC0415
+
+    is_file = source.endswith(_SUFFIX)
+    if is_file and "*" not in source:
+        return [source]
+    if source.lower().startswith(_WITHOUT_LISTING):
+        fix = f"name each file (…{_SUFFIX}), or use the store's own address (s3://, gs://)"
+        raise OptionError("files at such an address cannot be listed", where=source, fix=fix)
+    pattern = source if is_file else f"{source.rstrip('/')}/**/*{_SUFFIX}"
+    try:
+        rows = connection.execute("SELECT file FROM glob(?) ORDER BY file", [pattern]).fetchall()
+    except duckdb.Error as error:
+        raise extension_error(error, source) or _unreadable(error, source) from error
+    if not rows:
+        raise OptionError("there is no record at that address", where=source, fix="look into it")
+    return [name for (name,) in rows]
+
+
+def _remote_rows(
+    connection: DuckDBPyConnection, name: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | str:
+    def read() -> dict[str, Any]:
+        import duckdb  # noqa: PLC0415
+
+        try:
+            with connection.cursor() as cursor:
+                row = cursor.execute(_METADATA, [name, METADATA_KEY.decode()]).fetchone()
+        except duckdb.Error as error:
+            raise extension_error(error, name) or _unreadable(error, name) from error
+        return decode_header(row[0] if row else None, where=name)
+
+    return _rows(name, read)
+
+
+def extension_error(error: Exception, source: str) -> HarnessError | None:
+    """The error where DuckDB wants an extension for ``source`` that it has not and cannot get."""
+    asked = re.search(r"extension '?\"?([a-z_]+)", str(error))
+    words = ("install", "load", "download")
+    if asked is None or not any(word in str(error).lower() for word in words):
+        return None
+    name = asked.group(1)
+    return MissingDependencyError(
+        f"DuckDB's extension {name} is not installed, and cannot be fetched from here",
+        where=source,
+        fix=f"run INSTALL {name} in DuckDB once where there is a network, or fetch the records",
+    )
+
+
+def _unreadable(error: Exception, source: str) -> RecordError:
+    what = f"cannot be read: {str(error).splitlines()[0]}"
+    return RecordError(what, where=source, fix="see that the address and the credentials are right")
+
+
+def _record_row(name: str, header: dict[str, Any]) -> dict[str, Any]:
+    """The columns of the table ``records``; what a record does not tell is None."""
+    environment = header["environment"]
+    gpu = environment.get("gpu") or {}
+    commit = environment.get("pipeline_commit") or {}
+    validity = header["validity"] and Validity(
+        tuple(Finding(**one) for one in header["validity"]["findings"])
+    )
+    context = context_in(header.get("history"), where=name)
+    return {
+        "file": name,
+        "record_id": header["record_id"],
+        "created_utc": _utc(datetime.fromisoformat(header["created_utc"])),
+        "pipeline": header["pipeline"],
+        "commit": context.commit if context else commit.get("commit"),
+        "commit_utc": context and _utc(datetime.fromtimestamp(context.commit_unix_s, timezone.utc)),
+        "is_dirty": commit.get("is_dirty"),
+        "machine": context.machine if context else None,
+        "environment": context.environment_name if context else None,
+        "round": context.round if context else None,
+        "requirements": json.dumps(context.requirements) if context else None,
+        "imported_from": (context.imported_from or None) if context else None,
+        "python": context.python if context else environment.get("python"),
+        "cpu": environment.get("cpu"),
+        "gpu": gpu.get("name"),
+        "driver": gpu.get("driver"),
+        "harness_version": header["harness_version"],
+        "harness_commit": (environment.get("harness_commit") or {}).get("commit"),
+        "is_complete": bool(header["is_complete"]),
+        "validity": validity.status if validity else None,
+        "schema_version": int(header["schema_version"]),
+    }
+
+
+def _utc(when: datetime) -> datetime:
+    """Without its zone, as DuckDB's TIMESTAMP is."""
+    if when.tzinfo is None:
+        return when
+    return when.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of the table ``builds``: of several engines of one kind, the first."""
+    graphs = {(a["component"], a["precision"]): a["size_bytes"] for a in header["artifacts"]}
+    seen = set()
+    for engine in header["engines"]:
+        kind = tuple(engine[key] for key in ("component", "backend", "precision", "route"))
+        if kind in seen:
+            continue
+        seen.add(kind)
+        recipe = engine["details"].get("recipe") or {}
+        # A builder may have made it of a graph in another precision.
+        graph = (engine["component"], recipe.get("graph_precision", engine["precision"]))
+        yield {
+            "file": name,
+            **dict(zip(("component", "backend", "precision", "route"), kind, strict=True)),
+            "build_s": engine["build_s"],
+            "size_bytes": engine["size_bytes"] or graphs.get(graph),
+            "memory_bytes": engine["memory_bytes"],
+        }
