@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.history.context import context_of
+from harness.history.instrument import PACKAGE
 from harness.history.places import read_failures
 from harness.measure.environment import git_state
 from harness.store.parquet import ParquetStore
-from tests.conftest import REPOSITORY
 from tests.history.repositories import PYPROJECT, Repository, with_history
 
 if TYPE_CHECKING:
@@ -84,15 +84,28 @@ def test_commits_are_measured_and_failures_told(
     kept = list(ParquetStore(records).query())
     contexts = [context_of(record) for record in kept]
     assert [context.commit for context in contexts if context] == [last, first]
-    assert kept[0].environment["harness_commit"] == git_state(REPOSITORY)
+    assert kept[0].environment["harness_commit"] == git_state(PACKAGE)
     assert kept[0].environment["harness_commit"] == kept[1].environment["harness_commit"]
     assert [record.environment["pipeline_commit"]["commit"] for record in kept] == [last, first]
     assert kept[0].environment["plan_commit"] == {"commit": last, "is_dirty": False}
 
+    # As a kill may leave them: one file cut off, one not there.
+    (cut,) = records.parent.glob(f"{first[:8]}-*.json")
+    (lost,) = records.parent.glob(f"{last[:8]}-*.json")
+    cut.write_text(cut.read_text()[:1000])
+    lost.unlink()
+
     again = subprocess.run(
         [*run, "--config", str(repository.root)], capture_output=True, text=True, check=False
     )
+
     assert (again.returncode, again.stdout.split(":")[0]) == (0, "Nothing new"), again.stderr
+    assert "An interrupted run is mended: 2 files" in again.stderr
+    for commit in (first, last):
+        for name, row in _results(repository)[commit].items():
+            for column in ("result", "params", "samples", "stats_ci_99_a", "stats_q_25", "version"):
+                then, now = results[commit][name].get(column), row.get(column)
+                assert repr(now) == repr(then), (name, column)
 
 
 def _copy(toy: Path, target: Path) -> str:
