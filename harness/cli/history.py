@@ -66,7 +66,10 @@ def run(
     if not summary.measured and not summary.has_failed:
         click.echo("Nothing new: every commit of the range has been measured, or has failed before")
         return EXIT_PASS
-    click.echo(f"{summary.measured} rounds measured in {spent_s:.1f} s")
+    told = {name: summary.spent_s.get(name, 0.0) for name in ("measure", "export", "install")}
+    told["all else"] = spent_s - sum(told.values())
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in told.items())
+    click.echo(f"{summary.measured} rounds measured in {spent_s:.1f} s: {parts}")
     for commit, reason in summary.failed.items():
         click.echo(f"{commit} failed: {reason}")
     if summary.asv_problem:

@@ -24,7 +24,7 @@ from harness.history.rebuild import rebuild, repair
 from harness.history.rounds import APPENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.history.asv_project import AsvProject
 
@@ -62,18 +62,30 @@ class RunRequest:
 
 @dataclass
 class RunSummary:
-    """What became of a run: measured rounds, why each failed commit did, seconds of installing."""
+    """What became of a run: measured rounds, why each failed commit did, seconds by phase."""
 
     measured: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     asv_problem: str = ""
-    install_s: dict[str, float] = field(default_factory=dict)
+    spent_s: dict[str, float] = field(default_factory=dict)
+    _install_s: dict[str, float] = field(default_factory=dict)
     _count: int = 0
     _before: int = 0
 
     def begin(self, count: int) -> None:
         """Begin a round of ``count`` commits."""
         self._count, self._before = count, self.measured + len(self.failed)
+
+    def installed(self, commit: str, seconds: float) -> None:
+        """Note what installing ``commit`` took."""
+        self._install_s[commit] = seconds
+
+    def phases(self, commit: str, measured: Mapping[str, float]) -> dict[str, float]:
+        """Seconds of a round by phase, added to those of the run."""
+        phases = {"install": self._install_s.pop(commit, 0.0), **measured}
+        for name, seconds in phases.items():
+            self.spent_s[name] = self.spent_s.get(name, 0.0) + seconds
+        return phases
 
     @property
     def place(self) -> str:
@@ -252,9 +264,9 @@ def _say(event: Event, summary: RunSummary, say: Callable[[str], None]) -> None:
         summary.failed[commit] = f"{event['stage']}: {event['reason']}"
         say(f"  {commit}  {summary.place}: failed to {event['stage']}: {event['reason']}")
     elif event["event"] == "installed":
-        summary.install_s[commit] = event["seconds"]
+        summary.installed(commit, event["seconds"])
     elif event["event"] == "measured":
         summary.measured += 1
-        phases = {"install": summary.install_s.get(commit, 0.0), **event["phases_s"]}
-        told = [f"{n} {seconds:.1f} s" for n, seconds in phases.items() if seconds >= _LEAST_TOLD_S]
+        phases = summary.phases(commit, event["phases_s"]).items()
+        told = [f"{name} {seconds:.1f} s" for name, seconds in phases if seconds >= _LEAST_TOLD_S]
         say(f"  {commit}  {summary.place}: {event['seconds']:.1f} s ({', '.join(told)})")

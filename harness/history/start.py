@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,9 @@ def init_history(folder: Path, pipeline: str | None) -> list[Path]:
     if not folder.is_dir():
         raise OptionError("there is no such folder", where=str(folder), fix="name a repository")
     plan = {"pipeline": _find_pipeline(folder, pipeline), **_PLAN}
-    contents = {folder / _CONFIG: _dump({"project": folder.resolve().name, **_configuration()})}
+    contents = {
+        folder / _CONFIG: _dump({"project": folder.resolve().name, **_configuration(folder)})
+    }
     suites = next(path for path in _FOLDERS if (path / "measured.py").is_file())
     for name in SUITES:
         text = (suites / f"{name}.py").read_text(encoding="utf-8")
@@ -55,11 +58,11 @@ _PLAN: Final[dict[str, Any]] = {
 }
 
 
-def _configuration() -> dict[str, Any]:
+def _configuration(folder: Path) -> dict[str, Any]:
     return {
         "version": 1,
         "repo": ".",
-        "branches": ["HEAD"],
+        "branches": [_branch(folder)],
         "dvcs": "git",
         "environment_type": "shared",
         "plugins": [".harness.history.asv_environment"],
@@ -76,6 +79,13 @@ def _configuration() -> dict[str, Any]:
             r"energy\..*": 0.03,
         },
     }
+
+
+def _branch(folder: Path) -> str:
+    """The branch that is checked out; ``main`` where there is none yet."""
+    command = ["git", "-C", str(folder), "symbolic-ref", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() or "main"
 
 
 def _find_pipeline(folder: Path, pipeline: str | None) -> str:

@@ -283,3 +283,17 @@ def test_bad_options_are_refused(
         code, _, err = harness("history", "run", "HEAD", option, 0)
         assert code == 2
         assert f"{option}: it is 0; give 1 or more" in err
+
+
+def test_what_the_time_was_spent_on_is_told(
+    repository: Repository, harness: Callable[..., tuple[int, str, str]]
+) -> None:
+    repository.commit("one")
+    repository.commit("two")
+
+    options = ("--config", repository.root, "--machine", "here")
+    code, out, _ = harness("history", "run", "main", *options)
+
+    assert code == 0
+    assert out.startswith("2 rounds measured in ")
+    assert ": measure 3.0 s, export 0.0 s, install 0.5 s, all else " in out

@@ -39,6 +39,7 @@ def test_all_that_asv_needs_is_written(
     assert told["environment_type"] == "shared"
     assert told["plugins"] == [".harness.history.asv_environment"]
     assert told["project"] == tmp_path.name
+    assert told["branches"] == ["main"]
 
 
 def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
