@@ -13,6 +13,7 @@ import os
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,7 @@ _SIMULATION: Final = "TRT_HARNESS_SIMULATION"
 _OURS: Final = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"})
 _SEED_BYTES: Final = 6
 _LAST_LINES: Final = 3
+_PATIENCE_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _run(order: Order, arguments: list[str]) -> tuple[int, str]:
     """Run ``harness`` in the commit's interpreter; its exit code and what it wrote."""
     environment = {name: v for name, v in os.environ.items() if name not in _OURS}
     with tempfile.TemporaryDirectory(prefix="harness-export-") as elsewhere:
-        done = subprocess.run(  # noqa: S603  # the interpreter that was made for the commit
+        process = subprocess.Popen(  # noqa: S603  # the interpreter that was made for the commit
             [str(order.python), "-m", "harness", *arguments],
             # "-m" looks for modules in the working directory first.
             cwd=elsewhere,
@@ -167,9 +169,19 @@ def _run(order: Order, arguments: list[str]) -> tuple[int, str]:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
         )
-    return done.returncode, done.stdout
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            # In order: it has workers of its own, which it then ends.
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_PATIENCE_S)
+            raise
+        finally:
+            process.kill()
+            process.wait()
+    return process.returncode, said
 
 
 def _without(environment: Mapping[str, str]) -> dict[str, str]:
