@@ -53,7 +53,7 @@ def make_repository(root: Path, commits: int) -> None:
     init_history(root, "tiny")
     plan = root / "benchmarks" / "plan.json"
     plan.write_text(json.dumps({**json.loads(plan.read_text()), **PLAN}))
-    (root / ".gitignore").write_text(".asv/\n__pycache__/\n")
+    (root / ".gitignore").write_text(".asv/\n/reports/\n__pycache__/\n")
     for number in range(commits):
         (root / "number").write_text(str(number))
         git(root, "add", "--all")
@@ -120,10 +120,10 @@ def look(results: Path, told: Counter[str]) -> set[Path]:
 def attack(root: Path, kills: int, generator: random.Random) -> Counter[str]:
     """Kill so many runs; what came of it."""
     told: Counter[str] = Counter()
-    results, known = root / ".asv/results/here", set()
+    results, known = root / "reports/asv/results/here", set()
     # The exports are there after the first.
     for _ in range(2):
-        shutil.rmtree(root / ".asv/results", ignore_errors=True)
+        shutil.rmtree(root / "reports/asv/results", ignore_errors=True)
         started_s = time.monotonic()
         start(root, "HEAD").communicate()
         longest_s = LONGEST_COMMITS * (time.monotonic() - started_s)
@@ -146,7 +146,7 @@ def attack(root: Path, kills: int, generator: random.Random) -> Counter[str]:
         else:
             told["runs that ended before"] += 1
             if run.returncode == 0 and told["kills"] < kills:
-                shutil.rmtree(root / ".asv/results")
+                shutil.rmtree(root / "reports/asv/results")
                 known = set()
     return told
 
@@ -156,7 +156,7 @@ def finish(root: Path, commits: int) -> dict[str, Any]:
     run = start(root)
     said, _ = run.communicate()
     held = []
-    for path in (root / ".asv/results/here").glob("*-*.json"):
+    for path in (root / "reports/asv/results/here").glob("*-*.json"):
         rows = json.loads(path.read_text())["results"]
         held.append(bool(rows["latency.Pipeline.track_process_median"][0][0]))
     return {"exit code": run.returncode, "complete": sum(held), "of": commits, "said": said[-500:]}

@@ -233,11 +233,19 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
     def _install_project(self, repo: Any, commit_hash: str, build_dir: str) -> None:  # noqa: ANN401, ARG002
         """Install the wheel of asv's cache of builds, if there is one."""
         wheels = sorted(Path(self._global_env_vars["ASV_BUILD_CACHE_DIR"]).glob("*.whl"))
+        self._remove_others({wheel.name.partition("-")[0] for wheel in wheels})
         if not wheels:
             return
         command = ["pip", "install", "--python", str(self._interpreter), "--no-deps", "--offline"]
         command += [*self._uv_cache(), "--no-config", "--reinstall", str(wheels[-1])]
         util.check_call([self._uv, *command], timeout=self._install_timeout)
+
+    def _remove_others(self, kept: set[str]) -> None:
+        """Take away what commits have left that were called otherwise, or had a project at all."""
+        there = {path.name.partition("-")[0] for path in self._pth().parent.glob("*.dist-info")}
+        if there - kept:
+            command = ["pip", "uninstall", "--python", str(self._interpreter), *self._uv_cache()]
+            util.check_call([self._uv, *command, *sorted(there - kept)])
 
     def run(self, args: Sequence[str], **kwargs: Any) -> Any:  # noqa: ANN401  # as asv's own
         """Run the environment's Python, with all that the suites need to know of this commit."""

@@ -68,8 +68,8 @@ def _configuration(folder: Path) -> dict[str, Any]:
         "plugins": [".harness.history.asv_environment"],
         "benchmark_dir": "benchmarks",
         "env_dir": ".asv/env",
-        "results_dir": ".asv/results",
-        "html_dir": ".asv/html",
+        "results_dir": "reports/asv/results",
+        "html_dir": "reports/asv/html",
         "build_cache_size": 50,
         "launch_method": "forkserver",
         "regressions_thresholds": {

@@ -66,7 +66,7 @@ def with_history(root: Path, pipeline: str, **plan: object) -> Repository:
     """A repository with the suites and a plan of very short measuring; nothing is committed."""
     repository = Repository(root)
     init_history(root, pipeline)
-    (root / ".gitignore").write_text(".asv/\n__pycache__/\n")
+    (root / ".gitignore").write_text(".asv/\n/reports/\n__pycache__/\n")
     path = root / "benchmarks" / "plan.json"
     short = {"max_time_s": 20.0, "max_samples": 12, "energy": False, "threads": 1}
     path.write_text(json.dumps({**json.loads(path.read_text()), **short, **plan}))

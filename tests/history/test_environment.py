@@ -171,6 +171,22 @@ def test_a_folder_without_a_project_needs_no_build(repository: Repository, tmp_p
     assert Path(environment._build_root, "marker").read_text() == "one"
 
 
+def test_what_another_commit_has_left_is_taken_away(repository: Repository, tmp_path: Path) -> None:
+    first = repository.commit("one", {"pyproject.toml": "[project]"})
+    (repository.root / "pyproject.toml").unlink()
+    second = repository.commit("two")
+    environment, conf, repo = _environment()
+    environment.create()
+    for name in ("voice-1.0", "sound-2.0"):
+        (environment._pth().parent / f"{name}.dist-info").mkdir()
+
+    environment.install_project(conf, repo, first)
+    environment.install_project(conf, repo, second)
+
+    removed = [call[6:] for call in _calls(tmp_path) if call[:2] == ["pip", "uninstall"]]
+    assert removed == [["sound"], ["sound", "voice"]]
+
+
 def test_a_commit_that_cannot_be_built_is_noted_with_its_reason(repository: Repository) -> None:
     commit = repository.commit("one", {"pyproject.toml": "[project]", "broken": ""})
     environment, conf, repo = _environment()
@@ -179,7 +195,7 @@ def test_a_commit_that_cannot_be_built_is_noted_with_its_reason(repository: Repo
     with pytest.raises(util.ProcessError):
         environment.install_project(conf, repo, commit)
 
-    (failure,) = read_failures(repository.root / ".asv/results/here/records")
+    (failure,) = read_failures(repository.root / "reports/asv/results/here/records")
     assert (failure.commit, failure.stage) == (commit, "build")
     assert failure.reason == "error: there is no such backend | it is nowhere"
 
@@ -215,7 +231,7 @@ def test_suites_are_told_what_there_is_and_how_it_is_measured(
     assert command[0] == sys.executable
     options = dict(zip(command[5::2], command[6::2], strict=True))
     assert options["--checkout"] == environment._build_root
-    assert options["--records"] == str(repository.root / ".asv/results/here/records")
+    assert options["--records"] == str(repository.root / "reports/asv/results/here/records")
     context = HistoryContext(**json.loads(options["--context"]))
     assert (context.commit, context.machine) == (commit, "here")
     assert context.environment_name == environment.name
@@ -233,7 +249,7 @@ def test_each_measurement_of_a_commit_is_another_round(repository: Repository) -
         assert _told(environment)["round"] == expected
         environment.run(["-c", "pass", "setup_cache"], return_stderr=True)
 
-    assert read_failures(repository.root / ".asv/results/here/records") == ()
+    assert read_failures(repository.root / "reports/asv/results/here/records") == ()
 
 
 def test_a_measurement_that_dies_without_a_word_is_noted(repository: Repository) -> None:
@@ -247,7 +263,7 @@ def test_a_measurement_that_dies_without_a_word_is_noted(repository: Repository)
         ["-c", script, "setup_cache"], return_stderr=True, valid_return_codes=None, timeout=60
     )
 
-    (failure,) = read_failures(repository.root / ".asv/results/here/records")
+    (failure,) = read_failures(repository.root / "reports/asv/results/here/records")
     assert (failure.commit, failure.stage, failure.reason) == (commit, "measure", "out of memory")
 
 

@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _results(repository: Repository) -> dict[str, dict[str, Any]]:
     """asv's results by the commit's hash, each with its columns by name."""
     found = {}
-    for path in (repository.root / ".asv/results/here").glob("*-*.json"):
+    for path in (repository.root / "reports/asv/results/here").glob("*-*.json"):
         told = json.loads(path.read_text())
         columns = told["result_columns"]
         found[told["commit_hash"]] = {
@@ -76,7 +76,7 @@ def test_commits_are_measured_and_failures_told(
     assert whole["stats_ci_99_a"][0] <= whole["result"][0] <= whole["stats_ci_99_b"][0]
     assert results[broken]["latency.Pipeline.track_latency"]["result"] is None
     assert results[wrong]["latency.Pipeline.track_latency"]["result"] is None
-    records = repository.root / ".asv/results/here/records"
+    records = repository.root / "reports/asv/results/here/records"
     told = {failure.commit: failure for failure in read_failures(records)}
     assert set(told) == {broken, wrong}
     assert (told[broken].stage, told[wrong].stage) == ("build", "measure")

@@ -51,7 +51,7 @@ def repository(
     (tmp_path / "repository").mkdir()
     onnx_toy().rename(tmp_path / "repository" / "toy")
     made = with_history(tmp_path / "repository", "toy")
-    (made.root / ".gitignore").write_text("/calls\n/script\n/.asv/\n__pycache__/\n")
+    (made.root / ".gitignore").write_text("/calls\n/script\n/.asv/\n/reports/\n__pycache__/\n")
     (made.root / "script").write_text(_MEASURES)
     monkeypatch.setattr(running, "asv_command", lambda: [sys.executable, "-c", _ASV])
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -70,7 +70,7 @@ def _calls(repository: Repository) -> list[dict[str, Any]]:
 
 
 def _records(repository: Repository) -> Path:
-    folder = repository.root / ".asv" / "results" / "here" / "records"
+    folder = repository.root / "reports" / "asv" / "results" / "here" / "records"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -188,7 +188,7 @@ def test_an_error_of_asv_itself_ends_the_run(
 
     assert code == 2
     assert "asv ended early: no | such thing" in err
-    assert (repository.root / ".asv" / "asv.log").read_text() == "no\nsuch thing\n"
+    assert (repository.root / "reports" / "asv" / "asv.log").read_text() == "no\nsuch thing\n"
 
 
 def test_an_interruption_ends_asv_as_well(
@@ -218,7 +218,7 @@ def test_an_interruption_ends_asv_as_well(
 
 def test_two_runs_at_once_are_refused(repository: Repository) -> None:
     repository.commit("one")
-    held = hold_results(repository.root / ".asv" / "results")
+    held = hold_results(repository.root / "reports" / "asv" / "results")
 
     with pytest.raises(StorageError, match="another run works on these results"):
         _run(repository)
