@@ -192,6 +192,7 @@ class Records:
         self._scratch.cleanup()
 
     def _read(self, sources: Sequence[str]) -> None:
+        self._sources = ", ".join(sources)
         headers = read_headers(sources, self.connection)
         for reason in headers.skipped:
             _log.warning("skipped: %s", reason)
@@ -199,7 +200,7 @@ class Records:
         self._fill("records", _RECORDS, headers.records)
         self._fill("builds", _BUILDS, headers.builds)
         self._files = [row["file"] for row in headers.records]
-        self._see_files(sources)
+        self._see_files()
 
     def select(self, selection: Selection, metrics: Sequence[str]) -> Answer:
         """The ``metrics`` of the series of ``selection``, oldest commit first.
@@ -216,7 +217,7 @@ class Records:
         columns = ", ".join((*LABELS, *(f"{m.expression} AS {m.column}" for m in chosen)))
         condition, values = selection.where()
         text = f"SELECT {columns} FROM series WHERE {condition} ORDER BY {_ORDER}"  # noqa: S608
-        return self._answer(text, values)
+        return self._answer(text, values, told_by="answer")
 
     def ask(self, sql: str) -> Answer:
         """The rows that ``sql``, of the user, gives.
@@ -225,9 +226,12 @@ class Records:
             OptionError: DuckDB does not take it.
             RecordError: no record can be read.
         """
-        return self._answer(f"SELECT * FROM ({sql.strip().rstrip(';')}\n)", {})  # noqa: S608
+        text = f"SELECT * FROM ({sql.strip().rstrip(';')}\n)"  # noqa: S608
+        # It may leave out what tells.
+        return self._answer(text, {}, told_by="measurements")
 
-    def _answer(self, sql: str, values: dict[str, Any]) -> Answer:
+    def _answer(self, sql: str, values: dict[str, Any], *, told_by: str) -> Answer:
+        """Ask ``sql``; ``told_by`` names the table that says which series were simulated."""
         import duckdb  # noqa: PLC0415
 
         text = f"CREATE OR REPLACE TABLE answer AS {sql}"
@@ -240,8 +244,7 @@ class Records:
                 raise OptionError(what, where="the query", fix="see docs/records.md") from error
             self.connection.execute(text, values)
         columns = tuple(row[0] for row in self.connection.execute("DESCRIBE answer").fetchall())
-        source = "answer" if "simulated" in columns else "measurements"
-        counts = f"SELECT count(*), count(*) FILTER (simulated = true) FROM {source}"  # noqa: S608
+        counts = f"SELECT count(*), count(*) FILTER (simulated) FROM {told_by}"  # noqa: S608
         series, simulated = self.connection.execute(counts).fetchall()[0]
         rows = self.connection.execute("SELECT count(*) FROM answer").fetchall()[0][0]
         return Answer(columns, rows, simulated, series, self.connection)
@@ -255,15 +258,15 @@ class Records:
             self.connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM given")  # noqa: S608
             self.connection.unregister("given")
 
-    def _see_files(self, sources: Sequence[str]) -> None:
+    def _see_files(self) -> None:
         """Make the views over the files that are left.
 
         Raises:
             RecordError: there are none.
         """
         if not self._files:
-            where, fix = ", ".join(sources), "name a folder of records"
-            raise RecordError("has no record that can be read", where=where, fix=fix)
+            fix = "name a folder of records"
+            raise RecordError("has no record that can be read", where=self._sources, fix=fix)
         files = ", ".join(f"'{_literal(name)}'" for name in self._files)
         self.connection.execute(
             "CREATE OR REPLACE VIEW measurements AS "  # noqa: S608  # our own names
@@ -289,7 +292,7 @@ class Records:
                 sound.append(name)
         was_damaged = len(sound) < len(self._files)
         self._files = sound
-        self._see_files(())
+        self._see_files()
         return was_damaged
 
 

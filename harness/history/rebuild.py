@@ -118,7 +118,12 @@ class _Rebuild:
         for source in self._sources():
             context = source.context
             name = results_name(context.commit, context.environment_name)
-            groups.setdefault(self._results_dir / context.machine / name, []).append(source)
+            group = groups.setdefault(self._results_dir / context.machine / name, [])
+            if group and group[0].context.commit != context.commit:
+                what = f"asv would take its commit for {group[0].context.commit}: both begin alike"
+                self._leave_out(RecordError(what, where=str(source.path)))
+                continue
+            group.append(source)
         for path, sources in sorted(groups.items()):
             self._write_machine(path.with_name(MACHINE_FILE), sources[-1])
             is_wanted = self._only is None or path in self._only
@@ -156,6 +161,9 @@ class _Rebuild:
         if is_written:
             kept, durations = _kept(path)
             machine = read_machine(path.parent)
+            if last.machine_values:
+                # As it was then: a new driver since must not be told of old figures.
+                machine = {**last.machine_values, "machine": last.machine}
             content = content_of(last, machine, {**kept, **rows}, durations)
             write_json(path, content, RESULTS_FORMAT)
             self._written.append(path)

@@ -164,7 +164,9 @@ def extension_error(error: Exception, source: str) -> HarnessError | None:
 
 def _unreadable(error: Exception, source: str) -> RecordError:
     what = f"cannot be read: {str(error).splitlines()[0]}"
-    return RecordError(what, where=source, fix="see that the address and the credentials are right")
+    return RecordError(
+        what, where=source, fix="see that it is whole, and that address and credentials are right"
+    )
 
 
 def _record_row(name: str, header: dict[str, Any]) -> dict[str, Any]:

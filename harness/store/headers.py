@@ -39,7 +39,9 @@ def decode_header(content: bytes | None, *, where: str) -> dict[str, Any]:
         RecordError: it is none, or of another schema version; ``where`` names the file.
     """
     try:
-        header = dict(json.loads(zlib.decompress(content or b"")))
+        held = content or b""
+        # Versions before 4 wrote plain JSON.
+        header = dict(json.loads(held if held.startswith(b"{") else zlib.decompress(held)))
     except (TypeError, ValueError, zlib.error) as error:
         fix = "remove it, or fetch it again"
         raise RecordError("is no record, or is damaged", where=where, fix=fix) from error

@@ -6,10 +6,13 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.history.context import HistoryContext
+from harness.history.rebuild import records_folder
+from harness.store.parquet import ParquetStore
 from harness.types import Artifact, Budget, Engine, Measurement, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTEXT = HistoryContext(
@@ -78,3 +81,11 @@ def record(
         history=None if context is None else asdict(context),
     )
     return replace(base, **changes)
+
+
+def keep_results(results: Path, *records: Record) -> None:
+    """Keep them where the history keeps its own."""
+    for one in records:
+        machine = (one.history or {}).get("machine", "bench")
+        folder = "bench" if machine == ".." else machine
+        ParquetStore(records_folder(results, folder)).append(one)

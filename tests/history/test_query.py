@@ -196,7 +196,9 @@ def test_files_that_are_no_records_of_ours_are_skipped_and_named(
 ) -> None:
     keep(tmp_path, record("good"))
     old, odd, strange = keep(tmp_path, record("old"), record("odd"), record("strange"))
-    rewrite_header(old, lambda header: {**header, "schema_version": 3})
+    # Before version 4 the header was not compressed.
+    plain = {b"trt_harness": json.dumps({"schema_version": 3, "record_id": "old"}).encode()}
+    pq.write_table(pq.read_table(old).replace_schema_metadata(plain), old)
     rewrite_header(odd, lambda header: {**header, "history": {"branch": "main"}})
     rewrite_header(strange, lambda header: {**header, "environment": None})
     pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")

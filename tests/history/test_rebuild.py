@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
@@ -19,9 +17,9 @@ from harness.errors import RecordError
 from harness.history.asv_results import read_results, results_files
 from harness.history.places import records_folder
 from harness.history.rebuild import rebuild, repair
-from harness.history.series import BENCHMARKS, series_of
-from harness.store.parquet import ParquetStore
+from harness.history.series import series_of
 from tests.history.records import COMMIT, CONTEXT, measurement, record
+from tests.history.records import keep_results as keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +28,6 @@ if TYPE_CHECKING:
     from harness.types import Record
 
 NAME = f"{COMMIT[:8]}-{CONTEXT.environment_name}.json"
-
-
-def keep(results: Path, *records: Record) -> None:
-    for one in records:
-        machine = (one.history or {}).get("machine", "bench")
-        folder = "bench" if machine == ".." else machine
-        ParquetStore(records_folder(results, folder)).append(one)
 
 
 def rounds(*samples: Sequence[float], **changes: Any) -> list[Record]:
@@ -172,6 +163,22 @@ def test_commits_and_environments_have_files_of_their_own(tmp_path: Path) -> Non
     }
 
 
+def test_each_commit_keeps_the_machine_that_it_was_measured_on(tmp_path: Path) -> None:
+    values = {**CONTEXT.machine_values, "driver": "580.1"}
+    newer = replace(CONTEXT, commit="ff" * 20, machine_values=values)
+    silent = replace(CONTEXT, commit="ee" * 20, machine_values={})
+    keep(tmp_path, record(), record("b", context=newer), record("c", context=silent))
+    rebuild(tmp_path)
+    drivers = {one.commit[:2]: one.params for one in map(read_results, results_files(tmp_path))}
+    assert {key: params.get("driver") for key, params in drivers.items()} == {
+        "01": None,
+        "ff": "580.1",
+        "ee": None,
+    }
+    # Where the record does not tell, it is what the machine's file says.
+    assert drivers["ee"]["ram"] == "16000000"
+
+
 def test_what_does_not_apply_is_no_failure(tmp_path: Path) -> None:
     """A variant that has a size the other has not."""
     keep(
@@ -245,13 +252,15 @@ def test_records_that_cannot_be_used_are_left_out_and_named(
         record("nan", [measurement(latency_s=(0.1, math.nan))]),
         record("imported", context=replace(CONTEXT, imported_from="old.json")),
         record("astray", context=replace(CONTEXT, machine="..")),
+        # asv names its files by eight characters of the hash.
+        record("twin", context=replace(CONTEXT, commit=COMMIT[:8] + "f" * 32)),
     )
     folder = records_folder(tmp_path, "bench")
     (folder / "tiny-cut.parquet").write_bytes((folder / "tiny-good.parquet").read_bytes()[:-9])
 
     made = rebuild(tmp_path)
 
-    told = {"interrupted", "another", "empty", "nan", "cut", "astray"}
+    told = {"interrupted", "another", "empty", "nan", "cut", "astray", "twin"}
     for name in told:
         (reason,) = (one for one in made.left_out if f"tiny-{name}.parquet" in one)
         assert reason in caplog.text
@@ -260,6 +269,14 @@ def test_records_that_cannot_be_used_are_left_out_and_named(
     assert {one.benchmark for one in read_results(tmp_path / "bench" / NAME).series} == set(
         expected
     )
+
+
+def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
+    other = record("b", context=replace(CONTEXT, commit="ff" * 20))
+    keep(tmp_path, record(), other)
+    path = tmp_path / "bench" / NAME
+    rebuild(tmp_path, [path])
+    assert list(results_files(tmp_path)) == [path]
 
 
 def test_nothing_is_written_without_records(tmp_path: Path) -> None:
@@ -344,45 +361,3 @@ def test_results_of_another_asv_are_no_damage(tmp_path: Path, version: int) -> N
         with pytest.raises(RecordError, match=f"has version {version} of asv's format"):
             function(tmp_path)
     assert path.read_text() == text
-
-
-def test_asv_itself_shows_and_compares_what_was_made(tmp_path: Path) -> None:
-    """The real command, over a repository with two commits, of which the second is slower."""
-    run = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
-    subprocess.run([*run, "init", "-q", "-b", "main"], check=True)
-    commits = []
-    for text in ("one", "two"):
-        subprocess.run([*run, "commit", "-q", "--allow-empty", "-m", text], check=True)
-        head = [*run, "rev-parse", "HEAD"]
-        commits.append(
-            subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
-        )
-    conf = {"version": 1, "project": "tiny", "repo": ".", "branches": ["main"]}
-    conf |= {"results_dir": "results", "html_dir": "html", "environment_type": "existing"}
-    (tmp_path / "asv.conf.json").write_text(json.dumps(conf))
-    for index, commit in enumerate(commits):
-        samples = tuple(0.01 * (1 + index) + 1e-6 * i for i in range(20))
-        context = replace(CONTEXT, commit=commit)
-        keep(
-            tmp_path / "results",
-            record(f"r{index}", [measurement(latency_s=samples)], context),
-        )
-    rebuild(tmp_path / "results")
-
-    def asv(*words: str) -> str:
-        command = [sys.executable, "-m", "asv", *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "warn" not in done.stdout.lower()
-        return done.stdout
-
-    shown = asv("show", "--machine", "bench", commits[1])
-    assert "latency.Pipeline.track_latency" in shown
-    assert "20.0±0ms" in shown
-    compared = asv("compare", "--machine", "bench", "-f", "1.02", *commits)
-    worse = [line for line in compared.splitlines() if "track_latency" in line]
-    assert [(line.split()[1], line.split()[7]) for line in worse] == [("+", "2")]
-
-
-def test_every_benchmark_has_a_unit_that_asv_shows() -> None:
-    assert {one.unit for one in BENCHMARKS.values()} == {"seconds", "bytes", "1", "joules"}
