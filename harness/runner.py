@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.arrivals import Arrival, Subject, Work, check_arrival, measure_arrival
 from harness.backends.canary.series import find_missing, open_canaries
 from harness.backends.protocol import variant_of
+from harness.backends.simulated import check_simulation, is_simulated
 from harness.checks import check_components, with_accuracy
 from harness.describe import (
     describe_artifact,
@@ -44,7 +45,7 @@ from harness.version import __version__
 from harness.watching import Idle, describe_gpu, kept_states, open_telemetry, watch_idle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -90,6 +91,13 @@ class RunOptions:
             what = f"the mode {self.arrival.mode} is of the whole pipeline"
             raise OptionError(what, where="--component", fix="leave it out, or use --mode hot")
 
+    def for_backends(self, backends: Iterable[Backend]) -> RunOptions:
+        """The same; where times are simulated, with none of what takes time or is of a machine."""
+        if not is_simulated(backends):
+            return self
+        sampling = replace(self.sampling, warmup_s=0.0, max_samples=self.sampling.sample_limit)
+        return replace(self, sampling=sampling, canary=False, telemetry=False, energy=False)
+
     @property
     def has_energy(self) -> bool:
         """Whether energy is measured."""
@@ -124,7 +132,7 @@ class Run:
         self._pipeline = pipeline
         self._backends = {variant_of(backend): backend for backend in backends}
         self._cache = cache
-        self._options = options
+        options = self._options = options.for_backends(backends)
         self._clock = clock
         self._observer = observer or SilentObserver()
         wanted = Wanted(
@@ -135,15 +143,14 @@ class Run:
         )
         self._ready = ready
         self._canaries: tuple[Canary, ...] = ()
-        self._watch = Watch(tuple)
+        self._watch = Watch(tuple, is_of_nothing=is_simulated(backends))
         self._blocks: list[Block] = []
         self._findings: list[Finding] = []
         self._idle = Idle()
         self._measured_from_s = float("-inf")
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
-        # Before anything runs: the load is then that of others.
-        # What is ready was made in this environment, and told of there.
+        # Before anything runs, when the load is that of others. What is ready told of it there.
         gpu = describe_gpu()
         self._environment = {"gpu": gpu} if ready else describe_environment(pipeline.root, gpu=gpu)
         self._audio: NDArray[np.float32] | None = None
@@ -195,6 +202,7 @@ class Run:
         return self._result(is_complete=True), checked
 
     def _check_can_run(self) -> None:
+        check_simulation(list(self._backends.values()), self._options.arrival.mode)
         check_arrival(self._options.arrival, self._options.cases, self._backends.values())
         for backend in self._backends.values():
             backend.check_can_run()
@@ -223,8 +231,7 @@ class Run:
         try:
             yield
         finally:
-            spent = time.perf_counter() - started
-            self._phases_s[phase] = self._phases_s.get(phase, 0.0) + spent
+            self._phases_s[phase] = self._phases_s.get(phase, 0.0) + time.perf_counter() - started
 
     def _open(self, ready: Ready, opened: ExitStack) -> dict[Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
@@ -360,8 +367,8 @@ class Run:
         self._measurements.append(found)
 
     def _result(self, *, is_complete: bool) -> RunResult:
-        record = self._record(is_complete=is_complete)
-        return RunResult(record, self._preparation.no_reference, self._audio)
+        no_reference = self._preparation.no_reference
+        return RunResult(self._record(is_complete=is_complete), no_reference, self._audio)
 
     def _record(self, *, is_complete: bool) -> Record:
         now = dt.datetime.now(dt.timezone.utc)

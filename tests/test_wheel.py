@@ -71,3 +71,29 @@ def test_a_shipped_pipeline_runs_by_name_outside_a_checkout(
     assert "vocoder" in ran.stdout
     assert len(list((tmp_path / "out").glob("tiny-*.parquet"))) == 1
     assert list(elsewhere.iterdir()) == []
+
+
+def test_pytest_finds_its_plugin_and_warns_of_nothing(wheel: Path, tmp_path: Path) -> None:
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (elsewhere / "test_fast.py").write_text(
+        "import harness.pytest_plugin, pytest\n"
+        "@pytest.mark.latency_budget('60 s', quantile=0.5, telemetry=False)\n"
+        "def test_fast(latency_budget):\n"
+        "    latency_budget(sum, range(3))\n"
+        f"    assert harness.__file__.startswith({str(site)!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers"],
+        cwd=elsewhere,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_fast.py::test_fast: WITHIN, p50 <= 60000 ms: " in done.stdout
+    assert "warning" not in done.stdout

@@ -42,7 +42,8 @@ def app() -> None:
     "backends",
     multiple=True,
     help="tensorrt, tensorrt-rtx, auto, onnxruntime (default), onnxruntime-cuda, torch, "
-    "torch-cuda, torch-cuda-benchmark or torch-cuda-compile; repeat for several.",
+    "torch-cuda, torch-cuda-benchmark or torch-cuda-compile; repeat for several. Alone: simulated, "
+    "of made up times.",
 )
 @click.option(
     "--interpreter",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.api import DEFAULT_BACKEND, check_launches, check_used
+from harness.api import DEFAULT_BACKEND, check_used
+from harness.backends.peers import check_launches
 from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.errors import OptionError

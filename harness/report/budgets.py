@@ -22,7 +22,8 @@ class BudgetFigure:
     """A budget's verdict for one variant; no verdict where its case was not measured.
 
     ``label`` is the precision with what it really is, as :attr:`Row.label`. ``arrival`` tells how
-    the work arrived where it was not again and again.
+    the work arrived where it was not again and again, and ``simulated`` is true where no real clock
+    timed it.
     """
 
     variant: Variant
@@ -31,6 +32,7 @@ class BudgetFigure:
     limit_s: float
     verdict: BudgetVerdict | None
     arrival: str = ""
+    simulated: bool = False
 
 
 def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure, ...]:
@@ -64,6 +66,7 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
                 limit_s=budget.p99_s,
                 verdict=judge_processes(samples, budget.p99_s) if samples else None,
                 arrival=arrival,
+                simulated=group is not None and group.is_simulated,
             )
         )
     return tuple(figures)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
 FP32 = "fp32"
+# The backend whose name tells that its times are made up; those of others may be as well.
+SIMULATED = "simulated"
 _BUILDERS_ROUTES = ("flag", "calibrator")
 # What a user would run on a GPU instead of TensorRT.
 _PEER_BACKEND = "torch-cuda"
@@ -87,6 +89,8 @@ class Row:
     def label(self) -> str:
         """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
         precision, nodes = self.asked, self._told_nodes
+        if self.measurement.simulated and self.measurement.backend != SIMULATED:
+            precision = f"{SIMULATED} {precision}"
         if self.mostly:
             return f"{precision} (mostly {self.mostly})"
         if self.measurement.precision != FP32 and nodes is not None and not nodes.total:
@@ -125,6 +129,18 @@ class Group:
     def mode(self) -> str:
         """How it was measured."""
         return self.pipeline.measurement.mode
+
+    @property
+    def title(self) -> str:
+        """Of what it is, where and how: ``onnxruntime fp32, 1 s, hot``."""
+        parts = [str(self.variant), str(self.case), self.mode]
+        is_told = self.backend == SIMULATED
+        return ", ".join(parts + ["SIMULATED"] * (self.is_simulated and not is_told))
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether a clock made any of its times up."""
+        return any(row.measurement.simulated for row in (*self.rows, *self.transfers))
 
     @property
     def is_whole_only(self) -> bool:
@@ -168,6 +184,11 @@ class Figures:
     groups: tuple[Group, ...]
     budgets: tuple[BudgetFigure, ...]
     canaries: tuple[CanaryFigure, ...] = ()
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether a clock made any of the times up."""
+        return any(measured.simulated for measured in self.record.measurements)
 
     @property
     def exports(self) -> tuple[Artifact, ...]:

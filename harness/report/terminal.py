@@ -93,8 +93,7 @@ def _components(figures: Figures) -> Table:
 
 
 def _latencies(group: Group) -> Table:
-    mode = group.pipeline.measurement.mode
-    table = table_of(f"{group.variant}, {group.case}, {mode}: latency in ms")
+    table = table_of(f"{group.title}: latency in ms")
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in group.rows:
@@ -162,7 +161,7 @@ def _heading(group: Group) -> list[str]:
 def _notes(figures: Figures) -> list[RenderableType]:
     record = figures.record
     notes: list[RenderableType] = []
-    if any(m.simulated for m in record.measurements):
+    if figures.is_simulated:
         notes.append(Text("SIMULATED: these times come from no real clock", style="bold magenta"))
     if not record.is_complete:
         notes.append(Text("INTERRUPTED: only what was complete is shown", style="yellow"))

@@ -38,6 +38,7 @@ def percent(share: float) -> str:
 def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     arrival = f", {figure.arrival}" if figure.arrival else ""
+    arrival += ", SIMULATED" if figure.simulated else ""
     limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
     subject = f"{_subject(figure)}: {limit}"
     if figure.verdict is None:
@@ -200,12 +201,14 @@ def environment_sentence(figures: Figures) -> str:
     measured = [m for m in figures.record.measurements if m.component != CANARY]
     threads = ", ".join(sorted({str(m.threads) for m in measured}))
     packages = environment["packages"]
-    backends = ", ".join(
-        f"{name} {packages[name]}" for name in sorted({m.backend for m in measured} & set(packages))
-    )
+    used = {m.backend for m in measured}
+    # What makes times up takes outputs from ONNX Runtime.
+    used |= {"onnxruntime"} if figures.is_simulated else set()
+    backends = ", ".join(f"{name} {packages[name]}" for name in sorted(used & set(packages)))
+    where = "SIMULATED on " if figures.is_simulated else ""
     machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
     return (
-        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, "
+        f"{where}{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, "
         f"load {_load(environment)}; {backends}, "
         f"Python {environment['python']}; clock: {', '.join(sorted({m.clock for m in measured}))}"
     )
