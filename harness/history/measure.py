@@ -7,8 +7,6 @@ commit that changes them moves no figure.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import subprocess
 import tempfile
@@ -32,10 +30,8 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
     from harness.types import Record
 
-_SIMULATION: Final = "TRT_HARNESS_SIMULATION"
 # What would lead the commit's interpreter to modules of this one.
 _OURS: Final = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"})
-_SEED_BYTES: Final = 6
 _LAST_LINES: Final = 3
 _PATIENCE_S: Final = 10.0
 
@@ -75,8 +71,7 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     plan = read_plan(order.plan)
     pipeline = load_pipeline(order.checkout / plan.pipeline)
     cases = choose_cases(pipeline, plan.durations_s, plan.batches)
-    _seed_simulation(plan, order.context)
-    backends = plan_backends(plan)
+    backends = plan_backends(plan, order.context.commit, order.context.round)
     started = time.perf_counter()
     artifacts = export_by_commit(order, plan, pipeline, observer)
     export_s = time.perf_counter() - started
@@ -119,16 +114,6 @@ def values_of(record: Record) -> list[dict[str, Any]]:
         | ({"value": one.value} if one.samples is None else {"samples": one.samples})
         for one in series_of(record)
     ]
-
-
-def _seed_simulation(plan: HistoryPlan, context: HistoryContext) -> None:
-    """Hand the simulated backend its options, with a seed of this commit's and round's own."""
-    if plan.simulation is None:
-        return
-    keys = json.dumps([plan.simulation.get("seed", 0), context.commit, context.round])
-    digest = hashlib.blake2b(keys.encode(), digest_size=_SEED_BYTES).digest()
-    seed = int.from_bytes(digest, "big")
-    os.environ[_SIMULATION] = json.dumps({**plan.simulation, "seed": seed})
 
 
 def export_by_commit(

@@ -116,20 +116,26 @@ def _converted(value: Any, kind: str, where: str) -> Any:  # noqa: ANN401
     return float(value) if isinstance(value, int) and base == "float" else value
 
 
-def plan_backends(plan: HistoryPlan) -> list[Backend]:
+def plan_backends(plan: HistoryPlan, *keys: object) -> list[Backend]:
     """The backends of ``plan``, each at each precision that it runs.
+
+    ``keys``, such as a commit and a round, give a simulation a seed of their own.
 
     Raises:
         HarnessError: there is no such backend here, or it does not run so.
     """
     from harness.api import make_backends  # noqa: PLC0415  # loads numpy and the like
+    from harness.backends.simulated import read_simulation  # noqa: PLC0415
     from harness.types import GRAPH  # noqa: PLC0415
 
+    # Also without one: the seed must never come from the environment, for all commits alike.
+    simulation = read_simulation(plan.simulation or {}, f"{PLAN_NAME}: simulation")
     return make_backends(
         plan.backends,
         plan.precisions,
         threads=plan.threads,
         launches=plan.launches or (GRAPH,),
+        simulation=simulation.mixed(*keys),
     )
 
 

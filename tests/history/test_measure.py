@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ import pytest
 
 from harness.artifacts.export import KIND
 from harness.errors import DeclarationError, WorkerError
-from harness.history import measure
 from harness.history.context import HistoryContext, context_of
 from harness.history.instrument import PACKAGE, asv_command, harness_command
 from harness.history.measure import Order, export_by_commit, measure_commit, values_of
@@ -152,16 +151,18 @@ def test_a_commit_without_the_pipeline_is_refused(
 
 
 def test_a_simulation_has_a_seed_of_its_own_for_each_commit_and_round(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, order: Callable[..., Order]
+    onnx_toy: Callable[..., Path], order: Callable[..., Order]
 ) -> None:
-    monkeypatch.setenv("TRT_HARNESS_SIMULATION", "")
-    plan = read_plan(order(tmp_path, simulation={"macs_per_s": 1e9, "seed": 4}).plan)
+    root = onnx_toy().parent
+    given = order(root, backends=["simulated"], simulation={"macs_per_s": 1e9, "seed": 4})
     seeds = []
     for changes in ({}, {}, {"round": 3}, {"commit": "f" * 40}):
-        measure._seed_simulation(plan, HistoryContext(**{**asdict(CONTEXT), **changes}))
-        told = json.loads(os.environ["TRT_HARNESS_SIMULATION"])
-        assert told.pop("macs_per_s") == 1e9
-        seeds.append(told["seed"])
+        context = HistoryContext(**{**asdict(CONTEXT), **changes})
+        record = measure_commit(replace(given, context=context), SilentObserver())
+        series = {(m.component, m.simulated): m.latency_s for m in record.measurements}
+        seeds.append(series["pipeline", True])
+        variants = {one["params"][0] for one in values_of(record) if len(one["params"]) == 2}
+        assert "simulated fp32" in variants
 
     assert seeds[0] == seeds[1]
     assert len(set(seeds)) == 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import DeclarationError
+from harness.errors import DeclarationError, OptionError
 from harness.history.plan import HistoryPlan, offered, plan_backends, read_plan
 from harness.pipeline.loader import load_pipeline
 
@@ -126,3 +126,5 @@ def test_backends_are_those_of_the_plan() -> None:
         ("onnxruntime", "fp32", 1),
         ("onnxruntime", "int8-ort", 1),
     ]
+    with pytest.raises(OptionError, match=r"plan\.json: simulation: 'noize' is not known"):
+        plan_backends(HistoryPlan("p", backends=("simulated",), simulation={"noize": 1}))
