@@ -16,6 +16,7 @@ from harness.cli.options import (
     graph_options,
     measuring_options,
     opset_option,
+    reference_options,
     replication_options,
     session_options,
 )
@@ -101,6 +102,7 @@ def run(**options: object) -> int:
 )
 @graph_options
 @engine_options
+@reference_options
 @artifacts_option
 @cache_option
 @opset_option
@@ -168,6 +170,9 @@ def schema() -> int:
 
     click.echo(json.dumps(json_schema(), indent=2))
     return 0
+
+
+app.add_command(history)
 
 
 @app.group()
@@ -272,6 +277,3 @@ def telemetry_overhead(**options: object) -> int:
     from harness.cli.telemetry import overhead_command  # noqa: PLC0415
 
     return overhead_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
-
-
-app.add_command(history)

@@ -288,3 +288,36 @@ def replication_options(command: Any) -> Any:  # noqa: ANN401
     for option in reversed(_REPLICATION_OPTIONS):
         command = option(command)
     return command
+
+
+_REFERENCE_OPTIONS = (
+    click.option(
+        "--references",
+        is_flag=True,
+        help="Also keep what PyTorch fp32 computes, for another interpreter to compare with.",
+    ),
+    click.option(
+        "--duration",
+        "durations_s",
+        type=float,
+        multiple=True,
+        help="With --references: seconds of input; repeat for several.  [default: the pipeline's]",
+    ),
+    click.option(
+        "--batch",
+        "batches",
+        type=int,
+        multiple=True,
+        help="With --references: batch size; repeat for several.  [default: the pipeline's]",
+    ),
+    click.option(
+        "--seed", type=int, help="With --references: seed of the synthetic inputs.  [default: 0]"
+    ),
+)
+
+
+def reference_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of which references are made beside graphs."""
+    for option in reversed(_REFERENCE_OPTIONS):
+        command = option(command)
+    return command
