@@ -25,6 +25,7 @@ from asv.environment import Environment, EnvironmentUnavailable
 from harness.errors import HarnessError
 from harness.history.asv_machine import machine_of_run, telling_gpu
 from harness.history.context import HistoryContext
+from harness.history.exports import choose_exports
 from harness.history.instrument import PACKAGE, harness_command
 from harness.history.lock import hold_results
 from harness.history.places import BUILD, MEASURE, Failure, records_folder, short, write_failure
@@ -109,6 +110,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         self._results_dir = Path(conf.results_dir).resolve()
         self._interpreter = Path(self._path, "bin", "python")
         self._dates: dict[str, float] = {}
+        self._exports = choose_exports(Path(self._path), [])
         self._firsts: dict[str, int] = {}
         self._rounds: dict[str, int] = {}
         self._machine: dict[str, str] | None = None
@@ -234,6 +236,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         """Install the wheel of asv's cache of builds, if there is one."""
         wheels = sorted(Path(self._global_env_vars["ASV_BUILD_CACHE_DIR"]).glob("*.whl"))
         self._remove_others({wheel.name.partition("-")[0] for wheel in wheels})
+        self._exports = choose_exports(Path(self._path), wheels)
         if not wheels:
             return
         command = ["pip", "install", "--python", str(self._interpreter), "--no-deps", "--offline"]
@@ -286,7 +289,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
             "--plan": self._told["plan"],
             "--checkout": self._build_root,
             "--python": str(self._interpreter),
-            "--exports": str(Path(self._path, "exports")),
+            "--exports": str(self._exports),
             "--records": str(records),
             "--context": json.dumps(asdict(context)),
         }

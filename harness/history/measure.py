@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import WorkerError
+from harness.history.exports import limit_entries
 from harness.history.places import record_label
 from harness.history.plan import plan_backends, read_plan
 from harness.history.series import series_of
@@ -127,6 +128,7 @@ def export_by_commit(
     if all(component.onnx is not None for component in pipeline.components.values()):
         return None
     observer.phase(f"Exporting {order.context.commit[:8]}", 1)
+    limit_entries(order.exports)
     sizes = [f"--duration={duration_s}" for duration_s in plan.durations_s]
     sizes += [f"--batch={batch}" for batch in plan.batches]
     build = ["build", str(pipeline.root), f"--cache={order.exports}", f"--opset={plan.opset}"]
