@@ -41,8 +41,9 @@ _PATIENCE_S: Final = 10.0
 class Order:
     """What to measure, of what, and where everything lies.
 
-    ``checkout`` is the commit's working tree, ``python`` the interpreter that the commit is
-    installed in, ``exports`` the cache that it exports into, ``own`` that of this interpreter.
+    ``checkout`` is the commit's working tree, ``python`` the interpreter that exports it, which
+    looks into ``packages`` first, ``exports`` the cache that it exports into, ``own`` that of this
+    interpreter.
     """
 
     plan: Path
@@ -51,6 +52,7 @@ class Order:
     exports: Path
     own: Path
     context: HistoryContext
+    packages: tuple[Path, ...] = ()
 
 
 def measure_commit(order: Order, observer: Observer) -> Record:
@@ -145,6 +147,8 @@ def export_by_commit(
 def _run(order: Order, arguments: list[str]) -> tuple[int, str]:
     """Run ``harness`` in the commit's interpreter; its exit code and what it wrote."""
     environment = {name: v for name, v in os.environ.items() if name not in _OURS}
+    if order.packages:
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, order.packages))
     with tempfile.TemporaryDirectory(prefix="harness-export-") as elsewhere:
         process = subprocess.Popen(  # noqa: S603  # the interpreter that was made for the commit
             [str(order.python), "-m", "harness", *arguments],

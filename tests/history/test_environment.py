@@ -258,6 +258,29 @@ def test_suites_are_told_what_there_is_and_how_it_is_measured(
     assert context.requirements == environment.requirements
 
 
+def test_an_interpreter_with_pytorch_exports_where_this_one_has_none(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 9.9.9\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("TRT_HARNESS_EXPORT_PYTHON", str(python))
+    environment, *_ = _environment()
+    environment.create()
+
+    words = _told(environment)["measure"]
+
+    assert environment.requirements["torch"] == "9.9.9"
+    assert words[words.index("--python") + 1] == str(python)
+    site = environment._pth().parent
+    packages = [words[i + 1] for i, word in enumerate(words) if word == "--packages"]
+    assert packages == [str(site), str(site / "_shared_harness")]
+
+    monkeypatch.setenv("TRT_HARNESS_EXPORT_PYTHON", str(tmp_path / "none"))
+    with pytest.raises(EnvironmentUnavailable, match="give the path of a Python that has PyTorch"):
+        _environment()
+
+
 def test_each_measurement_of_a_commit_is_another_round(repository: Repository) -> None:
     """asv calls ``setup_cache`` anew for each round where it interleaves them over commits."""
     commit = repository.commit("one")

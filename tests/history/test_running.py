@@ -237,6 +237,24 @@ def test_changes_that_are_in_no_commit_are_told(repository: Repository) -> None:
     assert [line for line in _run(repository)[1] if "changes that are in no commit" in line]
 
 
+def test_the_interpreter_that_exports_is_handed_on(
+    repository: Repository,
+    harness: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRT_HARNESS_EXPORT_PYTHON", "")
+    repository.commit("one")
+    keep = 'import os; (root / "kept").write_text(os.environ["TRT_HARNESS_EXPORT_PYTHON"])'
+    (repository.root / "script").write_text(keep)
+    options = ("--config", repository.root, "--machine", "here", "--export-python")
+
+    assert harness("history", "run", "main", *options, sys.executable)[0] == 0
+    assert (repository.root / "kept").read_text() == sys.executable
+    code, _, err = harness("history", "run", "main", *options, "/no/python")
+    assert code == 2
+    assert "--export-python: there is no program /no/python" in err
+
+
 @pytest.mark.parametrize(
     ("range_spec", "count"), [("HEAD", 1), ("HEAD~1..HEAD", 1), ("ALL", 2), ("NEW", 2), ("TAGS", 1)]
 )
