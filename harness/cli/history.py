@@ -43,6 +43,7 @@ for _command in COMMANDS:
 @click.option(
     "--retry-failed", is_flag=True, help="Try commits again that could not be built or measured."
 )
+@click.option("--again", is_flag=True, help="Measure all of them anew, as after a change of plan.")
 def run(
     *,
     range_spec: str,
@@ -52,6 +53,7 @@ def run(
     machine: str | None,
     export_python: Path | None,
     retry_failed: bool,
+    again: bool,
 ) -> int:
     """Measure the commits of RANGE that have not been: v1..v2, HEAD~10..HEAD, NEW (the default).
 
@@ -67,9 +69,8 @@ def run(
         raise missing_dependency("asv", "history", "running over commits") from error
 
     started = time.monotonic()
-    request = RunRequest(
-        config, range_spec, rounds, machine, steps, retry_failed, find_python(export_python)
-    )
+    exporter = find_python(export_python)
+    request = RunRequest(config, range_spec, rounds, machine, steps, retry_failed, again, exporter)
     summary = run_history(request, lambda line: click.echo(line, err=True))
     spent_s = time.monotonic() - started
     if not summary.measured and not summary.has_failed:

@@ -43,8 +43,9 @@ _SOME_FAILED: Final = 2
 class RunRequest:
     """What to run: a range of commits as asv takes it, how many rounds of each, and where.
 
-    ``retries_failed`` has commits tried again that could not be built or measured before, and
-    ``export_python`` has another interpreter export them.
+    ``retries_failed`` has commits tried again that could not be built or measured before,
+    ``again`` has all of them measured anew, and ``export_python`` has another interpreter export
+    them.
     """
 
     config: Path
@@ -53,6 +54,7 @@ class RunRequest:
     machine: str | None = None
     steps: int | None = None
     retries_failed: bool = False
+    again: bool = False
     export_python: Path | None = None
 
     def __post_init__(self) -> None:
@@ -170,6 +172,8 @@ def _is_open(
     progress = there.get(short(commit), Progress())
     if short(commit) in summary.failed:
         return False
+    if request.again:
+        return True
     if progress.has_failed and not request.retries_failed:
         return False
     return progress.rounds <= round_

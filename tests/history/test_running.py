@@ -132,6 +132,19 @@ def test_a_run_goes_on_where_another_was_interrupted(repository: Repository) -> 
     assert [call["commits"] for call in _calls(repository)] == [[three], [three, two]]
 
 
+def test_all_is_measured_anew_where_that_is_asked(repository: Repository) -> None:
+    one = repository.commit("one")
+    _run(repository)
+    _keep(repository, one, 0, _environment_name(repository))
+    _keep(repository, one, 1, _environment_name(repository))
+    (repository.root / "calls").unlink()
+
+    _run(repository, again=True, rounds=2)
+
+    assert [call["commits"] for call in _calls(repository)] == [[one], [one]]
+    assert [call["appends"] for call in _calls(repository)] == [None, "1"]
+
+
 def test_nothing_new_starts_no_asv(
     repository: Repository, harness: Callable[..., tuple[int, str, str]]
 ) -> None:
