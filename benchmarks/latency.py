@@ -58,14 +58,16 @@ if TOLD["budget"]:
         track_p99.pretty_name = "Budget of the p99"
 
 
-class Canary:
-    version = "1"
-    unit = "seconds"
-    less_is_better = True
-    params = (TOLD["canaries"],)
-    param_names = ("canary",)
+if TOLD["canaries"]:
 
-    def track_latency(self, first: int, canary: str) -> Figure:
-        return measured.samples(first, "latency.Canary.track_latency", canary)
+    class Canary:
+        version = "1"
+        unit = "seconds"
+        less_is_better = True
+        params = (TOLD["canaries"],)
+        param_names = ("canary",)
 
-    track_latency.pretty_name = "Frozen work: tells the machine's drift from the code's"
+        def track_latency(self, first: int, canary: str) -> Figure:
+            return measured.samples(first, "latency.Canary.track_latency", canary)
+
+        track_latency.pretty_name = "Frozen work: tells the machine's drift from the code's"

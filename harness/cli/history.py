@@ -36,8 +36,14 @@ for _command in COMMANDS:
 @click.option("--steps", type=int, help="At most so many commits, spread over the range.")
 @click.option("--machine", help="What this machine is called.  [default: its host name]")
 @click.option(
+    "--export-python",
+    type=click.Path(path_type=Path),
+    help="The Python with PyTorch that exports each commit, where this one has none.",
+)
+@click.option(
     "--retry-failed", is_flag=True, help="Try commits again that could not be built or measured."
 )
+@click.option("--again", is_flag=True, help="Measure all of them anew, as after a change of plan.")
 def run(
     *,
     range_spec: str,
@@ -45,7 +51,9 @@ def run(
     rounds: int,
     steps: int | None,
     machine: str | None,
+    export_python: Path | None,
     retry_failed: bool,
+    again: bool,
 ) -> int:
     """Measure the commits of RANGE that have not been: v1..v2, HEAD~10..HEAD, NEW (the default).
 
@@ -53,6 +61,7 @@ def run(
     goes on. Exits 0 also where there is nothing new, 2 where a commit failed.
     """
     try:
+        from harness.history.instrument import find_python  # noqa: PLC0415
         from harness.history.running import RunRequest, run_history  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "asv":
@@ -60,7 +69,8 @@ def run(
         raise missing_dependency("asv", "history", "running over commits") from error
 
     started = time.monotonic()
-    request = RunRequest(config, range_spec, rounds, machine, steps, retry_failed)
+    exporter = find_python(export_python)
+    request = RunRequest(config, range_spec, rounds, machine, steps, retry_failed, again, exporter)
     summary = run_history(request, lambda line: click.echo(line, err=True))
     spent_s = time.monotonic() - started
     if not summary.measured and not summary.has_failed:
@@ -84,7 +94,13 @@ def run(
     "--python",
     type=click.Path(path_type=Path),
     required=True,
-    help="The interpreter that the commit is installed in.",
+    help="The interpreter that exports: the one that the commit is installed in, or another.",
+)
+@click.option(
+    "--packages",
+    type=FOLDER,
+    multiple=True,
+    help="Where that one looks for the commit's packages first; repeat for several.",
 )
 @click.option("--exports", type=FOLDER, required=True, help="The cache that it exports into.")
 @click.option("--records", type=FOLDER, required=True, help="Where the record goes.")
@@ -96,6 +112,7 @@ def measure(
     plan: Path,
     checkout: Path,
     python: Path,
+    packages: tuple[Path, ...],
     exports: Path,
     records: Path,
     context: str,
@@ -115,7 +132,7 @@ def measure(
     made = replace(HistoryContext(**json.loads(context)), round=round_, started_unix_s=time.time())
     store = ParquetStore(records)
     store.check()
-    order = Order(plan, checkout, python, exports, default_cache_root(), made)
+    order = Order(plan, checkout, python, exports, default_cache_root(), made, packages)
     try:
         with ProgressObserver() as observer:
             record = measure_commit(order, observer)

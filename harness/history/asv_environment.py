@@ -22,10 +22,17 @@ from asv import util
 from asv.console import log
 from asv.environment import Environment, EnvironmentUnavailable
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, OptionError
 from harness.history.asv_machine import machine_of_run, telling_gpu
 from harness.history.context import HistoryContext
-from harness.history.instrument import PACKAGE, harness_command
+from harness.history.exports import choose_exports
+from harness.history.instrument import (
+    EXPORT_PYTHON,
+    PACKAGE,
+    find_python,
+    harness_command,
+    version_in,
+)
 from harness.history.lock import hold_results
 from harness.history.places import BUILD, MEASURE, Failure, records_folder, short, write_failure
 from harness.history.plan import PLAN_NAME, offered, read_plan
@@ -47,6 +54,7 @@ _DIES_WITH_ASV: Final = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
+_SHARED_HARNESS: Final = "_shared_harness"
 _PTH: Final = "shared_packages.pth"
 _LAST_LINES: Final = 6
 _COMPLAINTS: Final = ("error", "fatal", "\N{MULTIPLICATION SIGN}")
@@ -61,7 +69,22 @@ def shared_versions() -> dict[str, str]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {**found, **telling_gpu()}
+    exporter = exporting_python()
+    torch = version_in(exporter, "torch") if exporter else None
+    return {**found, **({"torch": torch} if torch else {}), **telling_gpu()}
+
+
+def exporting_python() -> Path | None:
+    """The interpreter that exports, where it is not that of the environment.
+
+    Raises:
+        EnvironmentUnavailable: there is no such program.
+    """
+    told = os.environ.get(EXPORT_PYTHON)
+    try:
+        return find_python(Path(told) if told else None)
+    except OptionError as error:
+        raise EnvironmentUnavailable(str(error)) from error
 
 
 def find_uv() -> str:
@@ -109,6 +132,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         self._results_dir = Path(conf.results_dir).resolve()
         self._interpreter = Path(self._path, "bin", "python")
         self._dates: dict[str, float] = {}
+        self._exports = choose_exports(Path(self._path), [])
         self._firsts: dict[str, int] = {}
         self._rounds: dict[str, int] = {}
         self._machine: dict[str, str] | None = None
@@ -156,7 +180,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         log.info(f"Creating an environment for {self.name}")
         util.check_call([sys.executable, "-m", "venv", "--without-pip", self._path])
         # The harness alone, and not what lies beside it in a checkout.
-        folder = self._pth().parent / "_shared_harness"
+        folder = self._pth().parent / _SHARED_HARNESS
         folder.mkdir()
         (folder / "harness").symlink_to(PACKAGE, target_is_directory=True)
         self._pth().write_text(self._shared(), encoding="utf-8")
@@ -168,7 +192,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
     def _shared(self) -> str:
         """Folders of packages, a line each; the commit's own come before them."""
         folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-        folders.append(str(self._pth().parent / "_shared_harness"))
+        folders.append(str(self._pth().parent / _SHARED_HARNESS))
         return "".join(f"{folder}\n" for folder in dict.fromkeys(folders))
 
     def install_project(self, conf: Any, repo: Any, commit_hash: str) -> None:  # noqa: ANN401
@@ -234,6 +258,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         """Install the wheel of asv's cache of builds, if there is one."""
         wheels = sorted(Path(self._global_env_vars["ASV_BUILD_CACHE_DIR"]).glob("*.whl"))
         self._remove_others({wheel.name.partition("-")[0] for wheel in wheels})
+        self._exports = choose_exports(Path(self._path), wheels)
         if not wheels:
             return
         command = ["pip", "install", "--python", str(self._interpreter), "--no-deps", "--offline"]
@@ -285,12 +310,16 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         options = {
             "--plan": self._told["plan"],
             "--checkout": self._build_root,
-            "--python": str(self._interpreter),
-            "--exports": str(Path(self._path, "exports")),
+            "--python": str(exporting_python() or self._interpreter),
+            "--exports": str(self._exports),
             "--records": str(records),
             "--context": json.dumps(asdict(context)),
         }
         flat = [word for pair in options.items() for word in pair]
+        if exporting_python():
+            # The commit's own, and the harness of here for a project that is another.
+            site = self._pth().parent
+            flat += ["--packages", str(site), "--packages", str(site / _SHARED_HARNESS)]
         if commit not in self._firsts:
             # Before this run adds to what is there.
             self._firsts[commit] = first_round(records, self.name, commit)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import WorkerError
+from harness.history.exports import limit_entries
 from harness.history.places import record_label
 from harness.history.plan import plan_backends, read_plan
 from harness.history.series import series_of
@@ -40,8 +41,9 @@ _PATIENCE_S: Final = 10.0
 class Order:
     """What to measure, of what, and where everything lies.
 
-    ``checkout`` is the commit's working tree, ``python`` the interpreter that the commit is
-    installed in, ``exports`` the cache that it exports into, ``own`` that of this interpreter.
+    ``checkout`` is the commit's working tree, ``python`` the interpreter that exports it, which
+    looks into ``packages`` first, ``exports`` the cache that it exports into, ``own`` that of this
+    interpreter.
     """
 
     plan: Path
@@ -50,6 +52,7 @@ class Order:
     exports: Path
     own: Path
     context: HistoryContext
+    packages: tuple[Path, ...] = ()
 
 
 def measure_commit(order: Order, observer: Observer) -> Record:
@@ -127,6 +130,7 @@ def export_by_commit(
     if all(component.onnx is not None for component in pipeline.components.values()):
         return None
     observer.phase(f"Exporting {order.context.commit[:8]}", 1)
+    limit_entries(order.exports)
     sizes = [f"--duration={duration_s}" for duration_s in plan.durations_s]
     sizes += [f"--batch={batch}" for batch in plan.batches]
     build = ["build", str(pipeline.root), f"--cache={order.exports}", f"--opset={plan.opset}"]
@@ -143,6 +147,8 @@ def export_by_commit(
 def _run(order: Order, arguments: list[str]) -> tuple[int, str]:
     """Run ``harness`` in the commit's interpreter; its exit code and what it wrote."""
     environment = {name: v for name, v in os.environ.items() if name not in _OURS}
+    if order.packages:
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, order.packages))
     with tempfile.TemporaryDirectory(prefix="harness-export-") as elsewhere:
         process = subprocess.Popen(  # noqa: S603  # the interpreter that was made for the commit
             [str(order.python), "-m", "harness", *arguments],

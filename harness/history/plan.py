@@ -147,6 +147,7 @@ def offered(plan: HistoryPlan, pipeline: Pipeline) -> dict[str, Any]:
     """
     from harness.api import choose_cases  # noqa: PLC0415
     from harness.backends.canary.series import CPU, CUDA  # noqa: PLC0415
+    from harness.backends.simulated import is_simulated  # noqa: PLC0415
     from harness.types import Case  # noqa: PLC0415
 
     backends = plan_backends(plan)
@@ -158,7 +159,8 @@ def offered(plan: HistoryPlan, pipeline: Pipeline) -> dict[str, Any]:
         "components": list(pipeline.order),
         "variants": list(variants),
         "sizes": [str(case) for case in choose_cases(pipeline, plan.durations_s, plan.batches)],
-        "canaries": [CPU, CUDA] if has_engines else [CPU],
+        # Beside made up times, none is measured.
+        "canaries": [] if is_simulated(backends) else [CPU, CUDA] if has_engines else [CPU],
         "budget": [] if budget is None else [str(Case(duration_s, budget.batch))],
         "energy": plan.energy,
     }

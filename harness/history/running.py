@@ -17,7 +17,7 @@ from harness.history import told
 from harness.history.asv_machine import settle_machine
 from harness.history.asv_project import open_project
 from harness.history.asv_results import results_name
-from harness.history.instrument import asv_command
+from harness.history.instrument import EXPORT_PYTHON, asv_command
 from harness.history.lock import hold_results
 from harness.history.places import Progress, read_progress, records_folder, short
 from harness.history.rebuild import rebuild, repair
@@ -43,7 +43,9 @@ _SOME_FAILED: Final = 2
 class RunRequest:
     """What to run: a range of commits as asv takes it, how many rounds of each, and where.
 
-    ``retries_failed`` has commits tried again that could not be built or measured before.
+    ``retries_failed`` has commits tried again that could not be built or measured before,
+    ``again`` has all of them measured anew, and ``export_python`` has another interpreter export
+    them.
     """
 
     config: Path
@@ -52,6 +54,8 @@ class RunRequest:
     machine: str | None = None
     steps: int | None = None
     retries_failed: bool = False
+    again: bool = False
+    export_python: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
@@ -106,6 +110,9 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
             run works on the same results.
         KeyboardInterrupt: asv was ended as well; every finished round is kept.
     """
+    if request.export_python is not None:
+        # asv's plugin reads it, here and in asv's own process.
+        os.environ[EXPORT_PYTHON] = str(request.export_python)
     project = open_project(request.config)
     lock = hold_results(project.results_dir)
     try:
@@ -165,6 +172,8 @@ def _is_open(
     progress = there.get(short(commit), Progress())
     if short(commit) in summary.failed:
         return False
+    if request.again:
+        return True
     if progress.has_failed and not request.retries_failed:
         return False
     return progress.rounds <= round_

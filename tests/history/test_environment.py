@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # Writes down how it was called; "build" fails where the tree holds a file "broken".
 _UV = """#!{python}
-import json, pathlib, sys
+import json, pathlib, sys, zipfile
 words = sys.argv[1:]
 with open({log!r}, "a") as file:
     file.write(json.dumps(words) + "\\n")
@@ -45,7 +45,9 @@ if words[0] == "build":
         print("resolving", "error: there is no such backend", "it is nowhere", sep="\\n")
         sys.exit(2)
     out = pathlib.Path(words[words.index("--out-dir") + 1])
-    (out / "voice-1.0-py3-none-any.whl").touch()
+    with zipfile.ZipFile(out / "voice-1.0-py3-none-any.whl", "w") as archive:
+        for path in pathlib.Path(words[-1]).glob("voice/*.py"):
+            archive.write(path, "voice/" + path.name)
 """
 
 
@@ -160,6 +162,22 @@ def test_a_commit_is_built_by_uv_and_installed_from_asvs_cache_again(
     assert environment.installed_commit_hash is None
 
 
+def test_commits_share_exports_only_where_the_project_is_the_same(repository: Repository) -> None:
+    texts = {"pyproject.toml": "[project]", "voice/model.py": "width = 8"}
+    commits = [repository.commit("one", texts), repository.commit("two", {"README": "words"})]
+    commits.append(repository.commit("three", {"voice/model.py": "width = 9"}))
+    environment, conf, repo = _environment()
+    environment.create()
+
+    used = []
+    for commit in (*commits, commits[0]):
+        environment.install_project(conf, repo, commit)
+        used.append(environment._exports)
+
+    assert used[0] == used[1] == used[3]
+    assert used[2] != used[0]
+
+
 def test_a_folder_without_a_project_needs_no_build(repository: Repository, tmp_path: Path) -> None:
     commit = repository.commit("one", {"marker": "one"})
     environment, conf, repo = _environment()
@@ -230,6 +248,7 @@ def test_suites_are_told_what_there_is_and_how_it_is_measured(
     command = told["measure"]
     assert command[0] == sys.executable
     options = dict(zip(command[5::2], command[6::2], strict=True))
+    assert options["--exports"] == str(Path(environment._path, "exports", "no-project"))
     assert options["--checkout"] == environment._build_root
     assert options["--records"] == str(repository.root / "reports/asv/results/here/records")
     context = HistoryContext(**json.loads(options["--context"]))
@@ -237,6 +256,29 @@ def test_suites_are_told_what_there_is_and_how_it_is_measured(
     assert context.environment_name == environment.name
     assert context.commit_unix_s == int(repository.git("log", "-1", "--format=%ct"))
     assert context.requirements == environment.requirements
+
+
+def test_an_interpreter_with_pytorch_exports_where_this_one_has_none(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 9.9.9\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("TRT_HARNESS_EXPORT_PYTHON", str(python))
+    environment, *_ = _environment()
+    environment.create()
+
+    words = _told(environment)["measure"]
+
+    assert environment.requirements["torch"] == "9.9.9"
+    assert words[words.index("--python") + 1] == str(python)
+    site = environment._pth().parent
+    packages = [words[i + 1] for i, word in enumerate(words) if word == "--packages"]
+    assert packages == [str(site), str(site / "_shared_harness")]
+
+    monkeypatch.setenv("TRT_HARNESS_EXPORT_PYTHON", str(tmp_path / "none"))
+    with pytest.raises(EnvironmentUnavailable, match="give the path of a Python that has PyTorch"):
+        _environment()
 
 
 def test_each_measurement_of_a_commit_is_another_round(repository: Repository) -> None:

@@ -87,6 +87,18 @@ def test_the_commits_interpreter_exports_and_makes_the_references(
     assert call["cwd"] != str(Path.cwd())
 
 
+def test_another_interpreter_exports_with_the_commits_packages(
+    tmp_path: Path, toy: ToyFactory, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/of/the/instrument")
+    given = replace(order(tmp_path), packages=(tmp_path / "site", tmp_path / "shared"))
+
+    _exported(given, toy())
+
+    (call,) = _calls(tmp_path)
+    assert call["environment"]["PYTHONPATH"] == f"{tmp_path / 'site'}:{tmp_path / 'shared'}"
+
+
 def test_a_harness_that_knows_no_references_exports_all_the_same(
     tmp_path: Path, toy: ToyFactory, order: Callable[..., Order]
 ) -> None:

@@ -119,6 +119,12 @@ def test_what_runs_on_a_gpu_is_offered_for_each_launch(onnx_toy: Callable[..., P
     assert offered(once, pipeline)["budget"] == []
 
 
+def test_made_up_times_have_no_canary_beside_them(onnx_toy: Callable[..., Path]) -> None:
+    found = offered(HistoryPlan("toy", backends=("simulated",)), load_pipeline(onnx_toy()))
+
+    assert (found["variants"], found["canaries"]) == (["simulated fp32"], [])
+
+
 def test_backends_are_those_of_the_plan() -> None:
     made = plan_backends(HistoryPlan("p", threads=1, precisions=("fp32", "int8-ort")))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.history.asv_machine import settle_machine
 from harness.history.context import context_of
 from harness.history.instrument import PACKAGE
 from harness.history.places import read_failures
 from harness.measure.environment import git_state
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.store.parquet import ParquetStore
 from tests.history.repositories import PYPROJECT, Repository, with_history
 
@@ -111,3 +114,36 @@ def test_commits_are_measured_and_failures_told(
 def _copy(toy: Path, target: Path) -> str:
     shutil.copytree(toy, target)
     return target.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_asv_itself_stores_a_median_of_each_round(
+    home: Path, tmp_path: Path, onnx_toy: Callable[..., Path], interleaved: bool
+) -> None:
+    """asv calls ``setup_cache`` for each round only where it interleaves them."""
+    root = tmp_path / "repository"
+    name = _copy(onnx_toy(), root / "toy")
+    simulation = {"noise": 0.01, "process_noise": 0.05}
+    repository = with_history(root, name, backends=["simulated"], simulation=simulation)
+    commit = repository.commit("one")
+    settle_machine(root / "reports/asv/results", "here")
+
+    run = [sys.executable, "-m", "asv", "run", "HEAD^!", "--machine", "here", "-a", "rounds=3"]
+    options = ["--record-samples", "--launch-method", "forkserver"]
+    options += ["--interleave-rounds"] if interleaved else []
+    done = subprocess.run([*run, *options], cwd=root, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = list(ParquetStore(root / "reports/asv/results/here/records").query())
+    contexts = sorted(c.round for c in map(context_of, records) if c is not None)
+    assert contexts == [0, 1, 2]
+    medians = _results(repository)[commit]["latency.Pipeline.track_process_median"]["samples"][0]
+    whole = {
+        statistics.median(m.latency_s)
+        for record in records
+        for m in record.measurements
+        if m.component == WHOLE_PIPELINE
+    }
+    assert set(medians) == whole
+    assert len(medians) == len(whole) == 3

@@ -132,6 +132,19 @@ def test_a_run_goes_on_where_another_was_interrupted(repository: Repository) -> 
     assert [call["commits"] for call in _calls(repository)] == [[three], [three, two]]
 
 
+def test_all_is_measured_anew_where_that_is_asked(repository: Repository) -> None:
+    one = repository.commit("one")
+    _run(repository)
+    _keep(repository, one, 0, _environment_name(repository))
+    _keep(repository, one, 1, _environment_name(repository))
+    (repository.root / "calls").unlink()
+
+    _run(repository, again=True, rounds=2)
+
+    assert [call["commits"] for call in _calls(repository)] == [[one], [one]]
+    assert [call["appends"] for call in _calls(repository)] == [None, "1"]
+
+
 def test_nothing_new_starts_no_asv(
     repository: Repository, harness: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -235,6 +248,24 @@ def test_changes_that_are_in_no_commit_are_told(repository: Repository) -> None:
     )
 
     assert [line for line in _run(repository)[1] if "changes that are in no commit" in line]
+
+
+def test_the_interpreter_that_exports_is_handed_on(
+    repository: Repository,
+    harness: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRT_HARNESS_EXPORT_PYTHON", "")
+    repository.commit("one")
+    keep = 'import os; (root / "kept").write_text(os.environ["TRT_HARNESS_EXPORT_PYTHON"])'
+    (repository.root / "script").write_text(keep)
+    options = ("--config", repository.root, "--machine", "here", "--export-python")
+
+    assert harness("history", "run", "main", *options, sys.executable)[0] == 0
+    assert (repository.root / "kept").read_text() == sys.executable
+    code, _, err = harness("history", "run", "main", *options, "/no/python")
+    assert code == 2
+    assert "--export-python: there is no program /no/python" in err
 
 
 @pytest.mark.parametrize(

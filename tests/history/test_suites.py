@@ -106,10 +106,11 @@ def test_each_figure_is_asked_for_by_its_own_name(
             assert asked.pop() == (0, name, *cls.param_names)
 
 
-def test_there_is_no_budget_or_energy_where_none_is_told(load: Callable[..., Any]) -> None:
-    latency, energy = load("latency", budget=[]), load("energy", energy=False)
+def test_there_is_no_budget_canary_or_energy_where_none_is_told(load: Callable[..., Any]) -> None:
+    latency = _functions(load("latency", budget=[], canaries=[]))
+    energy = load("energy", energy=False)
 
-    assert "latency.Budget.track_p99" not in _functions(latency)
+    assert not {"latency.Budget.track_p99", "latency.Canary.track_latency"} & set(latency)
     assert _functions(energy) == {}
 
 
