@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.contract import check_contract
+from harness.artifacts.opened import noticed_files
 from harness.artifacts.sources import OUTSIDE_SOURCES, outside_sources
 from harness.errors import ModelError, VerificationError, missing_dependency, storage_errors
 from harness.pipeline import expressions
@@ -39,7 +40,8 @@ def export_component(request: dict[str, Any]) -> Mapping[str, Any]:
     pipeline = load_pipeline(Path(request["pipeline"]))
     name: str = request["component"]
     path = Path(request["folder"]) / f"{name}.onnx"
-    module = build_module(pipeline, name)
+    with noticed_files(pipeline.root) as opened:
+        module = build_module(pipeline, name)
     _export(pipeline, name, module, path, request["opset"])
     check_contract(pipeline, name, path)
     # By far the longest part of a large component, and often the last one of all.
@@ -49,7 +51,7 @@ def export_component(request: dict[str, Any]) -> Mapping[str, Any]:
         "weights_hash": hash_weights(module),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "worst_relative_l2": _verify(pipeline, name, module, path, request["verify_threads"]),
-        OUTSIDE_SOURCES: outside_sources(pipeline),
+        OUTSIDE_SOURCES: outside_sources(pipeline, [name], opened.paths()),
         "opset": request["opset"],
     }
 

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.export import export_pipeline, find_export
+from harness.artifacts.export import export_pipeline, export_source_key, find_export
+from harness.artifacts.sources import is_current, pipeline_hash
 from harness.artifacts.worker import WorkerPool
 from harness.errors import ContractError, ModelError, OptionError, VerificationError
+from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
+from harness.reference import KIND as REFERENCE_KIND
+from harness.reference import find_or_make_reference, reference_source_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from harness.artifacts.cache import Entry
     from tests.conftest import ToyFactory
+
+
+_READS = """
+K = json.loads((Path(__file__).parent / "k.json").read_text())
+
+
+def _loaded(module):
+    module.layer.bias.data = torch.load(Path(__file__).parent / "bias.pt")["bias"] * K
+    return module
+
+"""
+
+
+def _own_sources(entry: Entry) -> set[str]:
+    return {path for path in entry.info["outside_sources"] if "/" not in path}
 
 
 @pytest.fixture
@@ -125,6 +148,66 @@ def test_a_change_of_code_outside_the_folder_is_seen(
     outside.write_text("GAIN = 2.0\n")
 
     assert find_export(pipeline, "encoder", cache, 20) is None
+
+
+def test_a_change_of_a_file_that_the_factory_reads_is_seen(
+    toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool
+) -> None:
+    root = toy(
+        ("import torch\n", "import json\nfrom pathlib import Path\n\nimport torch\n\n" + _READS),
+        ("return Encoder(width)", "return _loaded(Encoder(width))"),
+        file="models.py",
+    )
+    torch.save({"bias": torch.zeros(6)}, root / "bias.pt")
+    (root / "k.json").write_text("1.0")
+    pipeline = load_pipeline(root)
+    cache = Cache(tmp_path / "cache")
+    entry_of = partial(find_export, pipeline, "encoder", cache, 20)
+
+    first = export_pipeline(pipeline, cache, shared_pool)["encoder"]
+
+    entry = entry_of()
+    assert entry is not None
+    assert _own_sources(entry) == {"bias.pt", "k.json"}
+    # A copy elsewhere finds the entry, and is held against the files of its own.
+    copy = load_pipeline(shutil.copytree(root, tmp_path / "copy"))
+    assert find_export(copy, "encoder", cache, 20) is not None
+    (copy.root / "k.json").write_text("2.0")
+    assert find_export(copy, "encoder", cache, 20) is None
+    assert entry_of() is not None
+
+    torch.save({"bias": torch.ones(6)}, root / "bias.pt")
+
+    assert entry_of() is None
+    second = export_pipeline(pipeline, cache, shared_pool)["encoder"]
+    assert not second.was_cached
+    sizes = pipeline.sizes(duration_s=0.5)
+    feeds = [synthetic_inputs(pipeline, sizes, seed=0)]
+    find_or_make_reference(pipeline, sizes, feeds, cache, shared_pool, threads=1)
+    (reference,) = (entry for entry in cache.entries() if entry.kind == REFERENCE_KIND)
+    assert _own_sources(reference) == {"bias.pt", "k.json"}
+    assert is_current(pipeline, reference)
+    assert not is_current(copy, reference)
+    assert second.content_hash != first.content_hash
+    assert entry_of() is not None
+
+
+def test_the_order_of_inputs_and_outputs_makes_a_new_entry(toy: ToyFactory) -> None:
+    before = load_pipeline(toy())
+    keys = export_source_key(before, "encoder", 20), export_source_key(before, "decoder", 20)
+    whole = pipeline_hash(before), reference_source_key(before, {})
+    signal, gain = (
+        line
+        for line in before.manifest.read_text().splitlines()
+        if ".signal" in line or ".gain" in line
+    )
+
+    after = load_pipeline(toy((f"{signal}\n{gain}\n", f"{gain}\n{signal}\n")))
+
+    assert export_source_key(after, "encoder", 20) != keys[0]
+    assert export_source_key(after, "decoder", 20) == keys[1]
+    assert pipeline_hash(after) != whole[0]
+    assert reference_source_key(after, {}) != whole[1]
 
 
 def test_opset_17_is_exported_on_request(
