@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import click
-
 from harness.api import build_engines, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
 from harness.artifacts.worker import WorkerPool
 from harness.cli.graphs import build_options
+from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
 from harness.files import check_folder, check_writable, written_whole
@@ -65,7 +64,7 @@ def build_command(
     for precision, models in prepared.models.items():
         for model in models.values():
             path = model.path if out is None else _copy(model, _folder(out, precision, wanted))
-            click.echo(f"{_label(model, wanted)}: {path}")
+            tell(f"{_label(model, wanted)}: {path}")
     return EXIT_PASS
 
 
@@ -87,9 +86,7 @@ def _build_engines(
             path = built.path if folder is None else _copy_engine(built.path, folder)
             spent = "cached, " if built.was_cached else ""
             size = f"{(built.size_bytes or 0) / 1e6:.2f} MB"
-            click.echo(
-                f"{name} {variant} ({size}, {spent}built in {built.build_s or 0.0:.1f} s): {path}"
-            )
+            tell(f"{name} {variant} ({size}, {spent}built in {built.build_s or 0.0:.1f} s): {path}")
 
 
 def _copy_engine(path: Path, folder: Path) -> Path:

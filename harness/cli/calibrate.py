@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 
 from harness.artifacts.cache import Cache, default_cache_root
@@ -15,6 +14,7 @@ from harness.artifacts.precision import check_precisions, needs_calibration
 from harness.artifacts.sources import pipeline_hash
 from harness.artifacts.worker import WorkerPool
 from harness.calibrate import CalibrationOptions, make_calibration_set
+from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS, OptionError
 from harness.files import check_writable
@@ -73,8 +73,8 @@ def calibrate_command(
 def _print(pipeline: Pipeline, made: CalibrationSet, path: Path) -> None:
     # Read again: what is on the disk is what is told of.
     held = load_set(path, pipeline, pipeline_hash(pipeline))
-    click.echo(f"{path}: {len(held)} samples, {path.stat().st_size / 1e6:.2f} MB")
-    click.echo(f"  hash {made.content_hash}")
+    tell(f"{path}: {len(held)} samples, {path.stat().st_size / 1e6:.2f} MB")
+    tell(f"  hash {made.content_hash}")
     for name, array in held.tensors.items():
         shape = ", ".join(map(str, array.shape[1:]))
-        click.echo(f"  {name}: {array.dtype} [{shape}], {array.min():g} to {array.max():g}")
+        tell(f"  {name}: {array.dtype} [{shape}], {array.min():g} to {array.max():g}")

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.files import written_whole
+from harness.files import write_text
 from harness.report.modes import concurrent_figure, paced_figure
 from harness.report.replication import replication_json
 
@@ -74,13 +74,12 @@ def to_json(figures: Figures) -> str:
 
 
 def write_json(figures: Figures, path: Path) -> None:
-    """Write :func:`to_json` to ``path``, whole or not at all.
+    """Write :func:`to_json` to ``path``, whole or not at all; "-" is standard output.
 
     Raises:
         StorageError: it cannot be written.
     """
-    with written_whole(path) as scratch:
-        scratch.write_text(to_json(figures) + "\n", encoding="utf-8")
+    write_text(path, to_json(figures) + "\n")
 
 
 def _dict_of(figure: PacedFigure | ConcurrentFigure | None) -> dict[str, Any] | None:
