@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.artifacts.graph_shapes import fix_shapes, forget_weights, infer_shapes
 from harness.errors import ContractError
+from harness.pipeline.pipeline import PROFILE_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from harness.artifacts.graph_shapes import Shape
     from harness.pipeline.declaration import Tensor
     from harness.pipeline.pipeline import Pipeline
 
@@ -83,6 +86,44 @@ def check_contract(pipeline: Pipeline, name: str, path: Path) -> None:
     inputs, outputs = read_graph(path)
     _check_group(pipeline, f"{name}.inputs", path, inputs, component.inputs)
     _check_group(pipeline, f"{name}.outputs", path, outputs, component.outputs)
+
+
+def check_sizes(pipeline: Pipeline, name: str, path: Path) -> None:
+    """Check the sizes of the outputs of the graph at ``path`` at the profile's min, opt and max.
+
+    They are inferred from those of the inputs, without running the graph. What cannot be told so
+    passes: it depends on the numbers that are fed, or on an operator that ONNX does not know.
+
+    Raises:
+        ContractError: naming the output, what the graph gives and what is declared.
+    """
+    component = pipeline.components[name]
+    for point in PROFILE_POINTS:
+        sizes = pipeline.profile(point)
+        inputs = {i: tensor.concrete_shape(sizes) for i, tensor in component.inputs.items()}
+        known = _output_shapes(path, inputs)
+        for output, tensor in component.outputs.items():
+            declared = tensor.concrete_shape(sizes)
+            if known.get(output, declared) != declared:
+                what = (
+                    f"the graph of {path.name} gives {list(known[output])} at the profile's "
+                    f"{point}, declared is {list(declared)} at {sizes}"
+                )
+                where = f"{pipeline.manifest}: components.{name}.outputs.{output}"
+                raise ContractError(what, where=where, fix="make the two the same")
+
+
+def _output_shapes(path: Path, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+    import onnx  # noqa: PLC0415
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+        fix_shapes(model, inputs)
+        forget_weights(model, path.parent)
+        _, known = infer_shapes(model, {value.name for value in model.graph.output})
+    except Exception:  # noqa: BLE001  # whatever runs the graph will tell what is wrong with it
+        return {}
+    return known
 
 
 def _check_group(

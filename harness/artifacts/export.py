@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.artifacts.contract import check_contract, graph_files
+from harness.artifacts.contract import check_contract, check_sizes, graph_files
 from harness.artifacts.sources import SOURCE_KEY, component_facts, is_current, source_hashes
 from harness.errors import OptionError
 from harness.pipeline.fingerprint import hash_file, hash_json
@@ -212,6 +212,7 @@ def given_model(pipeline: Pipeline, name: str) -> OnnxModel:
     """
     path = pipeline.root / (pipeline.components[name].onnx or "")
     check_contract(pipeline, name, path)
+    check_sizes(pipeline, name, path)
     files = graph_files(path)
     return OnnxModel(
         component=name,
