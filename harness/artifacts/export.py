@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,7 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.contract import check_contract, check_sizes, graph_files
-from harness.artifacts.sources import SOURCE_KEY, component_facts, is_current, source_hashes
+from harness.artifacts.sources import (
+    SOURCE_KEY,
+    WARNINGS,
+    component_facts,
+    is_current,
+    source_hashes,
+)
 from harness.errors import OptionError
 from harness.pipeline.fingerprint import hash_file, hash_json
 
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     from harness.artifacts.worker import WorkerPool
     from harness.pipeline.pipeline import Pipeline
     from harness.types import NodeCounts
+
+logger = logging.getLogger("harness.export")
 
 KIND: Final = "onnx"
 DEFAULT_OPSET: Final = 20
@@ -186,6 +195,8 @@ def _export_component(
         is_current=partial(is_current, pipeline),
         is_cancelled=lambda: pool.is_closed,
     )
+    for warning in entry.info.get(WARNINGS, ()):
+        logger.warning(warning)
     return model_of(name, entry, was_cached=was_cached)
 
 

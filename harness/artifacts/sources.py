@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 OUTSIDE_SOURCES: Final = "outside_sources"
 # In an entry's ``info``: the hash of all that it was made from, without what it was made by.
 SOURCE_KEY: Final = "source_key"
+# In it as well: what is told whenever the entry is used.
+WARNINGS: Final = "warnings"
 _HARNESS = Path(__file__).resolve().parent.parent
 
 

@@ -13,6 +13,7 @@ from harness.errors import DeclarationError, ModelError, missing_dependency
 from harness.pipeline.code import load_function
 from harness.pipeline.feeds import constant_inputs, synthetic_inputs
 from harness.pipeline.fingerprint import hash_arrays
+from harness.pipeline.signature import check_signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +45,8 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
 
     Raises:
         DeclarationError: there is no such factory, or it takes no such argument.
-        ModelError: the factory raises, gives something else than a module, or the weights or the
-            submodule do not fit.
+        ModelError: the factory raises, gives something else than a module, or the weights, the
+            submodule or the parameters of forward() do not fit.
     """
     torch = import_torch(f"the component {name}")
     component = pipeline.components[name]
@@ -68,6 +69,7 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
     if component.submodule:
         module = _select(module, component.submodule, where)
     module.eval()
+    check_signature(pipeline, name, module)
     return module  # type: ignore[no-any-return]  # isinstance() has checked it
 
 

@@ -210,6 +210,32 @@ def test_the_order_of_inputs_and_outputs_makes_a_new_entry(toy: ToyFactory) -> N
     assert reference_source_key(after, {}) != whole[1]
 
 
+def test_an_input_that_forward_ignores_is_refused(
+    toy: ToyFactory, tmp_path: Path, pool: WorkerPool
+) -> None:
+    toy()
+    root = toy((".unflatten(1, (-1, 4))) * gain", ".unflatten(1, (-1, 4)))"), file="models.py")
+
+    with pytest.raises(ModelError, match="does not use 'gain'; remove it here") as caught:
+        export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)
+
+    assert caught.value.where.endswith("components.encoder.inputs.gain")
+
+
+def test_a_name_that_is_almost_forwards_own_is_told_whenever_the_export_is_used(
+    toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = load_pipeline(toy(("inputs.voiced", "inputs.voice")))
+    cache = Cache(tmp_path / "cache")
+
+    for _ in range(2):
+        caplog.clear()
+        export_pipeline(pipeline, cache, shared_pool)
+
+        (message,) = caplog.messages
+        assert "components.decoder.inputs.voice: forward() calls it 'voiced'" in message
+
+
 def test_opset_17_is_exported_on_request(
     toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool
 ) -> None:

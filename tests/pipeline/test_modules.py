@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 FACTORY = 'factory = "models.py:encoder"'
 TRAINED = """
 
+class Choice(torch.nn.Module):
+    def forward(self, features: torch.Tensor, voiced: torch.Tensor) -> torch.Tensor:
+        return features
+
+
 class Trained(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.{name} = torch.nn.Identity()
+        self.{name} = Choice()
         self.other = torch.nn.Linear(1, 1)
 
 
@@ -88,7 +93,7 @@ def test_a_submodule_is_taken_by_either_name(toy: ToyFactory, name: str) -> None
 
     module = build_module(load_pipeline(root), "decoder")
 
-    assert isinstance(module, torch.nn.Identity)
+    assert type(module).__name__ == "Choice"
 
 
 def test_a_submodule_of_no_such_name_lists_the_models_own(toy: ToyFactory) -> None:
