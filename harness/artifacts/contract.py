@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.graph_shapes import fix_shapes, forget_weights, infer_shapes
 from harness.errors import ContractError
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from harness.artifacts.graph_shapes import Shape
     from harness.pipeline.declaration import Tensor
     from harness.pipeline.pipeline import Pipeline
+
+
+# What engines of TensorRT begin with: see harness.backends.tensorrt.header.
+_ENGINES: Final = (b"ptrt", b"ftrt", b"vtrt")
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,27 @@ def read_graph(path: Path) -> tuple[tuple[GraphTensor, ...], tuple[GraphTensor, 
     try:
         model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(str(path))
+    except FileNotFoundError as error:
+        # It may be a file of external data that is missing.
+        what = "there is no such file" if not path.exists() else str(error)
+        raise ContractError(what, where=str(path), fix="mend the path") from error
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
         what = f"is no valid ONNX model: {' '.join(str(error).split())[:200]}"
-        raise ContractError(what, where=str(path), fix="export it again") from error
+        fix = "export it again"
+        if _is_engine(path):
+            what, fix = "is an engine of TensorRT, no ONNX model", "give the graph it was built of"
+        raise ContractError(what, where=str(path), fix=fix) from error
     weights = {initializer.name for initializer in model.graph.initializer}
     inputs = tuple(_tensor(v) for v in model.graph.input if v.name not in weights)
     return inputs, tuple(_tensor(value) for value in model.graph.output)
+
+
+def _is_engine(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ENGINES[0])) in _ENGINES
+    except OSError:
+        return False
 
 
 def graph_files(path: Path) -> tuple[Path, ...]:

@@ -21,6 +21,7 @@ from harness.artifacts.sources import (
 )
 from harness.errors import OptionError
 from harness.pipeline.fingerprint import hash_file, hash_json
+from harness.pipeline.unrun import check_factories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,11 +128,13 @@ def export_pipeline(
 
     Raises:
         OptionError: an opset that no backend of the harness takes.
+        DeclarationError: there is no such factory, or it takes no such argument.
         ModelError, ContractError, VerificationError: a component is wrong; the others' exports
             stay in the cache.
         StorageError: the cache cannot be written.
     """
     check_opset(opset)
+    check_factories(pipeline)
     cores = len(os.sched_getaffinity(0))
     workers = max(1, min(workers or cores, len(pipeline.components)))
     threads = max(1, cores // workers)

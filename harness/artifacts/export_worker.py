@@ -175,6 +175,13 @@ def _dynamic_shapes(pipeline: Pipeline, name: str) -> tuple[dict[int, Any], ...]
     )
 
 
+def _check_finite(reference: torch.Tensor, where: str) -> None:
+    if not bool(reference.isfinite().all()):
+        what = "PyTorch's own output holds NaN or infinity, which nothing can be compared with"
+        fix = "look at the weights and at what the generator feeds"
+        raise ModelError(what, where=where, fix=fix)
+
+
 def _verify(
     pipeline: Pipeline, name: str, module: torch.nn.Module, path: Path, threads: int
 ) -> float:
@@ -192,6 +199,7 @@ def _verify(
         feeds = {i: value.numpy() for i, value in zip(component.inputs, run.arguments, strict=True)}
         actual = session.run(list(component.outputs), feeds)
         for output, reference, value in zip(component.outputs, run.outputs, actual, strict=True):
+            _check_finite(reference, f"{pipeline.manifest}: components.{name}.outputs.{output}")
             error = relative_l2(reference.numpy(), value)
             if not error <= MAX_RELATIVE_L2:
                 what = (

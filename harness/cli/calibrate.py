@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import load_set, save_set
-from harness.artifacts.export import export_pipeline
+from harness.artifacts.export import check_opset, export_pipeline
 from harness.artifacts.precision import check_precisions, needs_calibration
 from harness.artifacts.sources import pipeline_hash
 from harness.artifacts.worker import WorkerPool
@@ -40,6 +40,7 @@ def calibrate_command(
     opset: int,
 ) -> int:
     """Make and write the set, sweep if asked to, and give the exit code."""
+    check_opset(opset)
     if precisions and not sweep:
         what = "nothing is converted without --sweep"
         raise OptionError(what, where="--precision", fix="add --sweep, or leave it out")

@@ -55,7 +55,8 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
         raise ModelError(what, where=str(pipeline.manifest), fix="use another backend")
     where = f"{pipeline.manifest}: components.{name}.factory"
     factory = load_function(pipeline, component.factory, key=f"components.{name}.factory")
-    _check_arguments(factory, component, f"{pipeline.manifest}: components.{name}.arguments")
+    arguments_key = f"{pipeline.manifest}: components.{name}.arguments"
+    check_arguments(inspect.signature(factory), component, arguments_key)
     try:
         module = _call_seeded(factory, component)
     except Exception as error:
@@ -97,8 +98,12 @@ def hash_weights(module: torch.nn.Module) -> str:
     return hash_arrays({k: v.detach().cpu().numpy() for k, v in module.state_dict().items()})
 
 
-def _check_arguments(factory: Any, component: Component, where: str) -> None:  # noqa: ANN401
-    signature = inspect.signature(factory)
+def check_arguments(signature: inspect.Signature, component: Component, where: str) -> None:
+    """Check that a factory of ``signature`` takes the component's arguments.
+
+    Raises:
+        DeclarationError: it does not; the message names its parameters.
+    """
     try:
         signature.bind(**component.arguments)
     except TypeError as error:

@@ -44,6 +44,7 @@ def to_json(figures: Figures) -> str:
             "bound": row.bound or None,
             "peer": str(group.peer) if row.is_pipeline and group.peer else None,
             "ratio_to_peer": group.ratio_to_peer if row.is_pipeline else None,
+            "accuracy": _accuracy_of(row.measurement.snr_db),
             "label": row.label,
             "mostly": row.mostly or None,
             "misses_floor": row.misses_floor,
@@ -80,6 +81,13 @@ def write_json(figures: Figures, path: Path) -> None:
         StorageError: it cannot be written.
     """
     write_text(path, to_json(figures) + "\n")
+
+
+def _accuracy_of(snr_db: float | None) -> str:
+    """What a null SNR means: JSON has no infinity, and without a reference there is none."""
+    if snr_db is None:
+        return "none"
+    return "exact" if math.isinf(snr_db) and snr_db > 0 else "compared"
 
 
 def _dict_of(figure: PacedFigure | ConcurrentFigure | None) -> dict[str, Any] | None:

@@ -14,16 +14,18 @@ import torch
 
 from harness.artifacts.cache import Cache
 from harness.artifacts.export import export_pipeline, export_source_key, find_export
+from harness.artifacts.export_worker import _verify
 from harness.artifacts.sources import is_current, pipeline_hash
 from harness.artifacts.worker import WorkerPool
 from harness.errors import ContractError, ModelError, OptionError, VerificationError
 from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
+from harness.pipeline.modules import build_module
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import find_or_make_reference, reference_source_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from harness.artifacts.cache import Entry
@@ -220,6 +222,20 @@ def test_an_input_that_forward_ignores_is_refused(
         export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)
 
     assert caught.value.where.endswith("components.encoder.inputs.gain")
+
+
+def test_pytorchs_own_nan_is_told_as_such(
+    toy: ToyFactory, onnx_toy: Callable[..., Path], tmp_path: Path
+) -> None:
+    pipeline = load_pipeline(toy())
+    module = build_module(pipeline, "encoder")
+    module.load_state_dict({k: v * torch.nan for k, v in module.state_dict().items()})
+    onnx_toy()
+
+    with pytest.raises(ModelError, match="PyTorch's own output holds NaN") as caught:
+        _verify(pipeline, "encoder", module, pipeline.root / "encoder.onnx", 1)
+
+    assert caught.value.where.endswith("components.encoder.outputs.features")
 
 
 def test_a_name_that_is_almost_forwards_own_is_told_whenever_the_export_is_used(
