@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from harness.arguments import names_arguments
 from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import CalibrationSet, save_set
@@ -189,6 +190,7 @@ def build_engines(
     return build_backends(pipeline, variants, prepared, cache, pool, observer)
 
 
+@names_arguments
 def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice
     pipeline: str | Path | Pipeline,
     *,
@@ -239,6 +241,7 @@ def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice
     return prepared.models[precision]
 
 
+@names_arguments
 def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent choice
     pipeline: str | Path | Pipeline,
     *,
@@ -275,8 +278,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         tail: whether to wait for an interval of every p99 as well; no by default.
         max_samples: samples of each series after which to stop in any case.
         max_time_s: seconds of measuring at each duration and batch after which to stop; 30 if None.
-        mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed before
-            each).
+        mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed first).
         launches: how TensorRT and PyTorch are launched on a GPU: ``graph``, which is the default,
             ``enqueue``, or both.
         tensorrt: routes to a precision, what the builder is told, and engines given as files
@@ -287,8 +289,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         threads: CPU threads; all available cores by default.
         seed: of the synthetic inputs.
         cache: the cache's folder; the user's cache by default.
-        artifacts: the cache of an interpreter that has PyTorch, to take exports and references
-            from.
+        artifacts: the cache of an interpreter that has PyTorch, for exports and references.
 
     Raises:
         HarnessError: see :mod:`harness.errors`.
@@ -305,16 +306,15 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         build=_build_options(calibration, clipping, DEFAULT_OPSET, artifacts),
         arrival=Arrival(mode),
     )
+    # Not resolved: what a link of a virtual environment leads to is not that environment.
+    pythons = {name: Path(python).absolute() for name, python in (interpreters or {}).items()}
     chosen = make_backends(
         backends,
         precisions,
         threads=threads,
         launches=launches or (GRAPH,),
         tensorrt=tensorrt,
-        # Not resolved: what a link of a virtual environment leads to is not that environment.
-        interpreters={
-            name: Path(python).absolute() for name, python in (interpreters or {}).items()
-        },
+        interpreters=pythons,
     )
     if not chosen:
         fix = f"name one of: {', '.join(BACKENDS)}"
@@ -341,6 +341,7 @@ def choose_cases(
     return cases
 
 
+@names_arguments
 def create_int8_calibration_dataset(
     pipeline: str | Path | Pipeline,
     path: str | Path | None = None,
@@ -366,9 +367,8 @@ def create_int8_calibration_dataset(
     Raises:
         HarnessError: see :mod:`harness.errors`.
     """
-    options = CalibrationOptions(
-        samples=samples, seed=seed, audio=None if audio is None else Path(audio)
-    )
+    recordings = None if audio is None else Path(audio)
+    options = CalibrationOptions(samples=samples, seed=seed, audio=recordings)
     if path is not None:
         check_writable(Path(path))
     with WorkerPool() as pool:

@@ -14,6 +14,7 @@ from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
 from harness.measure.paced import most_time_s
 from harness.measuring import ENERGY_TIME_S
+from harness.pipeline.unrun import check_factories
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import has_torch, why_no_reference
 from harness.types import CONCURRENT, PACED, Replication
@@ -148,6 +149,8 @@ def _exports(
 ) -> Iterator[tuple[str, float]]:
     """The line of each component, and the seconds that its export will take."""
     foreign, opset = options.build.foreign, options.build.opset
+    if foreign is None:
+        check_factories(pipeline)
     # What is missing there is told now, by an error that tells how to make it.
     taken = {} if foreign is None else foreign.find_exports(pipeline, opset)
     for name, component in pipeline.components.items():

@@ -14,6 +14,7 @@ from harness.pipeline.loader import load_pipeline
 from harness.pipeline.unrun import check_factories
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import ToyFactory
@@ -82,3 +83,14 @@ def test_an_export_is_refused_before_any_process_is_started(
 
     with WorkerPool() as pool, pytest.raises(DeclarationError, match="its parameters are: width"):
         export_pipeline(pipeline, Cache(tmp_path / "cache"), pool)
+
+
+def test_a_plan_tells_it_too(
+    toy: ToyFactory, harness: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    root = toy(("arguments = { width = 6 }", "arguments = { widht = 6 }"))
+
+    code, _, err = harness("run", root, "--plan", "--cache", tmp_path, "--out", tmp_path)
+
+    assert code == 2
+    assert "components.encoder.arguments: " in err
