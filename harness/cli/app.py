@@ -94,6 +94,7 @@ def run(**options: object) -> int:
 )
 @graph_options
 @engine_options
+@click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
 @artifacts_option
 @cache_option
 @opset_option

@@ -16,6 +16,7 @@ from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS
 from harness.files import check_folder, check_writable, written_whole
 from harness.pipeline.loader import load_pipeline
+from harness.plan import plan_build
 from harness.prepare import prepare_models
 from harness.report.words import held_sentence
 
@@ -35,6 +36,7 @@ def build_command(
     *,
     pipeline: str,
     out: Path | None,
+    plan: bool,
     backend: str | None,
     tensorrt: TensorRTChoice,
     precisions: tuple[str, ...],
@@ -53,9 +55,12 @@ def build_command(
     )
     loaded = load_pipeline(pipeline)
     backends = [] if backend is None else make_backends([backend], wanted, tensorrt=tensorrt)
+    own = Cache(cache or default_cache_root())
+    if plan:
+        tell("\n".join(plan_build(loaded, backends, wanted, own, options)))
+        return EXIT_PASS
     if out is not None:
         check_folder(out)
-    own = Cache(cache or default_cache_root())
     with ProgressObserver() as observer, WorkerPool() as pool:
         if any(made.builds_engines for made in backends):
             _build_engines(loaded, backends, options, own, pool, observer, out)

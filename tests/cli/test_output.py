@@ -106,3 +106,41 @@ def test_prune_removes_what_it_is_told_to(harness: Harness, full_cache: Cache) -
     assert harness(*prune, "--older-than", 1)[1].startswith("removed 0 entries")
     assert harness(*prune, "--older-than", 0)[1].startswith("removed 3 entries")
     assert harness(*prune, "--all")[1].startswith("removed 0 entries")
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"),
+    [
+        ((), []),
+        (("--precision", "fp16"), ["convert encoder to fp16: ", "convert decoder to fp16: "]),
+        (
+            ("--precision", "int8", "--backend", "onnxruntime"),
+            ["calibrate int8: ", "convert encoder to int8: ", "convert decoder to int8: "],
+        ),
+        (
+            ("--precision", "fp16", "--backend", "tensorrt-rtx"),
+            [
+                *("convert encoder to fp16: ", "convert decoder to fp16: "),
+                *(f"build {name} for tensorrt-rtx fp16" for name in ("encoder", "decoder")),
+            ],
+        ),
+    ],
+)
+def test_a_build_can_be_planned(
+    harness: Harness,
+    onnx_toy: Callable[..., Path],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    begins: list[str],
+) -> None:
+    folders = ("--cache", tmp_path / "cache", "--out", tmp_path / "out")
+
+    code, out, _ = harness("build", onnx_toy(), "--plan", *folders, *options)
+
+    assert code == 0
+    expected = ["export encoder: in the cache", "export decoder: in the cache", *begins, "in all "]
+    lines = out.splitlines()
+    assert len(lines) == len(expected)
+    assert all(line.startswith(begin) for line, begin in zip(lines, expected, strict=True))
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "out").exists()
