@@ -8,6 +8,7 @@ libraries open by themselves is not seen.
 from __future__ import annotations
 
 import os
+import site
 import sys
 import sysconfig
 import tempfile
@@ -23,11 +24,13 @@ _HARNESS: Final = Path(__file__).resolve().parent.parent
 _SYSTEM: Final = ("/proc", "/dev", "/sys", "/run", "/etc", "/usr", "/lib", "/lib64", "/bin")
 # A factory that walks over a data set must not make the cache hash it at every run.
 MOST_FILES: Final = 1000
+_MOST_WRITTEN: Final = 10_000
 
 
 def installed_folders() -> list[Path]:
     """Where Python and the installed packages lie."""
-    return [Path(path).resolve() for path in {*sysconfig.get_paths().values()}]
+    paths = {*sysconfig.get_paths().values(), site.getusersitepackages()}
+    return [Path(path).resolve() for path in paths]
 
 
 class OpenedFiles:
@@ -56,13 +59,14 @@ class OpenedFiles:
             return  # a descriptor: its file was opened before
         try:
             name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # links are followed later
-        except (OSError, ValueError, TypeError):
+        except Exception:  # noqa: BLE001  # it would come out of the open() of somebody else
             return
         is_own = name.startswith(self._root)
         if name.startswith(self._ignored) or (not is_own and name.startswith(self._around)):
             return
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_DIRECTORY):
-            self._written.add(name)
+            if len(self._written) < _MOST_WRITTEN:
+                self._written.add(name)
         elif len(self._read) < MOST_FILES and f"{os.sep}__pycache__{os.sep}" not in name:
             self._read[name] = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import sys
 import tempfile
 from pathlib import Path
@@ -103,6 +104,30 @@ def test_an_environment_in_the_folder_is_installed_and_a_folder_in_one_is_not(
         opened.add(own, os.O_RDONLY)
         opened.add(library, os.O_RDONLY)
         assert opened.paths() == ([own] if prefix != tmp_path else [own, library])
+
+
+def test_what_names_no_file_does_not_disturb_who_opens_it(tmp_path: Path) -> None:
+    class Broken(os.PathLike[str]):
+        def __fspath__(self) -> str:
+            raise RuntimeError("not here")
+
+    opened = OpenedFiles(tmp_path)
+
+    for path in (3, None, Broken(), "a\0b"):
+        opened.add(path, os.O_RDONLY)
+
+    assert opened.paths() == []
+
+
+def test_packages_that_a_user_installed_are_installed(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(elsewhere))
+    opened = OpenedFiles(tmp_path / "pipeline")
+
+    opened.add(_file(elsewhere / "library.json"), os.O_RDONLY)
+
+    assert opened.paths() == []
 
 
 def test_no_more_than_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
