@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from harness.arguments import names_arguments
 from harness.arrivals import Arrival
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import CalibrationSet, save_set
@@ -166,6 +167,7 @@ def _tensorrt_backends(
     ]
 
 
+@names_arguments
 def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice
     pipeline: str | Path | Pipeline,
     *,
@@ -216,6 +218,7 @@ def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice
     return prepared.models[precision]
 
 
+@names_arguments
 def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent choice
     pipeline: str | Path | Pipeline,
     *,
@@ -253,8 +256,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         tail: whether to wait for an interval of every p99 as well; no by default.
         max_samples: samples of each series after which to stop in any case.
         max_time_s: seconds of measuring at each duration and batch after which to stop; 30 if None.
-        mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed before
-            each).
+        mode: how the work arrives: ``hot`` (again and again) or ``cold`` (caches flushed first).
         launches: how TensorRT and PyTorch are launched on a GPU: ``graph``, which is the default,
             ``enqueue``, or both.
         tensorrt: routes to a precision, what the builder is told, and engines given as files
@@ -283,16 +285,15 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         build=_build_options(calibration, clipping, DEFAULT_OPSET, artifacts),
         arrival=Arrival(mode),
     )
+    # Not resolved: what a link of a virtual environment leads to is not that environment.
+    pythons = {name: Path(python).absolute() for name, python in (interpreters or {}).items()}
     chosen = make_backends(
         backends,
         precisions,
         threads=threads,
         launches=launches or (GRAPH,),
         tensorrt=tensorrt,
-        # Not resolved: what a link of a virtual environment leads to is not that environment.
-        interpreters={
-            name: Path(python).absolute() for name, python in (interpreters or {}).items()
-        },
+        interpreters=pythons,
         simulation=simulation,
     )
     if not chosen:
@@ -320,6 +321,7 @@ def choose_cases(
     return cases
 
 
+@names_arguments
 def create_int8_calibration_dataset(
     pipeline: str | Path | Pipeline,
     path: str | Path | None = None,
@@ -345,9 +347,8 @@ def create_int8_calibration_dataset(
     Raises:
         HarnessError: see :mod:`harness.errors`.
     """
-    options = CalibrationOptions(
-        samples=samples, seed=seed, audio=None if audio is None else Path(audio)
-    )
+    recordings = None if audio is None else Path(audio)
+    options = CalibrationOptions(samples=samples, seed=seed, audio=recordings)
     if path is not None:
         check_writable(Path(path))
     with WorkerPool() as pool:

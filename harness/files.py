@@ -5,29 +5,43 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from contextlib import contextmanager
+import shutil
+import stat
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import storage_errors
+from harness.errors import StorageError, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _PREFIX: Final = "array_"
+_STDOUT: Final = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 
 
 @contextmanager
 def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """A scratch path beside ``path`` to write to; it takes the name when the block succeeds.
 
-    Whatever else ends the block leaves nothing behind.
+    Whatever else ends the block leaves nothing behind. A link stays one: what it leads to is
+    replaced. A pipe or a device is written through.
 
     Raises:
         StorageError: it cannot be written, or ``path`` exists and ``overwrite`` is false.
     """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with storage_errors(path):
+        if overwrite and _is_special(path):
+            with tempfile.TemporaryDirectory() as folder:
+                scratch = Path(folder) / path.name
+                yield scratch
+                with scratch.open("rb") as source, path.open("wb") as through:
+                    shutil.copyfileobj(source, through)
+            return
+        path = _led_to(path) if overwrite else path
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             yield scratch
             if overwrite:
@@ -36,6 +50,54 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
                 _publish(scratch, path)
         finally:
             scratch.unlink(missing_ok=True)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether ``path`` is, or leads to, a pipe or a device that bytes can be written to."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        raise OSError(errno.EINVAL, "it is a disk or a socket", str(path))
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _led_to(path: Path) -> Path:
+    """What ``path`` is a link to, whether that exists or not; else ``path`` itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether ``path`` stands for standard output: "-", or one of the system's names for it."""
+    return str(path) in _STDOUT
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all, or to standard output if that is named.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if is_stdout(path):
+        # A reader that has left, such as ``head``, is no error of what is told elsewhere.
+        with reader_may_leave():
+            sys.stdout.write(text)
+        return
+    with written_whole(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Print in the block; that the reader of standard output has left ends it, and nothing else."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail again when the interpreter ends.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _publish(scratch: Path, path: Path) -> None:
@@ -86,13 +148,25 @@ def check_folder(folder: Path) -> None:
         probe.unlink()
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, is_text: bool = False) -> None:
     """See that the file ``path`` can be written, before anything long is begun; makes its folder.
+
+    Text may go to standard output (see :func:`write_text`), and nothing else may.
 
     Raises:
         StorageError: it cannot, or it is a folder.
     """
-    check_folder(path.parent)
+    if is_stdout(path):
+        if is_text:
+            return
+        what = "cannot write: this is no text for standard output"
+        raise StorageError(what, where=str(path), fix="name a file")
+    with storage_errors(path):
+        if _is_special(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return
+    check_folder(_led_to(path).parent)
     with storage_errors(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))

@@ -14,17 +14,19 @@ from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
 from harness.measure.paced import most_time_s
 from harness.measuring import ENERGY_TIME_S
+from harness.pipeline.unrun import check_factories
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import has_torch, why_no_reference
 from harness.types import CONCURRENT, PACED, Replication
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from harness.artifacts.cache import Cache
     from harness.backends.protocol import Backend
     from harness.options import RunOptions
     from harness.pipeline.pipeline import Pipeline
+    from harness.prepare import BuildOptions
     from harness.types import Case
 
 # Used until this machine has done such a step once; then its own time is.
@@ -41,28 +43,21 @@ def plan_run(
     """The lines of the plan; nothing is built and nothing is written."""
     options = options.for_backends(backends)
     total_s = 0.0
-    entries = sorted(cache.entries(), key=lambda entry: entry.created_unix_s)
-    known_s = {(entry.kind, entry.label): entry.build_s for entry in entries}
+    known_s, build = _known_times(cache), options.build
     if any(backend.graph_precision is not None for backend in backends):
-        pending_s = 0.0
-        for line, export_s in _exports(pipeline, cache, options, known_s):
+        for line, export_s in _exports(pipeline, cache, build, known_s):
             yield line
-            pending_s += export_s
-        total_s += pending_s / min(available_cores(), len(pipeline.components))
+            total_s += export_s
     for line, reference_s in _references(pipeline, options, known_s):
         yield line
         total_s += reference_s
     graphs = dict.fromkeys(b.graph_precision for b in backends if b.graph_precision is not None)
-    for precision in (precision for precision in graphs if precision != FP32):
-        if needs_calibration(precision) and options.build.calibration_file is None:
-            yield f"calibrate {precision}: with a set of seed {options.build.calibration.seed}"
-        for name in pipeline.components:
-            step_s = known_s.get((PRECISION_KIND, f"{pipeline.name}/{name} {precision}"))
-            yield f"convert {name} to {precision}: {_about(step_s)}, unless it is in the cache"
-            total_s += (step_s or _UNKNOWN_S) / available_cores()
+    for line, conversion_s in _conversions(pipeline, graphs, build, known_s):
+        yield line
+        total_s += conversion_s
     replication = replication or Replication(processes=1, builds=1)
     measured = options.components or pipeline.order
-    for line, build_s in _engines(measured, pipeline, backends, options, known_s):
+    for line, build_s in _engines(measured, pipeline, backends, build, known_s):
         yield line
         total_s += build_s * replication.builds
     repeats = replication.processes * replication.builds
@@ -76,8 +71,52 @@ def plan_run(
         yield line
         total_s += at_most_s * repeats
     yield _besides(options)
-    cores = available_cores()
-    yield f"in all at most about {total_s:.0f} s, with {cores} exports at a time"
+    yield _in_all(total_s)
+
+
+def plan_build(
+    pipeline: Pipeline,
+    backends: Sequence[Backend],
+    precisions: Sequence[str],
+    cache: Cache,
+    build: BuildOptions,
+) -> Iterator[str]:
+    """The lines of what making graphs of ``precisions``, and engines, would do; nothing is done."""
+    known_s = _known_times(cache)
+    graphs = [b.graph_precision for b in backends if b.builds_engines] or precisions
+    steps = (
+        *_exports(pipeline, cache, build, known_s),
+        *_conversions(pipeline, dict.fromkeys(g for g in graphs if g is not None), build, known_s),
+        *_engines(pipeline.order, pipeline, backends, build, known_s),
+    )
+    yield from (line for line, _ in steps)
+    yield _in_all(sum(step_s for _, step_s in steps))
+
+
+def _known_times(cache: Cache) -> dict[tuple[str, str], float]:
+    """By kind and label, the seconds that making the newest such entry took."""
+    entries = sorted(cache.entries(), key=lambda entry: entry.created_unix_s)
+    return {(entry.kind, entry.label): entry.build_s for entry in entries}
+
+
+def _in_all(total_s: float) -> str:
+    return f"in all at most about {total_s:.0f} s, with {available_cores()} exports at a time"
+
+
+def _conversions(
+    pipeline: Pipeline,
+    graphs: Iterable[str],
+    build: BuildOptions,
+    known_s: Mapping[tuple[str, str], float],
+) -> Iterator[tuple[str, float]]:
+    """The lines of what each precision needs, and the seconds that each adds to the whole."""
+    for precision in (precision for precision in graphs if precision != FP32):
+        if needs_calibration(precision) and build.calibration_file is None:
+            yield f"calibrate {precision}: with a set of seed {build.calibration.seed}", 0.0
+        for name in pipeline.components:
+            step_s = known_s.get((PRECISION_KIND, f"{pipeline.name}/{name} {precision}"))
+            line = f"convert {name} to {precision}: {_about(step_s)}, unless it is in the cache"
+            yield line, (step_s or _UNKNOWN_S) / available_cores()
 
 
 def _measuring(
@@ -128,14 +167,14 @@ def _engines(
     measured: Sequence[str],
     pipeline: Pipeline,
     backends: Sequence[Backend],
-    options: RunOptions,
+    build: BuildOptions,
     known_s: Mapping[tuple[str, str], float],
 ) -> Iterator[tuple[str, float]]:
     """The line of each engine, and the seconds that its build may take."""
     for backend in (backend for backend in backends if backend.builds_engines):
         variant = variant_of(backend)
-        if backend.is_calibrated and options.build.calibration_file is None:
-            seed = options.build.calibration.seed
+        if backend.is_calibrated and build.calibration_file is None:
+            seed = build.calibration.seed
             yield f"calibrate {variant}: with a set of seed {seed}", 0.0
         for name in measured:
             label = engine_label(pipeline.name, name, variant)
@@ -145,10 +184,13 @@ def _engines(
 
 
 def _exports(
-    pipeline: Pipeline, cache: Cache, options: RunOptions, known_s: Mapping[tuple[str, str], float]
+    pipeline: Pipeline, cache: Cache, build: BuildOptions, known_s: Mapping[tuple[str, str], float]
 ) -> Iterator[tuple[str, float]]:
-    """The line of each component, and the seconds that its export will take."""
-    foreign, opset = options.build.foreign, options.build.opset
+    """The line of each component, and the seconds that its export will add to the whole."""
+    at_a_time = min(available_cores(), len(pipeline.components))
+    foreign, opset = build.foreign, build.opset
+    if foreign is None:
+        check_factories(pipeline)
     # What is missing there is told now, by an error that tells how to make it.
     taken = {} if foreign is None else foreign.find_exports(pipeline, opset)
     for name, component in pipeline.components.items():
@@ -158,7 +200,7 @@ def _exports(
             yield f"export {name}: in the cache", 0.0
         else:
             step_s = known_s.get((ONNX_KIND, f"{pipeline.name}/{name}"))
-            yield f"export {name}: {_about(step_s)}", step_s or _UNKNOWN_S
+            yield f"export {name}: {_about(step_s)}", (step_s or _UNKNOWN_S) / at_a_time
 
 
 def _references(

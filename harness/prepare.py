@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.artifacts.calibration import CalibrationSet, load_set
-from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, export_pipeline
+from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, check_opset, export_pipeline
 from harness.artifacts.foreign import ForeignCache
 from harness.artifacts.precision import (
     FP32,
@@ -50,7 +50,8 @@ class BuildOptions:
     artifacts: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse artifacts of which there are none."""
+        """Refuse an opset that nothing is exported at, and artifacts of which there are none."""
+        check_opset(self.opset)
         _ = self.foreign
 
     @property

@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from harness.artifacts.opened import noticed_files
 from harness.artifacts.sources import (
     OUTSIDE_SOURCES,
     SOURCE_KEY,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "reference"
 # Raised whenever what an entry holds changes.
-_VERSION: Final = 5
+_VERSION: Final = 6
 
 Feed = dict[str, "NDArray[Any]"]
 
@@ -107,7 +109,7 @@ def seek_reference(
         # Whatever PyTorch and however many threads made it: it is another rounding of the same
         # sums, and better than no reference.
         key = reference_source_key(pipeline, inputs)
-        entry = foreign.find_newest(KIND, _label(pipeline), key)
+        entry = foreign.find_newest(KIND, pipeline, _label(pipeline), key)
         if entry is not None:
             return _reference_of(entry, inputs)
         if not has_torch():
@@ -149,7 +151,7 @@ def find_or_make_reference(
         hash_json(origin),
         _label(pipeline),
         build,
-        is_current=is_current,
+        is_current=partial(is_current, pipeline),
         is_cancelled=lambda: pool.is_closed,
     )
     return _reference_of(entry, inputs)
@@ -173,10 +175,12 @@ def compute_reference(request: dict[str, Any]) -> Mapping[str, Any]:
     pipeline = load_pipeline(Path(request["pipeline"]))
     folder = Path(request["folder"])
     inputs = load_arrays(folder / "inputs.npz")
-    session = TorchBackend(threads=request["threads"]).open(pipeline, {})
+    with noticed_files(pipeline.root) as opened:
+        session = TorchBackend(threads=request["threads"]).open(pipeline, {})
     outputs = run_stack(pipeline, session, request["sizes"], inputs)
     save_arrays(folder / "outputs.npz", outputs)
-    return {OUTSIDE_SOURCES: outside_sources(pipeline), "weights": session.weights()}
+    outside = outside_sources(pipeline, pipeline.components, opened.paths())
+    return {OUTSIDE_SOURCES: outside, "weights": session.weights()}
 
 
 def run_stack(

@@ -11,6 +11,7 @@ from harness.arrivals import Arrival
 from harness.errors import OptionError
 from harness.measure.sampler import SamplingPlan
 from harness.options import RunOptions
+from harness.prepare import BuildOptions
 from harness.types import COLD, CONCURRENT, HOT, PACED, Case
 
 if TYPE_CHECKING:
@@ -89,3 +90,8 @@ def test_the_public_function_refuses_a_tail_that_nothing_waits_for(
         benchmark_end_to_end_latency(onnx_toy(), mode=PACED, tail=tail)
     assert SamplingPlan().tail is None
     assert Arrival().mode == HOT
+
+
+def test_an_opset_that_nothing_is_exported_at_is_refused_before_anything_is_made() -> None:
+    with pytest.raises(OptionError, match="opset 12 is not supported; choose one of 17, 18"):
+        BuildOptions(opset=12)

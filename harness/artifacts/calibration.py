@@ -67,6 +67,12 @@ class CalibrationSet:
     content_hash: str
     info: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        """What it holds, without the numbers."""
+        size_mb = sum(array.nbytes for array in self.tensors.values()) / 1e6
+        held = f"{len(self)} samples of {len(self.tensors)} tensors, {size_mb:.2f} MB"
+        return f"<CalibrationSet: {held}, hash {self.content_hash}>"
+
     def __len__(self) -> int:
         """The number of samples."""
         return len(next(iter(self.tensors.values())))

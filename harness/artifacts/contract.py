@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from harness.artifacts.graph_shapes import fix_shapes, forget_weights, infer_shapes
 from harness.errors import ContractError
+from harness.pipeline.pipeline import PROFILE_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from harness.artifacts.graph_shapes import Shape
     from harness.pipeline.declaration import Tensor
     from harness.pipeline.pipeline import Pipeline
+
+
+# What engines of TensorRT begin with: see harness.backends.tensorrt.header.
+_ENGINES: Final = (b"ptrt", b"ftrt", b"vtrt")
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,27 @@ def read_graph(path: Path) -> tuple[tuple[GraphTensor, ...], tuple[GraphTensor, 
     try:
         model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(str(path))
+    except FileNotFoundError as error:
+        # It may be a file of external data that is missing.
+        what = "there is no such file" if not path.exists() else str(error)
+        raise ContractError(what, where=str(path), fix="mend the path") from error
     except (DecodeError, onnx.checker.ValidationError, ValueError, OSError) as error:
         what = f"is no valid ONNX model: {' '.join(str(error).split())[:200]}"
-        raise ContractError(what, where=str(path), fix="export it again") from error
+        fix = "export it again"
+        if _is_engine(path):
+            what, fix = "is an engine of TensorRT, no ONNX model", "give the graph it was built of"
+        raise ContractError(what, where=str(path), fix=fix) from error
     weights = {initializer.name for initializer in model.graph.initializer}
     inputs = tuple(_tensor(v) for v in model.graph.input if v.name not in weights)
     return inputs, tuple(_tensor(value) for value in model.graph.output)
+
+
+def _is_engine(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ENGINES[0])) in _ENGINES
+    except OSError:
+        return False
 
 
 def graph_files(path: Path) -> tuple[Path, ...]:
@@ -83,6 +105,44 @@ def check_contract(pipeline: Pipeline, name: str, path: Path) -> None:
     inputs, outputs = read_graph(path)
     _check_group(pipeline, f"{name}.inputs", path, inputs, component.inputs)
     _check_group(pipeline, f"{name}.outputs", path, outputs, component.outputs)
+
+
+def check_sizes(pipeline: Pipeline, name: str, path: Path) -> None:
+    """Check the sizes of the outputs of the graph at ``path`` at the profile's min, opt and max.
+
+    They are inferred from those of the inputs, without running the graph. What cannot be told so
+    passes: it depends on the numbers that are fed, or on an operator that ONNX does not know.
+
+    Raises:
+        ContractError: naming the output, what the graph gives and what is declared.
+    """
+    component = pipeline.components[name]
+    for point in PROFILE_POINTS:
+        sizes = pipeline.profile(point)
+        inputs = {i: tensor.concrete_shape(sizes) for i, tensor in component.inputs.items()}
+        known = _output_shapes(path, inputs)
+        for output, tensor in component.outputs.items():
+            declared = tensor.concrete_shape(sizes)
+            if known.get(output, declared) != declared:
+                what = (
+                    f"the graph of {path.name} gives {list(known[output])} at the profile's "
+                    f"{point}, declared is {list(declared)} at {sizes}"
+                )
+                where = f"{pipeline.manifest}: components.{name}.outputs.{output}"
+                raise ContractError(what, where=where, fix="make the two the same")
+
+
+def _output_shapes(path: Path, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+    import onnx  # noqa: PLC0415
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+        fix_shapes(model, inputs)
+        forget_weights(model, path.parent)
+        _, known = infer_shapes(model, {value.name for value in model.graph.output})
+    except Exception:  # noqa: BLE001  # whatever runs the graph will tell what is wrong with it
+        return {}
+    return known
 
 
 def _check_group(

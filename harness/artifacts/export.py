@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.artifacts.contract import check_contract, graph_files
-from harness.artifacts.sources import SOURCE_KEY, is_current, source_hashes
+from harness.artifacts.contract import check_contract, check_sizes, graph_files
+from harness.artifacts.sources import (
+    SOURCE_KEY,
+    WARNINGS,
+    component_facts,
+    is_current,
+    source_hashes,
+)
 from harness.errors import OptionError
 from harness.pipeline.fingerprint import hash_file, hash_json
+from harness.pipeline.unrun import check_factories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,11 +32,13 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
     from harness.types import NodeCounts
 
+logger = logging.getLogger("harness.export")
+
 KIND: Final = "onnx"
 DEFAULT_OPSET: Final = 20
 OPSETS: Final = (17, 18, 19, 20)
 # Raised whenever the exporter's own code changes what it writes.
-EXPORTER_VERSION: Final = 4
+EXPORTER_VERSION: Final = 5
 _KEY_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -64,16 +75,13 @@ def export_source_key(pipeline: Pipeline, name: str, opset: int) -> str:
 
     It is the same in every interpreter.
     """
-    component = pipeline.components[name]
     declaration = pipeline.declaration
     return hash_json(
         {
             "exporter": EXPORTER_VERSION,
             "name": name,
             "opset": opset,
-            "component": component.model_dump(
-                mode="json", by_alias=True, exclude={"description", "min_snr_db"}
-            ),
+            "component": component_facts(pipeline.components[name]),
             "dimensions": declaration.model_dump(mode="json")["dimensions"],
             "generator": declaration.generators.synthetic,
             "files": source_hashes(pipeline, name),
@@ -100,7 +108,7 @@ def _version(package: str) -> str:
 def find_export(pipeline: Pipeline, name: str, cache: Cache, opset: int) -> Entry | None:
     """The component's entry in the cache, if it is there, sound and up to date."""
     entry = cache.find(KIND, export_key(pipeline, name, opset))
-    return entry if entry is not None and is_current(entry) else None
+    return entry if entry is not None and is_current(pipeline, entry) else None
 
 
 def export_pipeline(
@@ -120,11 +128,13 @@ def export_pipeline(
 
     Raises:
         OptionError: an opset that no backend of the harness takes.
+        DeclarationError: there is no such factory, or it takes no such argument.
         ModelError, ContractError, VerificationError: a component is wrong; the others' exports
             stay in the cache.
         StorageError: the cache cannot be written.
     """
     check_opset(opset)
+    check_factories(pipeline)
     cores = len(os.sched_getaffinity(0))
     workers = max(1, min(workers or cores, len(pipeline.components)))
     threads = max(1, cores // workers)
@@ -185,9 +195,11 @@ def _export_component(
         _key(source_key),
         f"{pipeline.name}/{name}",
         build,
-        is_current=is_current,
+        is_current=partial(is_current, pipeline),
         is_cancelled=lambda: pool.is_closed,
     )
+    for warning in entry.info.get(WARNINGS, ()):
+        logger.warning(warning)
     return model_of(name, entry, was_cached=was_cached)
 
 
@@ -214,6 +226,7 @@ def given_model(pipeline: Pipeline, name: str) -> OnnxModel:
     """
     path = pipeline.root / (pipeline.components[name].onnx or "")
     check_contract(pipeline, name, path)
+    check_sizes(pipeline, name, path)
     files = graph_files(path)
     return OnnxModel(
         component=name,

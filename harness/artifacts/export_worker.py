@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.contract import check_contract
-from harness.artifacts.sources import OUTSIDE_SOURCES, outside_sources
+from harness.artifacts.graph_order import captured_by
+from harness.artifacts.opened import noticed_files
+from harness.artifacts.sources import OUTSIDE_SOURCES, WARNINGS, outside_sources
 from harness.errors import ModelError, VerificationError, missing_dependency, storage_errors
 from harness.pipeline import expressions
 from harness.pipeline.declaration import Dimension
@@ -17,6 +19,7 @@ from harness.pipeline.fingerprint import hash_file
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.modules import build_module, check_module, hash_weights, import_torch
 from harness.pipeline.pipeline import PROFILE_POINTS
+from harness.pipeline.signature import misspelt_inputs
 from harness.stats.accuracy import relative_l2
 
 if TYPE_CHECKING:
@@ -39,9 +42,11 @@ def export_component(request: dict[str, Any]) -> Mapping[str, Any]:
     pipeline = load_pipeline(Path(request["pipeline"]))
     name: str = request["component"]
     path = Path(request["folder"]) / f"{name}.onnx"
-    module = build_module(pipeline, name)
+    with noticed_files(pipeline.root) as opened:
+        module = build_module(pipeline, name)
     _export(pipeline, name, module, path, request["opset"])
     check_contract(pipeline, name, path)
+    _check_used(pipeline, name, path)
     # By far the longest part of a large component, and often the last one of all.
     torch.set_num_threads(request["verify_threads"])
     return {
@@ -49,9 +54,24 @@ def export_component(request: dict[str, Any]) -> Mapping[str, Any]:
         "weights_hash": hash_weights(module),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "worst_relative_l2": _verify(pipeline, name, module, path, request["verify_threads"]),
-        OUTSIDE_SOURCES: outside_sources(pipeline),
+        OUTSIDE_SOURCES: outside_sources(pipeline, [name], opened.paths()),
         "opset": request["opset"],
+        WARNINGS: misspelt_inputs(pipeline, name, module),
     }
+
+
+def _check_used(pipeline: Pipeline, name: str, path: Path) -> None:
+    """An input that forward() ignores is left over: a backend may drop it from what it builds."""
+    import onnx  # noqa: PLC0415
+
+    graph = onnx.load(path, load_external_data=False).graph
+    used = {name for node in graph.node for name in node.input}
+    used |= {output.name for output in graph.output} | captured_by(graph)
+    unused = [i for i in pipeline.components[name].inputs if i not in used]
+    if unused:
+        where = f"{pipeline.manifest}: components.{name}.inputs.{unused[0]}"
+        what = f"forward() does not use {', '.join(map(repr, unused))}"
+        raise ModelError(what, where=where, fix="remove it here, and let forward() do without it")
 
 
 def _require_onnxscript() -> None:
@@ -155,6 +175,13 @@ def _dynamic_shapes(pipeline: Pipeline, name: str) -> tuple[dict[int, Any], ...]
     )
 
 
+def _check_finite(reference: torch.Tensor, where: str) -> None:
+    if not bool(reference.isfinite().all()):
+        what = "PyTorch's own output holds NaN or infinity, which nothing can be compared with"
+        fix = "look at the weights and at what the generator feeds"
+        raise ModelError(what, where=where, fix=fix)
+
+
 def _verify(
     pipeline: Pipeline, name: str, module: torch.nn.Module, path: Path, threads: int
 ) -> float:
@@ -172,6 +199,7 @@ def _verify(
         feeds = {i: value.numpy() for i, value in zip(component.inputs, run.arguments, strict=True)}
         actual = session.run(list(component.outputs), feeds)
         for output, reference, value in zip(component.outputs, run.outputs, actual, strict=True):
+            _check_finite(reference, f"{pipeline.manifest}: components.{name}.outputs.{output}")
             error = relative_l2(reference.numpy(), value)
             if not error <= MAX_RELATIVE_L2:
                 what = (

@@ -56,10 +56,12 @@ class ForeignCache:
             fix = "give the folder that 'harness build PIPELINE --cache DIR' filled with PyTorch"
             raise OptionError(what, where=_OPTION, fix=fix)
 
-    def find_newest(self, kind: str, label: str, source_key: str) -> Entry | None:
+    def find_newest(
+        self, kind: str, pipeline: Pipeline, label: str, source_key: str
+    ) -> Entry | None:
         """The newest sound entry that was made from the very sources of ``source_key``."""
         for entry in self._labelled(kind, label):
-            if entry.info.get(SOURCE_KEY) == source_key and not _problem(entry):
+            if entry.info.get(SOURCE_KEY) == source_key and not _problem(pipeline, entry):
                 return entry
         return None
 
@@ -76,7 +78,7 @@ class ForeignCache:
             if component.onnx is not None:
                 continue
             key = export_source_key(pipeline, name, opset)
-            entry = self.find_newest(KIND, f"{pipeline.name}/{name}", key)
+            entry = self.find_newest(KIND, pipeline, f"{pipeline.name}/{name}", key)
             if entry is None:
                 missing.setdefault(self._why_missing(pipeline, name, opset), []).append(name)
             else:
@@ -129,16 +131,16 @@ class ForeignCache:
             return "never exported"
         same = held.get(export_source_key(pipeline, name, opset))
         if same is not None:
-            return _problem(same)
+            return _problem(pipeline, same)
         opsets = [str(o) for o in OPSETS if export_source_key(pipeline, name, o) in held]
         if opsets:
             return f"there at opset {', '.join(opsets)} only"
         return "there, but made from other code or by another version of the harness"
 
 
-def _problem(entry: Entry) -> str:
+def _problem(pipeline: Pipeline, entry: Entry) -> str:
     """Why an entry that was made from the right sources is of no use; empty where it is."""
-    changed = changed_sources(entry)
+    changed = changed_sources(pipeline, entry)
     if changed:
         return f"made with another {changed[0]}"
     return f"damaged: {entry.damage()}" if entry.damage() else ""

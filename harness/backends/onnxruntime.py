@@ -154,7 +154,7 @@ class OnnxRuntimeSession:
         except KeyboardInterrupt:
             raise
         except Exception as error:
-            raise _run_error(component, error) from error
+            raise self._run_error(component, error) from error
 
     def launch_pipeline(self) -> None:
         """Run every component once, in order."""
@@ -171,7 +171,7 @@ class OnnxRuntimeSession:
         try:
             results = self._sessions[component].run(names, dict(inputs))
         except Exception as error:
-            raise _run_error(component, error) from error
+            raise self._run_error(component, error) from error
         return dict(zip(names, results, strict=True))
 
     def series(self) -> Sequence[Series]:
@@ -188,6 +188,11 @@ class OnnxRuntimeSession:
         self._values.clear()
         self._sessions.clear()
 
+    def _run_error(self, component: str, error: Exception) -> ModelError:
+        where = f"{self._pipeline.manifest}: components.{component}"
+        fix = "check the declared shapes against the graph"
+        return ModelError(f"ONNX Runtime failed: {error}", where=where, fix=fix)
+
 
 class HostSessions(Sessions):
     """Sessions whose launches return when they are done: a thread each."""
@@ -196,8 +201,3 @@ class HostSessions(Sessions):
         """What launches a round trip in every session, again and again."""
         trips = [session.round_trips()[CALL] for session in self.sessions]
         return {CALL: HostStreams([t.call for t in trips if isinstance(t, HostRoundTrip)])}
-
-
-def _run_error(component: str, error: Exception) -> ModelError:
-    what = f"ONNX Runtime failed: {error}"
-    return ModelError(what, where=component, fix="check the declared shapes against the graph")

@@ -31,7 +31,8 @@ def open_graph(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
+    # It would print in colours what the error says that it raises.
+    options.log_severity_level = 4
     # Each session has a pool of its own: one that spins on after its work would take the cores
     # from the next component, and from a backend that is measured in turn with this one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

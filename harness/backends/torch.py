@@ -124,7 +124,8 @@ class TorchSession:
         except Exception as error:
             what = f"forward() raised {type(error).__name__}: {error}"
             fix = "check the declared shapes against the module"
-            raise ModelError(what, where=component, fix=fix) from error
+            where = f"{self._pipeline.manifest}: components.{component}"
+            raise ModelError(what, where=where, fix=fix) from error
 
     def launch_pipeline(self) -> None:
         """Run every component once, in order."""

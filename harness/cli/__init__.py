@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.app import app
-from harness.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, HarnessError
+from harness.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_PASS, HarnessError
+from harness.files import reader_may_leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,18 +47,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         return _fail(str(error), error.exit_code)
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"; see '{context.command_path} --help'" if context else ""
-        return _fail(f"{error.format_message().rstrip('.')}{hint}", EXIT_BAD_INPUT)
+        return _usage(error)
     except OSError as error:
         if error.filename is not None or not _is_output_error(error):
             raise
         return _fail(f"standard output: {error.strerror}; nothing else is lost", EXIT_BAD_INPUT)
+    except SystemExit:
+        # So click and rich end where the reader of the output has left, such as ``head``: by 1,
+        # which would say that a budget is missed.
+        with reader_may_leave():
+            return EXIT_PASS
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; what was already in the cache stays there", EXIT_INTERRUPTED)
     finally:
         logger.removeHandler(handler)
     return int(code or 0)
+
+
+def _usage(error: click.ClickException) -> int:
+    # A group of commands without a command: its help, as it is laid out. Not of click 8.1, which
+    # prints it by itself.
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        click.echo(error.format_message(), err=True)
+        return EXIT_BAD_INPUT
+    context = getattr(error, "ctx", None)
+    hint = f"; see '{context.command_path} --help'" if context else ""
+    return _fail(f"{error.format_message().rstrip('.')}{hint}", EXIT_BAD_INPUT)
 
 
 def _is_output_error(error: OSError) -> bool:

@@ -103,6 +103,7 @@ def run(**options: object) -> int:
 @graph_options
 @engine_options
 @reference_options
+@click.option("--plan", is_flag=True, help="Print what would be done, and do nothing.")
 @artifacts_option
 @cache_option
 @opset_option
@@ -194,12 +195,12 @@ def cache_list(**options: object) -> int:
     "--older-than",
     "older_than_days",
     type=click.FloatRange(min=0),
-    default=0.0,
-    help="Only what is older than this many days.  [default: everything]",
+    help="Only what is older than this many days.",
 )
+@click.option("--all", "is_all", is_flag=True, help="Everything.")
 @cache_option
 def cache_prune(**options: object) -> int:
-    """Remove what is in the cache."""
+    """Remove what is in the cache: all of it, or what is old."""
     from harness.cli.cache import prune_command  # noqa: PLC0415
 
     return prune_command(**options)  # type: ignore[arg-type]

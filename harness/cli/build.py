@@ -15,6 +15,7 @@ from harness.artifacts.worker import WorkerPool
 from harness.cases import accuracy_count
 from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
+from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS, OptionError
 from harness.files import check_folder, check_writable, written_whole
@@ -22,6 +23,7 @@ from harness.measure.environment import available_cores
 from harness.pipeline.feeds import accuracy_inputs, check_seed
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
+from harness.plan import plan_build
 from harness.prepare import build_engines, prepare_models
 from harness.reference import find_or_make_reference, why_no_reference
 from harness.report.words import held_sentence
@@ -42,6 +44,7 @@ def build_command(
     *,
     pipeline: str,
     out: Path | None,
+    plan: bool,
     backend: str | None,
     tensorrt: TensorRTChoice,
     precisions: tuple[str, ...],
@@ -71,9 +74,12 @@ def build_command(
     cases = choose_cases(loaded, durations_s, batches) if references else ()
     check_seed(seed or 0)
     backends = [] if backend is None else make_backends([backend], wanted, tensorrt=tensorrt)
+    own = Cache(cache or default_cache_root())
+    if plan:
+        tell("\n".join(plan_build(loaded, backends, wanted, own, options)))
+        return EXIT_PASS
     if out is not None:
         check_folder(out)
-    own = Cache(cache or default_cache_root())
     with ProgressObserver() as observer, WorkerPool() as pool:
         if cases:
             _make_references(loaded, cases, seed or 0, own, pool, observer)
@@ -89,7 +95,7 @@ def build_command(
             if components and model.component not in components:
                 continue
             path = model.path if out is None else _copy(model, _folder(out, precision, wanted))
-            click.echo(f"{_label(model, wanted)}: {path}")
+            tell(f"{_label(model, wanted)}: {path}")
     return EXIT_PASS
 
 
@@ -140,9 +146,7 @@ def _tell_engines(made: Mapping[Variant, Mapping[str, Built]], out: Path | None)
             path = built.path if folder is None else _copy_engine(built.path, folder)
             spent = "cached, " if built.was_cached else ""
             size = f"{(built.size_bytes or 0) / 1e6:.2f} MB"
-            click.echo(
-                f"{name} {variant} ({size}, {spent}built in {built.build_s or 0.0:.1f} s): {path}"
-            )
+            tell(f"{name} {variant} ({size}, {spent}built in {built.build_s or 0.0:.1f} s): {path}")
 
 
 def _copy_engine(path: Path, folder: Path) -> Path:

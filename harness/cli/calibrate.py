@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.calibration import load_set, save_set
-from harness.artifacts.export import export_pipeline
+from harness.artifacts.export import check_opset, export_pipeline
 from harness.artifacts.precision import check_precisions, needs_calibration
 from harness.artifacts.sources import pipeline_hash
 from harness.artifacts.worker import WorkerPool
 from harness.calibrate import CalibrationOptions, make_calibration_set
+from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_PASS, OptionError
 from harness.files import check_writable
@@ -40,6 +40,7 @@ def calibrate_command(
     opset: int,
 ) -> int:
     """Make and write the set, sweep if asked to, and give the exit code."""
+    check_opset(opset)
     if precisions and not sweep:
         what = "nothing is converted without --sweep"
         raise OptionError(what, where="--precision", fix="add --sweep, or leave it out")
@@ -73,8 +74,8 @@ def calibrate_command(
 def _print(pipeline: Pipeline, made: CalibrationSet, path: Path) -> None:
     # Read again: what is on the disk is what is told of.
     held = load_set(path, pipeline, pipeline_hash(pipeline))
-    click.echo(f"{path}: {len(held)} samples, {path.stat().st_size / 1e6:.2f} MB")
-    click.echo(f"  hash {made.content_hash}")
+    tell(f"{path}: {len(held)} samples, {path.stat().st_size / 1e6:.2f} MB")
+    tell(f"  hash {made.content_hash}")
     for name, array in held.tensors.items():
         shape = ", ".join(map(str, array.shape[1:]))
-        click.echo(f"  {name}: {array.dtype} [{shape}], {array.min():g} to {array.max():g}")
+        tell(f"  {name}: {array.dtype} [{shape}], {array.min():g} to {array.max():g}")

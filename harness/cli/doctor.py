@@ -14,9 +14,10 @@ from rich.text import Text
 
 from harness.api import BACKENDS
 from harness.artifacts.cache import default_cache_root
+from harness.cli.output import tell
 from harness.doctor.examine import examine
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_PASS, OptionError
-from harness.files import check_writable, written_whole
+from harness.files import check_writable, is_stdout, write_text
 from harness.stats.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -38,17 +39,18 @@ def doctor_command(*, backends: tuple[str, ...], json_file: Path | None, cache: 
             fix = f"choose one of: {', '.join(BACKENDS)}"
             raise OptionError(f"there is no backend {name!r}", where="--backend", fix=fix)
     if json_file is not None:
-        check_writable(json_file)
+        check_writable(json_file, is_text=True)
     found = examine(backends, cache or default_cache_root())
     # As a run reports: whole words and no colours where it is piped.
-    console = Console(highlight=False)
-    for section, lines in groupby(found.lines, key=lambda line: line.section):
-        console.print(_table(section, lines))
-    console.print(_summary(found))
+    console = Console(highlight=False, stderr=json_file is not None and is_stdout(json_file))
+    with console.capture() as told:
+        for section, lines in groupby(found.lines, key=lambda line: line.section):
+            console.print(_table(section, lines))
+        console.print(_summary(found))
     code = EXIT_INCONCLUSIVE if found.status == "invalid" else EXIT_PASS
     if json_file is not None:
-        with written_whole(json_file) as scratch:
-            scratch.write_text(_json(found, code) + "\n", encoding="utf-8")
+        write_text(json_file, _json(found, code) + "\n")
+    tell(told.get().rstrip("\n"), beside=json_file)
     return code
 
 

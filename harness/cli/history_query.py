@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.output import tell
 from harness.errors import EXIT_PASS, OptionError
+from harness.files import reader_may_leave
 from harness.history.commits import resolve_commits
 from harness.history.importing import import_results
 from harness.history.output import FORMATS, print_answer, simulated_note, write_answer
@@ -57,7 +58,7 @@ def query_command(
             answer = records.ask(sql)
         if out is not None:
             write_answer(answer, chosen, out)
-            click.echo(f"{out}: {answer.row_count} rows")
+            tell(f"{out}: {answer.row_count} rows")
         else:
             _print(answer, chosen)
     if not answer.row_count:
@@ -69,13 +70,8 @@ def query_command(
 
 
 def _print(answer: Answer, kind: str) -> None:
-    """Print; a reader that has left, such as ``head``, changes no exit code."""
-    try:
+    with reader_may_leave():
         print_answer(answer, kind, sys.stdout)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is left in the buffer would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _kind_of(out: Path | None) -> str:
@@ -99,7 +95,7 @@ def rebuild_command(*, results: Path) -> int:
     parts = [f"wrote {len(made.written)} files"]
     parts += [f"set {len(made.set_aside)} aside"] if made.set_aside else []
     parts += [f"left {len(made.left_out)} records out"] if made.left_out else []
-    click.echo(f"{results}: {', '.join(parts)}")
+    tell(f"{results}: {', '.join(parts)}")
     return EXIT_PASS
 
 
@@ -107,5 +103,5 @@ def import_command(*, results: Path, pipeline: str, out: Path | None) -> int:
     """Make records of asv's results, say how many, and give the exit code."""
     made = import_results(results, pipeline=pipeline, out=out)
     known = f", {made.known} were there already" if made.known else ""
-    click.echo(f"{results}: wrote {len(made.written)} records{known}")
+    tell(f"{results}: wrote {len(made.written)} records{known}")
     return EXIT_PASS

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
-import click
 import psutil
 from rich.console import Console
 
@@ -20,6 +18,7 @@ from harness.backends.protocol import variant_of
 from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
+from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
 from harness.cli.replicate import answer, read_replication, replicate, without_order
 from harness.errors import (
@@ -29,7 +28,7 @@ from harness.errors import (
     EXIT_PASS,
     OptionError,
 )
-from harness.files import check_writable
+from harness.files import check_writable, is_stdout
 from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
 from harness.options import RunOptions
@@ -151,13 +150,14 @@ def run_command(
         variants = [variant_of(backend) for backend in chosen]
         return answer(replica, make_run, loaded, variants, options)
     if plan:
-        for line in plan_run(loaded, chosen, own, options, replication):
-            click.echo(line)
+        tell("\n".join(plan_run(loaded, chosen, own, options, replication)))
         return EXIT_PASS
     store = ParquetStore(out)
     store.check()
-    for file in filter(None, (json_file, converted)):
-        check_writable(file)
+    if json_file is not None:
+        check_writable(json_file, is_text=True)
+    if converted is not None:
+        check_writable(converted)
     if replication is not None:
         result = replicate(replication, arguments)
     else:
@@ -236,7 +236,7 @@ def _report(
     written = [f"Record: {store.append(result.record)}"]
     if json_file is not None:
         write_json(figures, json_file)
-        written.append(f"JSON: {json_file}")
+        written.append(f"JSON: {'standard output' if is_stdout(json_file) else json_file}")
     if result.audio is not None and options.recording is not None:
         recording = options.recording
         target = converted or store.folder / f"{recording.path.stem}-converted.wav"
@@ -246,21 +246,12 @@ def _report(
     measured_s = result.record.phases_s.get("measure", 0.0)
     process_s = time.time() - psutil.Process().create_time()
     lines.append(f"Measured for {measured_s:.1f} s, all else {process_s - measured_s:.1f} s.")
-    console = Console()
+    console = Console(stderr=json_file is not None and is_stdout(json_file))
     with console.capture() as table:
         console.print(render(figures))
-    _print(table.get() + "".join(f"  {line}\n" for line in (*lines, *written)))
+    told = "\n".join(f"  {line}" for line in (*lines, *written))
+    tell(table.get() + told, beside=json_file)
     return _exit_code(figures, enforce=enforce)
-
-
-def _print(text: str) -> None:
-    """Print to standard output; a reader that has left, such as ``head``, changes no exit code."""
-    try:
-        click.echo(text, nl=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is left in the buffer would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(figures: Figures, *, enforce: bool) -> int:

@@ -17,9 +17,10 @@ from harness.backends.gpu import has_gpu, read_gpu
 from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
+from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_INTERRUPTED, EXIT_PASS, OptionError
-from harness.files import check_writable, written_whole
+from harness.files import check_writable, write_text
 from harness.measure.telemetry import write_recorded
 from harness.measure.telemetry_process import TelemetryProcess
 from harness.overhead import OverheadOptions, OverheadResult, measure_overhead
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 def record_command(*, out: Path, duration_s: float, interval_s: float) -> int:
     """Read, write, say what was read, and give the exit code."""
     _check_interval(interval_s)
-    check_writable(out)
+    check_writable(out, is_text=True)
     is_complete = True
     with TelemetryProcess(
         read_gpu().uuid if has_gpu() else None, interval_s=interval_s
@@ -51,7 +52,7 @@ def record_command(*, out: Path, duration_s: float, interval_s: float) -> int:
         states, problem = telemetry.states(), telemetry.problem
     write_recorded(out, states, interval_s=interval_s, problem=problem)
     spent_s = states[-1].monotonic_s - states[0].monotonic_s if states else 0.0
-    click.echo(f"{out}: {len(states)} readings over {spent_s:.1f} s")
+    tell(f"{out}: {len(states)} readings over {spent_s:.1f} s", beside=out)
     if problem:
         click.echo(f"harness: warning: {problem}", err=True)
     return EXIT_PASS if is_complete else EXIT_INTERRUPTED
@@ -105,14 +106,13 @@ def overhead_command(
         ),
     )
     if json_file is not None:
-        check_writable(json_file)
+        check_writable(json_file, is_text=True)
     with ProgressObserver() as observer:
         own = Cache(cache or default_cache_root())
         result = measure_overhead(loaded, backend, own, options, observer)
     if json_file is not None:
         _write_json(result, json_file)
-    for line in _lines(result):
-        click.echo(line)
+    tell("\n".join(_lines(result)), beside=json_file)
     return EXIT_PASS
 
 
@@ -156,9 +156,8 @@ def _effect_line(effect: Effect) -> str:
 
 
 def _write_json(result: OverheadResult, path: Path) -> None:
-    with written_whole(path) as scratch:
-        text = json.dumps(_finite(asdict(result)), indent=1, allow_nan=False)
-        scratch.write_text(f"{text}\n", encoding="utf-8")
+    text = json.dumps(_finite(asdict(result)), indent=1, allow_nan=False)
+    write_text(path, f"{text}\n")
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from harness.errors import HarnessError, RecordError
-from harness.files import written_whole
+from harness.files import write_text
 from harness.states import DeviceState, GpuState, HostState
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ def write_recorded(
         "problem": problem,
     }
     lines = [json.dumps(header), *(encode_state(state) for state in states)]
-    with written_whole(path) as scratch:
-        scratch.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_recorded(path: Path) -> RecordedTelemetry:

@@ -32,7 +32,10 @@ def load_function(pipeline: Pipeline, reference: str, *, key: str) -> Callable[.
     module = _import(pipeline.root, path)
     function = getattr(module, function_name, None)
     if not callable(function):
-        public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        # Its own: what it imports, such as Tensor, is none of them.
+        functions = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}
+        own = module.__name__
+        public = [n for n, v in functions.items() if getattr(v, "__module__", "") == own]
         what = f"{path.name} has no function {function_name!r}"
         fix = f"it has: {', '.join(public) or 'none'}"
         raise DeclarationError(what, where=f"{pipeline.manifest}: {key}", fix=fix)
@@ -47,7 +50,12 @@ def _import(root: Path, path: Path) -> types.ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         what = f"cannot be imported: no module named {error.name!r}"
-        raise ModelError(what, where=str(path), fix=f"install {error.name}") from error
+        fix = f"install {error.name}"
+        beside = str(error.name).partition(".")[0]
+        if (root / f"{beside}.py").is_file() or (root / beside).is_dir():
+            # The folder is no place that Python looks for modules in.
+            fix = f"it lies beside it: write 'from .{error.name} import ...', with the dot"
+        raise ModelError(what, where=str(path), fix=fix) from error
     except Exception as error:
         what = f"cannot be imported: {type(error).__name__}: {error}"
         raise ModelError(what, where=str(path), fix="mend the file") from error

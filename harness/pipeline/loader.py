@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import DeclarationError
-from harness.pipeline.declaration import Component, Declaration
+from harness.pipeline.declaration import SCHEMA_VERSION, Component, Declaration
 from harness.pipeline.pipeline import MANIFEST_NAME, Pipeline, wire
 
 if sys.version_info >= (3, 11):
@@ -20,6 +21,8 @@ else:
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+logger = logging.getLogger("harness.pipeline")
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # In a wheel the fixtures lie inside the package; in a checkout they lie beside it.
@@ -38,6 +41,9 @@ def shipped_pipelines() -> dict[str, Path]:
 
 def load_pipeline(name_or_path: str | Path) -> Pipeline:
     """Load and check a pipeline, by the name of a shipped one or by its folder.
+
+    A text that is the name of a shipped one always means that; write ``./NAME``, or give a path,
+    for a folder of the same name.
 
     Raises:
         DeclarationError: no such pipeline, or its declaration is wrong; the message names the
@@ -65,12 +71,17 @@ def load_pipeline(name_or_path: str | Path) -> Pipeline:
 def _find(name_or_path: str | Path) -> Path:
     shipped = shipped_pipelines()
     path = Path(name_or_path)
+    # What a bare name means must not depend on where it is said.
+    if isinstance(name_or_path, str) and name_or_path in shipped:
+        root = shipped[name_or_path]
+        if (path / MANIFEST_NAME).is_file() and path.resolve() != root.resolve():
+            told = "is the shipped pipeline; for the folder of that name here, write"
+            logger.warning("%s %s ./%s", name_or_path, told, name_or_path)
+        return root
     if path.name == MANIFEST_NAME and path.is_file():
         path = path.parent
     if path.is_dir() and (path / MANIFEST_NAME).is_file():
         return path.resolve()
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
     what = f"has no {MANIFEST_NAME}" if path.is_dir() else "is no pipeline"
     fix = f"give a folder that holds a {MANIFEST_NAME}, or one of: {', '.join(shipped) or 'none'}"
     raise DeclarationError(what, where=str(name_or_path), fix=fix)
@@ -137,9 +148,22 @@ def _describe(problem: ErrorDetails, location: list[Any]) -> tuple[str, str]:
     if kind == "value_error":
         what, _, fix = str(problem["ctx"]["error"]).partition("; ")
         return what, fix or "mend it"
+    return _describe_value(problem, location)
+
+
+def _describe_value(problem: ErrorDetails, location: list[Any]) -> tuple[str, str]:
+    kind, value = problem["type"], problem["input"]
     if kind == "string_pattern_mismatch":
-        return f"{problem['input']!r} does not have the right form", _forms(location)
-    return problem["msg"], f"it is {problem['input']!r} now"
+        return f"{value!r} does not have the right form", _forms(location)
+    if location == ["schema_version"] and kind == "literal_error":
+        what = f"is {value!r}, and this harness reads {SCHEMA_VERSION}"
+        fix = f"write schema_version = {SCHEMA_VERSION}, or use the harness that it was written for"
+        return what, fix
+    if problem["loc"][-1] == "bool" and kind == "bool_type":
+        # The first of a union of scalars, none of which it is.
+        allowed = "a number, true or false" + (", or a text" if "arguments" in location else "")
+        return f"{value!r} is none of these: {allowed}", "give one of them"
+    return problem["msg"], f"it is {value!r} now"
 
 
 def _forms(location: list[Any]) -> str:

@@ -13,6 +13,7 @@ from harness.errors import DeclarationError, ModelError, missing_dependency
 from harness.pipeline.code import load_function
 from harness.pipeline.feeds import constant_inputs, synthetic_inputs
 from harness.pipeline.fingerprint import hash_arrays
+from harness.pipeline.signature import check_signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +45,8 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
 
     Raises:
         DeclarationError: there is no such factory, or it takes no such argument.
-        ModelError: the factory raises, gives something else than a module, or the weights or the
-            submodule do not fit.
+        ModelError: the factory raises, gives something else than a module, or the weights, the
+            submodule or the parameters of forward() do not fit.
     """
     torch = import_torch(f"the component {name}")
     component = pipeline.components[name]
@@ -54,7 +55,8 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
         raise ModelError(what, where=str(pipeline.manifest), fix="use another backend")
     where = f"{pipeline.manifest}: components.{name}.factory"
     factory = load_function(pipeline, component.factory, key=f"components.{name}.factory")
-    _check_arguments(factory, component, f"{pipeline.manifest}: components.{name}.arguments")
+    arguments_key = f"{pipeline.manifest}: components.{name}.arguments"
+    check_arguments(inspect.signature(factory), component, arguments_key)
     try:
         module = _call_seeded(factory, component)
     except Exception as error:
@@ -68,6 +70,7 @@ def build_module(pipeline: Pipeline, name: str) -> torch.nn.Module:
     if component.submodule:
         module = _select(module, component.submodule, where)
     module.eval()
+    check_signature(pipeline, name, module)
     return module  # type: ignore[no-any-return]  # isinstance() has checked it
 
 
@@ -95,8 +98,12 @@ def hash_weights(module: torch.nn.Module) -> str:
     return hash_arrays({k: v.detach().cpu().numpy() for k, v in module.state_dict().items()})
 
 
-def _check_arguments(factory: Any, component: Component, where: str) -> None:  # noqa: ANN401
-    signature = inspect.signature(factory)
+def check_arguments(signature: inspect.Signature, component: Component, where: str) -> None:
+    """Check that a factory of ``signature`` takes the component's arguments.
+
+    Raises:
+        DeclarationError: it does not; the message names its parameters.
+    """
     try:
         signature.bind(**component.arguments)
     except TypeError as error:

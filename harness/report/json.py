@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.files import written_whole
+from harness.files import write_text
 from harness.report.modes import concurrent_figure, paced_figure
 from harness.report.replication import replication_json
 
@@ -44,6 +44,7 @@ def to_json(figures: Figures) -> str:
             "bound": row.bound or None,
             "peer": str(group.peer) if row.is_pipeline and group.peer else None,
             "ratio_to_peer": group.ratio_to_peer if row.is_pipeline else None,
+            "accuracy": _accuracy_of(row.measurement.snr_db),
             "label": row.label,
             "mostly": row.mostly or None,
             "misses_floor": row.misses_floor,
@@ -76,13 +77,19 @@ def to_json(figures: Figures) -> str:
 
 
 def write_json(figures: Figures, path: Path) -> None:
-    """Write :func:`to_json` to ``path``, whole or not at all.
+    """Write :func:`to_json` to ``path``, whole or not at all; "-" is standard output.
 
     Raises:
         StorageError: it cannot be written.
     """
-    with written_whole(path) as scratch:
-        scratch.write_text(to_json(figures) + "\n", encoding="utf-8")
+    write_text(path, to_json(figures) + "\n")
+
+
+def _accuracy_of(snr_db: float | None) -> str:
+    """What a null SNR means: JSON has no infinity, and without a reference there is none."""
+    if snr_db is None:
+        return "none"
+    return "exact" if math.isinf(snr_db) and snr_db > 0 else "compared"
 
 
 def _dict_of(figure: PacedFigure | ConcurrentFigure | None) -> dict[str, Any] | None:

@@ -33,6 +33,8 @@ def read_header(path: Path) -> dict[str, Any]:
 
     try:
         metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise RecordError("there is no such file", where=str(path), fix="mend the path") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise no_record(str(path)) from error
     return decode_header(metadata, where=str(path))

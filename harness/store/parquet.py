@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +37,9 @@ from harness.types import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+logger = logging.getLogger("harness.store")
 
 
 class Store(Protocol):
@@ -76,10 +80,14 @@ class ParquetStore:
     def query(self, *, pipeline: str | None = None) -> Iterator[Record]:
         """The folder's records, oldest first.
 
-        Raises:
-            RecordError: a file is damaged or of another schema.
+        A file that is damaged, or of another schema, is left out with a warning.
         """
-        records = (read_record(path) for path in self.folder.glob("*.parquet"))
+        records = []
+        for path in sorted(self.folder.glob("*.parquet")):
+            try:
+                records.append(read_record(path))
+            except RecordError as error:
+                logger.warning("%s; it is left out", error)
         for record in sorted(records, key=lambda r: (r.created_utc, r.record_id)):
             if pipeline in {None, record.pipeline}:
                 yield record
@@ -141,6 +149,8 @@ def read_record(path: Path) -> Record:
         with pq.ParquetFile(path) as file:
             header = decode_header(file.schema_arrow.metadata or {}, where=str(path))
             rows = file.read().to_pylist()
+    except FileNotFoundError as error:
+        raise RecordError("there is no such file", where=str(path), fix="mend the path") from error
     except (pa.ArrowException, OSError, TypeError, ValueError) as error:
         raise no_record(str(path)) from error
     del header["schema_version"]

@@ -67,6 +67,15 @@ def calibration(pipeline: Pipeline) -> CalibrationSet:
     return make_set(pipeline, make_tensors(), info, "the set")
 
 
+def test_a_set_is_printed_without_its_numbers(calibration: CalibrationSet) -> None:
+    printed = repr(calibration)
+
+    count = len(calibration.tensors)
+    assert printed.startswith(f"<CalibrationSet: {len(calibration)} samples of {count} tensors, ")
+    assert calibration.content_hash in printed
+    assert len(printed) < 200
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "set.npz"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from harness.artifacts.contract import check_contract
+from harness.artifacts.contract import check_contract, check_sizes
+from harness.artifacts.export import given_model
 from harness.errors import ContractError
 from harness.pipeline.loader import load_pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.pipeline.pipeline import Pipeline
@@ -53,6 +56,46 @@ def _write(path: Path, inputs: list[Spec], outputs: list[Spec]) -> Path:
 @pytest.fixture
 def pipeline(toy: ToyFactory) -> Pipeline:
     return load_pipeline(toy())
+
+
+@pytest.mark.parametrize(("times", "is_right"), [(4, True), (5, False)])
+def test_sizes_that_the_graph_computes_are_held_against_the_declared_ones(
+    toy: ToyFactory, onnx_toy: Callable[..., Path], times: int, is_right: bool
+) -> None:
+    """The encoder's rows, cut of another length than is declared."""
+    root = onnx_toy()
+    path = root / "encoder.onnx"
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "Reshape":
+            node.input[1] = "cut"
+    cut = np.array([0, -1, times])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(cut, "cut"))
+    widen = np.zeros((times, 8), np.float32)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name != "widen"]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend([*kept, onnx.numpy_helper.from_array(widen, "widen")])
+    onnx.save(model, path)
+    pipeline = load_pipeline(toy(("min = 2, opt = 8, max = 16", "min = 5, opt = 10, max = 20")))
+
+    check_contract(pipeline, "encoder", path)
+    if is_right:
+        check_sizes(pipeline, "encoder", path)
+        return
+    with pytest.raises(ContractError, match=r"gives \[1, 4, 6\] at the profile's min") as caught:
+        given_model(pipeline, "encoder")
+    assert "declared is [1, 5, 6]" in caught.value.what
+    assert caught.value.where == f"{pipeline.manifest}: components.encoder.outputs.features"
+
+
+def test_sizes_that_cannot_be_told_pass(pipeline: Pipeline, tmp_path: Path) -> None:
+    inputs = [helper.make_tensor_value_info(*spec) for spec in (FEATURES, VOICED)]
+    node = helper.make_node("Mystery", ["features", "voiced"], ["level"], domain="of.nobody")
+    graph = helper.make_graph([node], "graph", inputs, [helper.make_tensor_value_info(*LEVEL)])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("of.nobody", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "d.onnx")
+
+    check_sizes(pipeline, "decoder", tmp_path / "d.onnx")
 
 
 def test_a_graph_as_declared_passes(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.export import export_pipeline, find_export
+from harness.artifacts.export import export_pipeline, export_source_key, find_export
+from harness.artifacts.export_worker import _verify
+from harness.artifacts.sources import is_current, pipeline_hash
 from harness.artifacts.worker import WorkerPool
 from harness.errors import ContractError, ModelError, OptionError, VerificationError
+from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
+from harness.pipeline.modules import build_module
+from harness.reference import KIND as REFERENCE_KIND
+from harness.reference import find_or_make_reference, reference_source_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from harness.artifacts.cache import Entry
     from tests.conftest import ToyFactory
+
+
+_READS = """
+K = json.loads((Path(__file__).parent / "k.json").read_text())
+
+
+def _loaded(module):
+    module.layer.bias.data = torch.load(Path(__file__).parent / "bias.pt")["bias"] * K
+    return module
+
+"""
+
+
+def _own_sources(entry: Entry) -> set[str]:
+    return {path for path in entry.info["outside_sources"] if "/" not in path}
 
 
 @pytest.fixture
@@ -125,6 +150,106 @@ def test_a_change_of_code_outside_the_folder_is_seen(
     outside.write_text("GAIN = 2.0\n")
 
     assert find_export(pipeline, "encoder", cache, 20) is None
+
+
+def test_a_change_of_a_file_that_the_factory_reads_is_seen(
+    toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool
+) -> None:
+    root = toy(
+        ("import torch\n", "import json\nfrom pathlib import Path\n\nimport torch\n\n" + _READS),
+        ("return Encoder(width)", "return _loaded(Encoder(width))"),
+        file="models.py",
+    )
+    torch.save({"bias": torch.zeros(6)}, root / "bias.pt")
+    (root / "k.json").write_text("1.0")
+    pipeline = load_pipeline(root)
+    cache = Cache(tmp_path / "cache")
+    entry_of = partial(find_export, pipeline, "encoder", cache, 20)
+
+    first = export_pipeline(pipeline, cache, shared_pool)["encoder"]
+
+    entry = entry_of()
+    assert entry is not None
+    assert _own_sources(entry) == {"bias.pt", "k.json"}
+    # A copy elsewhere finds the entry, and is held against the files of its own.
+    copy = load_pipeline(shutil.copytree(root, tmp_path / "copy"))
+    assert find_export(copy, "encoder", cache, 20) is not None
+    (copy.root / "k.json").write_text("2.0")
+    assert find_export(copy, "encoder", cache, 20) is None
+    assert entry_of() is not None
+
+    torch.save({"bias": torch.ones(6)}, root / "bias.pt")
+
+    assert entry_of() is None
+    second = export_pipeline(pipeline, cache, shared_pool)["encoder"]
+    assert not second.was_cached
+    sizes = pipeline.sizes(duration_s=0.5)
+    feeds = [synthetic_inputs(pipeline, sizes, seed=0)]
+    find_or_make_reference(pipeline, sizes, feeds, cache, shared_pool, threads=1)
+    (reference,) = (entry for entry in cache.entries() if entry.kind == REFERENCE_KIND)
+    assert _own_sources(reference) == {"bias.pt", "k.json"}
+    assert is_current(pipeline, reference)
+    assert not is_current(copy, reference)
+    assert second.content_hash != first.content_hash
+    assert entry_of() is not None
+
+
+def test_the_order_of_inputs_and_outputs_makes_a_new_entry(toy: ToyFactory) -> None:
+    before = load_pipeline(toy())
+    keys = export_source_key(before, "encoder", 20), export_source_key(before, "decoder", 20)
+    whole = pipeline_hash(before), reference_source_key(before, {})
+    signal, gain = (
+        line
+        for line in before.manifest.read_text().splitlines()
+        if ".signal" in line or ".gain" in line
+    )
+
+    after = load_pipeline(toy((f"{signal}\n{gain}\n", f"{gain}\n{signal}\n")))
+
+    assert export_source_key(after, "encoder", 20) != keys[0]
+    assert export_source_key(after, "decoder", 20) == keys[1]
+    assert pipeline_hash(after) != whole[0]
+    assert reference_source_key(after, {}) != whole[1]
+
+
+def test_an_input_that_forward_ignores_is_refused(
+    toy: ToyFactory, tmp_path: Path, pool: WorkerPool
+) -> None:
+    toy()
+    root = toy((".unflatten(1, (-1, 4))) * gain", ".unflatten(1, (-1, 4)))"), file="models.py")
+
+    with pytest.raises(ModelError, match="does not use 'gain'; remove it here") as caught:
+        export_pipeline(load_pipeline(root), Cache(tmp_path / "cache"), pool)
+
+    assert caught.value.where.endswith("components.encoder.inputs.gain")
+
+
+def test_pytorchs_own_nan_is_told_as_such(
+    toy: ToyFactory, onnx_toy: Callable[..., Path], tmp_path: Path
+) -> None:
+    pipeline = load_pipeline(toy())
+    module = build_module(pipeline, "encoder")
+    module.load_state_dict({k: v * torch.nan for k, v in module.state_dict().items()})
+    onnx_toy()
+
+    with pytest.raises(ModelError, match="PyTorch's own output holds NaN") as caught:
+        _verify(pipeline, "encoder", module, pipeline.root / "encoder.onnx", 1)
+
+    assert caught.value.where.endswith("components.encoder.outputs.features")
+
+
+def test_a_name_that_is_almost_forwards_own_is_told_whenever_the_export_is_used(
+    toy: ToyFactory, tmp_path: Path, shared_pool: WorkerPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = load_pipeline(toy(("inputs.voiced", "inputs.voice")))
+    cache = Cache(tmp_path / "cache")
+
+    for _ in range(2):
+        caplog.clear()
+        export_pipeline(pipeline, cache, shared_pool)
+
+        (message,) = caplog.messages
+        assert "components.decoder.inputs.voice: forward() calls it 'voiced'" in message
 
 
 def test_opset_17_is_exported_on_request(

@@ -28,7 +28,7 @@ def test_packages_that_another_environment_shares_are_installed_ones(
         monkeypatch.syspath_prepend(folder)
         importlib.import_module(name)
 
-    found = outside_sources(pipeline)
+    found = outside_sources(pipeline, pipeline.components, ())
 
     assert str(own / "models_of_mine.py") in found
     assert str(shared / "shared_package.py") not in found

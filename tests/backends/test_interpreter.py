@@ -165,7 +165,7 @@ def test_an_error_comes_over_as_it_is_and_the_session_lives_on(
     session.bind(pipeline.profile("opt"), {**inputs, "signal": np.zeros((1, 33), np.float32)})
     with pytest.raises(ModelError, match=r"forward\(\) raised") as caught:
         session.launch("encoder")
-    assert caught.value.where == "encoder"
+    assert caught.value.where == f"{pipeline.manifest}: components.encoder"
     assert caught.value.fix
     with pytest.raises(WorkerError, match="read raised KeyError"):
         session.read("encoder", "features")

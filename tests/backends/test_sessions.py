@@ -150,7 +150,7 @@ def test_a_launch_that_fails_names_the_component(session: Session, pipeline: Pip
     with pytest.raises(ModelError) as caught:
         session.launch("encoder")
 
-    assert caught.value.where == "encoder"
+    assert caught.value.where == f"{pipeline.manifest}: components.encoder"
 
 
 def test_a_round_trip_runs_every_component(session: Session, pipeline: Pipeline) -> None:

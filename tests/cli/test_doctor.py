@@ -78,6 +78,16 @@ def test_a_named_backend_that_cannot_run_exits_3(
     assert "1 fail" in capsys.readouterr().out
 
 
+def test_its_json_goes_to_standard_output_alone(
+    usable: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["doctor", "--json", "-", "--cache", str(tmp_path)]) == 0
+
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exit_code"] == 0
+    assert "Nothing was changed." in " ".join(captured.err.split())
+
+
 def test_a_backend_that_does_not_exist_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--backend", "cuda"]) == 2
     assert "there is no backend 'cuda'" in capsys.readouterr().err

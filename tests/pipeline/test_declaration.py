@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +13,6 @@ from harness.pipeline.declaration import json_schema
 from harness.pipeline.loader import load_pipeline, shipped_pipelines
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import ToyFactory
 
 FEATURES = 'inputs.features = { dtype = "float32", shape = ["batch", "frames", 6]'
@@ -135,12 +134,22 @@ WRONG = {
     "another schema version": (
         ("schema_version = 1", "schema_version = 2"),
         "schema_version",
-        "1",
+        "is 2, and this harness reads 1; write schema_version = 1, or use the harness",
     ),
     "a constant of another kind": (
         ("shape = [], value = 0.5", "shape = [], value = true"),
         "components.encoder.inputs.gain",
         "no float32",
+    ),
+    "a text for a constant": (
+        ("shape = [], value = 0.5", 'shape = [], value = "a"'),
+        "components.encoder.inputs.gain.value",
+        "'a' is none of these: a number, true or false",
+    ),
+    "a list for an argument": (
+        ("width = 6", "width = [6]"),
+        "components.encoder.arguments.width",
+        "[6] is none of these: a number, true or false, or a text",
     ),
     "a budget for a batch outside the profile": (
         ("p99_s = 0.1", "p99_s = 0.1\nbatch = 77"),
@@ -254,3 +263,22 @@ def test_the_published_schema_is_that_of_the_code(request: pytest.FixtureRequest
     assert json.loads(published.read_text(encoding="utf-8")) == json_schema(), (
         "write it anew: harness schema > docs/pipeline.schema.json"
     )
+
+
+def test_a_bare_name_means_the_shipped_pipeline_wherever_it_is_said(
+    toy: ToyFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = toy()
+    root.rename(root.parent / "tiny")
+    monkeypatch.chdir(root.parent)
+
+    assert load_pipeline("tiny").root == shipped_pipelines()["tiny"]
+    assert caplog.messages == [
+        "tiny is the shipped pipeline; for the folder of that name here, write ./tiny"
+    ]
+    caplog.clear()
+
+    assert load_pipeline("./tiny").name == load_pipeline(Path("tiny")).name == "toy"
+    monkeypatch.chdir(shipped_pipelines()["tiny"].parent)
+    assert load_pipeline("tiny").name == "tiny"
+    assert caplog.messages == []

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 FACTORY = 'factory = "models.py:encoder"'
 TRAINED = """
 
+class Choice(torch.nn.Module):
+    def forward(self, features: torch.Tensor, voiced: torch.Tensor) -> torch.Tensor:
+        return features
+
+
 class Trained(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.{name} = torch.nn.Identity()
+        self.{name} = Choice()
         self.other = torch.nn.Linear(1, 1)
 
 
@@ -56,10 +61,15 @@ def test_a_misnamed_argument_names_the_right_ones(toy: ToyFactory) -> None:
 
 
 def test_a_factory_that_is_not_there_names_those_that_are(toy: ToyFactory) -> None:
+    toy(
+        ("import torch\n", "import torch\nfrom torch import Tensor as Imported\n"), file="models.py"
+    )
     root = toy((FACTORY, 'factory = "models.py:encode"'))
 
-    with pytest.raises(DeclarationError, match=r"it has: .*encoder"):
+    with pytest.raises(DeclarationError, match=r"it has: .*encoder") as caught:
         build_module(load_pipeline(root), "encoder")
+
+    assert "Imported" not in caught.value.fix
 
 
 def test_a_file_that_cannot_be_imported_is_named(toy: ToyFactory) -> None:
@@ -68,6 +78,21 @@ def test_a_file_that_cannot_be_imported_is_named(toy: ToyFactory) -> None:
 
     with pytest.raises(ModelError, match="install no_such_package"):
         build_module(load_pipeline(root), "encoder")
+
+
+@pytest.mark.parametrize("name", ["helper.py", "helper/__init__.py"])
+def test_a_helper_beside_it_is_imported_with_a_dot(toy: ToyFactory, name: str) -> None:
+    root = toy()
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("K = 6\n")
+    toy(("import torch\n", "import torch\nfrom helper import K\n"), file="models.py")
+
+    with pytest.raises(ModelError, match="no module named 'helper'") as caught:
+        build_module(load_pipeline(root), "encoder")
+    assert "write 'from .helper import ...', with the dot" in caught.value.fix
+    toy(("from helper", "from .helper"), file="models.py")
+
+    build_module(load_pipeline(root), "encoder")
 
 
 def test_a_factory_of_something_else_is_refused(toy: ToyFactory) -> None:
@@ -88,7 +113,7 @@ def test_a_submodule_is_taken_by_either_name(toy: ToyFactory, name: str) -> None
 
     module = build_module(load_pipeline(root), "decoder")
 
-    assert isinstance(module, torch.nn.Identity)
+    assert type(module).__name__ == "Choice"
 
 
 def test_a_submodule_of_no_such_name_lists_the_models_own(toy: ToyFactory) -> None:

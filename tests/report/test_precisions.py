@@ -495,3 +495,18 @@ def test_json_holds_the_figures_of_each_row_and_the_engines() -> None:
     assert rows["vocoder", "fp32"]["graph_nodes"] is None
     assert len(document["engines"]) == 15
     assert document["engines"][0]["nodes"] == {"int8": 0, "fp16": 0, "fp32": 10}
+
+
+@pytest.mark.parametrize(
+    ("snr_db", "told"),
+    [(math.inf, "exact"), (43.21, "compared"), (-math.inf, "compared"), (None, "none")],
+)
+def test_json_tells_an_exact_output_from_one_that_was_not_checked(
+    snr_db: float | None, told: str
+) -> None:
+    record = replace(RECORD, measurements=(_measurement("vocoder", "fp32", snr_db=snr_db),))
+
+    (row,) = json.loads(to_json(figures_of(record)))["measurements"]
+
+    assert row["accuracy"] == told
+    assert row["snr_db"] == (43.21 if snr_db == 43.21 else None)

@@ -266,8 +266,7 @@ def test_truncated_file_is_refused_by_name(tmp_path: Path, kept: int) -> None:
     with pytest.raises(RecordError, match="is no record, or is damaged") as caught:
         read_record(path)
     assert caught.value.where == str(path)
-    with pytest.raises(RecordError):
-        list(ParquetStore(tmp_path).query())
+    assert list(ParquetStore(tmp_path).query()) == []
 
 
 def test_file_that_is_no_parquet_is_refused_by_name(tmp_path: Path) -> None:
@@ -287,7 +286,7 @@ def test_table_of_somebody_else_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(RecordError) as caught:
+    with pytest.raises(RecordError, match="there is no such file; mend the path") as caught:
         read_record(tmp_path / "missing.parquet")
     assert caught.value.where == str(tmp_path / "missing.parquet")
 
@@ -479,6 +478,20 @@ def test_query_sees_only_parquet_files(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("notes")
     (tmp_path / f".{path.name}.123").write_bytes(b"of a run that is writing now")
     assert [record.record_id for record in store.query()] == ["first"]
+
+
+def test_query_leaves_a_damaged_file_out_and_tells_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ParquetStore(tmp_path)
+    store.append(named("first"))
+    damaged = tmp_path / "damaged.parquet"
+    damaged.write_bytes(b"PAR1")
+
+    assert [record.record_id for record in store.query()] == ["first"]
+
+    (message,) = caplog.messages
+    assert message.startswith(f"{damaged}: is no record, or is damaged; ")
 
 
 def test_query_of_a_missing_folder_is_empty(tmp_path: Path) -> None:

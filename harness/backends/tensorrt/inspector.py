@@ -42,7 +42,8 @@ def describe_layers(library: Library, path: Path, folder: Path) -> dict[str, Any
     try:
         engine = open_engine(library, path)
     except EngineError as error:
-        return {"problem": str(error)}
+        # What to do about it does not belong here: the engine may be meant for another machine.
+        return {"problem": error.what}
     text = engine.create_engine_inspector().get_engine_information(
         library.member("LayerInformationFormat", "JSON")
     )

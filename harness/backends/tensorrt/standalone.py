@@ -20,7 +20,13 @@ from harness.backends.tensorrt.engines import WORKER, target_device
 from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.library import AUTO, find_library
 from harness.backends.tensorrt.options import Recipe, TensorRTOptions
-from harness.errors import CalibrationError, EngineError, FeatureUnavailableError, OptionError
+from harness.errors import (
+    CalibrationError,
+    ContractError,
+    EngineError,
+    FeatureUnavailableError,
+    OptionError,
+)
 from harness.files import check_writable, save_arrays, written_whole
 
 if TYPE_CHECKING:
@@ -93,6 +99,7 @@ class TensorRTConverter:
         if int8 and not calibration:
             what = "int8 by the calibrator needs calibration data"
             raise CalibrationError(what, where=str(source), fix="give calibration={input: stack}")
+        _check_points(profiles or {})
         check_writable(target)
         with tempfile.TemporaryDirectory() as folder, WorkerPool() as pool:
             request: dict[str, Any] = {
@@ -106,7 +113,6 @@ class TensorRTConverter:
                 "profile": {n: [list(s) for s in shapes] for n, shapes in (profiles or {}).items()},
                 "calibration_cache": str(Path(folder) / "none"),
             }
-            _check_points(request["profile"])
             if calibration:
                 request["calibration"] = str(Path(folder) / "calibration.npz")
                 save_arrays(Path(request["calibration"]), calibration)
@@ -125,7 +131,7 @@ class TensorRTConverter:
         ):
             if is_wanted and not has_it:
                 what = f"{self._library} takes {name} from the graph alone"
-                fix = "convert the graph first: harness build --precision"
+                fix = f"convert the graph first: harness build PIPELINE --precision {name}"
                 raise FeatureUnavailableError(what, where=name, fix=fix)
         strong = not (fp16 or int8) and self._library.has(
             "NetworkDefinitionCreationFlag", "STRONGLY_TYPED"
@@ -147,6 +153,12 @@ def _check_points(profile: Mapping[str, Sequence[Sequence[int]]]) -> None:
         if not all(isinstance(size, int) for shape in shapes for size in shape):
             what = f"{name} holds sizes that are no whole numbers"
             raise OptionError(what, where="profiles", fix="give ints")
+        for axis, sizes in enumerate(zip(*shapes, strict=False)):
+            if list(sizes) != sorted(sizes):
+                told = ", ".join(map(str, sizes))
+                what = f"axis {axis} is {told} at min, opt and max"
+                where = f"profiles: {name}"
+                raise ContractError(what, where=where, fix="give min <= opt <= max")
 
 
 class TensorRTEngine:

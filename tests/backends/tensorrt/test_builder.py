@@ -74,6 +74,7 @@ def test_without_a_gpu_nobody_can_look_into_an_engine(
 
     assert list(layers) == ["problem"]
     assert f"{rtx} cannot open it: " in layers["problem"]
+    assert "build it again" not in layers["problem"], "it may be meant for another machine"
     assert not (Path(request["folder"]) / "layers.json").exists()
 
 

@@ -200,6 +200,17 @@ def test_a_profile_is_three_shapes(
     assert pool.request == {}
 
 
+def test_a_profile_that_decreases_is_refused_before_any_process_is_started(
+    conv: Path, older: Callable[..., tuple[TensorRTConverter, FakePool]]
+) -> None:
+    converter, pool = older()
+
+    with pytest.raises(ContractError, match="x: axis 2 is 9, 8, 16 at min, opt and max"):
+        converter.convert(conv, profiles={"x": [(1, 1, 9), (1, 1, 8), (2, 1, 16)]})
+
+    assert pool.request == {}
+
+
 @pytest.mark.parametrize("wanted", ["fp16", "int8"])
 def test_rtx_takes_the_precision_from_the_graph_alone(conv: Path, wanted: str) -> None:
     converter = TensorRTConverter(TENSORRT_RTX)
@@ -208,17 +219,25 @@ def test_rtx_takes_the_precision_from_the_graph_alone(conv: Path, wanted: str) -
         converter.convert(conv, profiles=PROFILES, **{wanted: True})  # type: ignore[arg-type]
 
     assert caught.value.where == wanted
-    assert "convert the graph first: harness build --precision" in caught.value.fix
+    assert caught.value.fix.endswith(f"harness build PIPELINE --precision {wanted}")
     assert {path.name for path in conv.parent.iterdir()} == {"conv.onnx"}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no graph at all", b"vtrt" + bytes(60)])
-def test_what_is_no_graph_is_refused(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file; mend the path"),
+        (b"", "is no valid ONNX model"),
+        (b"no graph at all", "is no valid ONNX model"),
+        (b"vtrt" + bytes(60), "is an engine of TensorRT, no ONNX model; give the graph"),
+    ],
+)
+def test_what_is_no_graph_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(ContractError, match="is no valid ONNX model") as caught:
+    with pytest.raises(ContractError, match=message) as caught:
         TensorRTConverter(TENSORRT_RTX).convert(path)
 
     assert caught.value.where == str(path)
