@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from harness.report.tables import milliseconds_of, snr_of, table_of
 from harness.report.words import milliseconds, percent
 from harness.stats.proportions import independent_trials, upper_bound
-from harness.stats.quantiles import QuantileEstimate, estimate_quantile
-from harness.stats.throughput import throughput
+from harness.stats.quantiles import estimate_quantile
+from harness.stats.throughput import RateEstimate, in_flight, throughput
 from harness.types import CALL, CONCURRENT, HOT, PACED
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ class PacedFigure:
 class ConcurrentFigure:
     """What so many streams give together, and against one stream in the same run.
 
-    ``rate_per_s`` counts inferences of all streams, with its interval over blocks; of several
-    processes, over the rates of those.
+    ``rate_per_s`` counts inferences of all streams, with its interval over blocks, or over several
+    processes. ``in_flight`` is how many were at work at a time, which should be the streams.
     """
 
     streams: int
-    rate_per_s: QuantileEstimate
+    rate_per_s: RateEstimate
+    in_flight: float
     rate_ratio: float | None
     latency_ratio: float | None
 
@@ -89,11 +90,13 @@ def concurrent_figure(group: Group, figures: Figures) -> ConcurrentFigure | None
         return None
     rate = _rate(group.pipeline)
     one = _other(group, figures, CONCURRENT, 1)
+    flying = in_flight(rate.value, measured.latency_s)
     if one is None or one is group:
-        return ConcurrentFigure(measured.streams, rate, None, None)
+        return ConcurrentFigure(measured.streams, rate, flying, None, None)
     return ConcurrentFigure(
         streams=measured.streams,
         rate_per_s=rate,
+        in_flight=flying,
         rate_ratio=rate.value / _rate(one.pipeline).value,
         latency_ratio=group.pipeline.latency.median.value / one.pipeline.latency.median.value,
     )
@@ -109,12 +112,13 @@ def _worth(row: Row, period_s: float) -> float:
     return min(in_blocks, independent_trials(missed, whole))
 
 
-def _rate(row: Row) -> QuantileEstimate:
+def _rate(row: Row) -> RateEstimate:
     """Inferences a second; blocks of one process are alike, so that of several these count."""
-    rates = [throughput(part.block_passes, part.block_wall_s) for part in row.parts]
-    if len(rates) == 1:
-        return rates[0]
-    return estimate_quantile([rate.value for rate in rates], 0.5)
+    parts = row.parts
+    if len(parts) == 1:
+        return throughput(parts[0].block_passes, parts[0].block_wall_s)
+    counts = [sum(part.block_passes) for part in parts]
+    return throughput(counts, [sum(part.block_wall_s) for part in parts])
 
 
 def _other(group: Group, figures: Figures, mode: str, streams: int) -> Group | None:
