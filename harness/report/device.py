@@ -52,9 +52,9 @@ def runs_on_device(variant: Variant) -> bool:
 
 
 def _end_to_end(groups: Sequence[Group]) -> Table:
-    table = table_of(f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device")
+    title = f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device"
+    table = table_of(title, ("gaps", "sum", "d2h", "h2d", "host"))
     table.columns[0].header = "variant"
-    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     headings = ["launch", "p50", "p99", "sum", "gaps", "h2d", "d2h", "host", "SNR dB"]
     # Each way of launching has its own.
     peers = {g.variant.launch: g.peer for g in groups if g.peer is not None}

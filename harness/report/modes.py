@@ -149,7 +149,7 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
     )
     buffered = ("p50\n+buf", "p99\n+buf")
     headings = ("p50", "p99", *buffered, "missed", "at\nmost", "hot\np50", "ratio", "late")
-    table = _table(title, (*headings, "SNR\ndB"))
+    table = _table(title, (*headings, "SNR\ndB"), ("late", "p50 +buf", "p99 +buf", "hot p50"))
     for group in groups:
         figure = paced_figure(group, figures)
         if figure is None:
@@ -180,8 +180,9 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
 
 def _concurrent_table(groups: Sequence[Group], figures: Figures) -> Table:
     title = f"{groups[0].case}, {CONCURRENT}: ms from host to host, inferences a second of all"
-    headings = ("streams", "threads", "p50", "p99", "per s", "95 % interval")
-    table = _table(title, (*headings, "rate x", "p50 x", "SNR\ndB"))
+    headings = ("streams", "threads", "p50", "p99", "per s", "95 %\ninterval", "in\nflight")
+    spare = ("threads", "counted s", "n", "p50 x", "rate x", "in flight")
+    table = _table(title, (*headings, "rate\nx", "p50\nx", "n", "counted\ns", "SNR\ndB"), spare)
     for group in groups:
         figure = concurrent_figure(group, figures)
         if figure is None:
@@ -195,21 +196,24 @@ def _concurrent_table(groups: Sequence[Group], figures: Figures) -> Table:
             milliseconds_of(latency.p99),
             f"{rate.value:.4g}",
             f"{rate.lower:.4g} to {rate.upper:.4g}" if rate.is_finite else "-",
+            f"{figure.in_flight:.3g}",
             "-" if figure.rate_ratio is None else f"{figure.rate_ratio:.2f}",
             "-" if figure.latency_ratio is None else f"{figure.latency_ratio:.2f}",
+            str(rate.inferences),
+            f"{rate.counted_s:.2f}",
             snr_of(group.pipeline),
         )
     table.caption = (
         "every stream begins its next inference when its last one has ended; threads are those of "
-        "one stream; x: against one stream in the same run"
+        "one stream; per s: n over the seconds in which they were counted; in flight: rate x mean "
+        "latency, which should be the streams; x: against one stream in the same run"
     )
     return table
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = table_of(title)
+def _table(title: str, headings: Sequence[str], spare: Sequence[str]) -> Table:
+    table = table_of(title, spare)
     table.columns[0].header = "variant"
-    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=not heading.startswith("SNR"))
     return table

@@ -6,19 +6,25 @@ import math
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from harness.report.fitting import FittedTable
 from harness.report.words import milliseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.report.figures import Row
     from harness.stats.quantiles import QuantileEstimate
 
 
-def table_of(title: str) -> Table:
-    """An empty table with a column for the component."""
-    table = Table(
+def table_of(title: str, spare: Sequence[str] = ()) -> FittedTable:
+    """An empty table with a column for the component.
+
+    ``spare`` are the headings of columns that may be left out where there is no room, the first
+    first.
+    """
+    table = FittedTable(
         title=title,
         title_justify="left",
         caption_justify="left",
@@ -26,7 +32,8 @@ def table_of(title: str) -> Table:
         padding=(0, 0),
         pad_edge=False,
     )
-    table.add_column("component", no_wrap=True)
+    table.spare = tuple(spare)
+    table.add_column("component", overflow="fold")
     return table
 
 

@@ -80,7 +80,7 @@ def render(figures: Figures) -> RenderableType:
 def _components(figures: Figures) -> Table:
     table = table_of(f"{figures.record.pipeline}: exported components")
     for heading in ("params M", "ONNX MB", "vs PyTorch"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for artifact in figures.exports:
         parameters, error = artifact.parameters, artifact.worst_relative_l2
         table.add_row(
@@ -94,9 +94,10 @@ def _components(figures: Figures) -> Table:
 
 def _latencies(group: Group) -> Table:
     mode = group.pipeline.measurement.mode
-    table = table_of(f"{group.variant}, {group.case}, {mode}: latency in ms")
+    title = f"{group.variant}, {group.case}, {mode}: latency in ms"
+    table = table_of(title, ("jitter", "first", "load", "p95", "p90", "min", "RTF"))
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=heading != "SNR dB")
     for row in group.rows:
         if row.is_pipeline:
             table.add_section()
@@ -143,7 +144,7 @@ def _ratios(figures: Figures) -> Table | None:
         return None
     table = table_of("median against PyTorch eager in the same run (below 1 is faster)")
     for group in groups:
-        table.add_column("\n".join(_heading(group)), justify="right")
+        table.add_column("\n".join(_heading(group)), justify="right", no_wrap=True)
     for rows in zip(*(group.rows for group in groups), strict=True):
         if rows[0].is_pipeline:
             table.add_section()

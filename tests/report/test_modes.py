@@ -154,8 +154,8 @@ def test_streams_are_told_with_their_rate_against_one() -> None:
     rows = [line.split() for line in text.splitlines() if line.strip().startswith(name)]
     shown = [row[5:] for row in rows]
     assert shown == [
-        ["1", "1", "4", "4", "250", "250", "to", "250", "-", "-", "45.5"],
-        ["4", "1", "8", "8", "500", "500", "to", "500", "2.00", "2.00", "45.5"],
+        ["1", "1", "4", "4", "250", "250", "to", "250", "1", "-", "-", "400", "1.60", "45.5"],
+        ["4", "1", "8", "8", "500", "500", "to", "500", "4", *["2.00"] * 2, "400", "0.80", "45.5"],
     ]
 
 
