@@ -194,6 +194,8 @@ def measure_all(
         if not done:
             raise
         is_complete = False
+        left = orders[len(done) + len(missing) :]
+        missing += [MissingProcess(o.process or 0, o.build, "interrupted") for o in left]
     replication = replace(replication, missing=tuple(missing))
     return merge(prepared, done, replication, is_complete=is_complete)
 

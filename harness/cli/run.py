@@ -37,6 +37,7 @@ from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
 from harness.plan import plan_run
 from harness.report.figures import figures_of
+from harness.report.gate import missed_reasons, open_reasons
 from harness.report.json import write_json
 from harness.report.terminal import render
 from harness.runner import Run, RunResult
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
     from harness.ready import Ready
     from harness.report.figures import Figures
+
+_REASONS = {EXIT_MISSED: missed_reasons, EXIT_INCONCLUSIVE: open_reasons}
 
 
 def run_command(
@@ -246,11 +249,14 @@ def _report(
     measured_s = result.record.phases_s.get("measure", 0.0)
     process_s = time.time() - psutil.Process().create_time()
     lines.append(f"Measured for {measured_s:.1f} s, all else {process_s - measured_s:.1f} s.")
+    code = _exit_code(figures, enforce=enforce)
+    if enforce and code in _REASONS:
+        lines.append(f"--enforce: exit {code}, since {'; '.join(_REASONS[code](figures))}.")
     console = Console()
     with console.capture() as table:
         console.print(render(figures))
     _print(table.get() + "".join(f"  {line}\n" for line in (*lines, *written)))
-    return _exit_code(figures, enforce=enforce)
+    return code
 
 
 def _print(text: str) -> None:

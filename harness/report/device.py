@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import Figures, Group
+    from harness.report.figures import Figures
+    from harness.report.rows import Group
     from harness.types import Ceilings, Variant
 
 # ONNX Runtime's CUDA provider returns when the device is done.

@@ -10,7 +10,7 @@ from harness.report.words import milliseconds, percent
 from harness.stats.proportions import independent_trials, upper_bound
 from harness.stats.quantiles import estimate_quantile
 from harness.stats.throughput import RateEstimate, in_flight, throughput
-from harness.types import CALL, CONCURRENT, HOT, PACED
+from harness.types import CONCURRENT, HOT, PACED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import Figures, Group, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Group, Row
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
             continue
         latency = group.pipeline.latency
         table.add_row(
-            _name(group),
+            group.name,
             milliseconds_of(latency.median),
             milliseconds_of(latency.p99),
             milliseconds(figure.buffered_median_s),
@@ -189,7 +190,7 @@ def _concurrent_table(groups: Sequence[Group], figures: Figures) -> Table:
             continue
         latency, rate = group.pipeline.latency, figure.rate_per_s
         table.add_row(
-            _name(group),
+            group.name,
             str(figure.streams),
             str(group.pipeline.measurement.threads),
             milliseconds_of(latency.median),
@@ -217,8 +218,3 @@ def _table(title: str, headings: Sequence[str], spare: Sequence[str]) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=not heading.startswith("SNR"))
     return table
-
-
-def _name(group: Group) -> str:
-    launch = "" if group.variant.launch == CALL else f", {group.variant.launch}"
-    return f"{group.backend} {group.pipeline.label}{launch}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.report.figures import Group, Row
+    from harness.report.rows import Group, Row
     from harness.types import NodeCounts
 
 

@@ -14,7 +14,7 @@ from harness.report.words import milliseconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report.figures import Row
+    from harness.report.rows import Row
     from harness.stats.quantiles import QuantileEstimate
 
 

@@ -23,6 +23,7 @@ from harness.report.words import (
     floor_sentence,
     given_sentences,
     milliseconds,
+    ran_sentence,
     seen_words,
     sum_sentence,
 )
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.report.budgets import BudgetFigure
-    from harness.report.figures import Figures, Group, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Group, Row
     from harness.types import Case, Record
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
@@ -94,7 +96,7 @@ def _components(figures: Figures) -> Table:
 
 def _latencies(group: Group) -> Table:
     mode = group.pipeline.measurement.mode
-    title = f"{group.variant}, {group.case}, {mode}: latency in ms"
+    title = f"{group.name}, {group.case}, {mode}: latency in ms"
     table = table_of(title, ("jitter", "first", "load", "p95", "p90", "min", "RTF"))
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
         table.add_column(heading, justify="right", no_wrap=heading != "SNR dB")
@@ -102,7 +104,7 @@ def _latencies(group: Group) -> Table:
         if row.is_pipeline:
             table.add_section()
         table.add_row(*_cells(row), style="bold" if row.is_pipeline else "")
-    notes = [f"n = {_counts(group)}", group.repeats]
+    notes = [f"n = {_counts(group)}", group.repeats, ran_sentence(group.pipeline)]
     notes += [sum_sentence(group)] if group.pipeline.is_pipeline else []
     table.caption = "; ".join(filter(None, notes))
     return table
@@ -206,12 +208,12 @@ def _open_intervals(figures: Figures) -> list[str]:
     if not marked:
         return []
     found = []
-    if any(row.processes == 1 or row.latency.count < _P99_SAMPLES for row in marked):
+    if any(not row.is_replicated or row.latency.count < _P99_SAMPLES for row in marked):
         found.append(
             f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}, and more "
             "where successive samples are correlated."
         )
-    if any(1 < row.processes < _P50_SAMPLES for row in marked):
+    if any(row.is_replicated and row.processes < _P50_SAMPLES for row in marked):
         found.append(
             "~ too few processes for a finite 95 % interval, which is of their own quantiles: it "
             f"needs {_P50_SAMPLES}."

@@ -15,7 +15,8 @@ from harness.types import CALL, COLD, Variant
 if TYPE_CHECKING:
     from harness.report.budgets import BudgetFigure
     from harness.report.canaries import CanaryFigure
-    from harness.report.figures import Figures, Group, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Group, Row
     from harness.types import NodeCounts, Record
 
 
@@ -39,9 +40,9 @@ def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     arrival = f", {figure.arrival}" if figure.arrival else ""
     limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
-    subject = f"{_subject(figure)}: {limit}"
+    subject = f"{budget_subject(figure)}: {limit}"
     if figure.verdict is None:
-        return f"{subject}: not measured in this run"
+        return f"{subject}: {figure.reason}"
     if figure.verdict.processes > 1:
         return f"{subject}: {_of_processes(figure.verdict)}"
     estimate = figure.verdict.estimate
@@ -115,7 +116,8 @@ def deadline_sentences(figures: Figures) -> list[str]:
     return found
 
 
-def _subject(figure: BudgetFigure) -> str:
+def budget_subject(figure: BudgetFigure) -> str:
+    """What a budget's verdict is of: ``tensorrt fp16 by flag, graph``."""
     launch = figure.variant.launch
     text = f"{figure.variant.backend} {figure.label}"
     return text if launch == CALL else f"{text}, {launch}"
@@ -128,6 +130,16 @@ def held_sentence(precision: str, nodes: NodeCounts) -> str:
     mostly, named = mostly_other(precision, nodes), named_precision(precision)
     held = f"{getattr(nodes, named)} of {nodes.total} convolutions and products in {named}"
     return f"{held}, mostly {mostly}" if mostly else held
+
+
+def ran_sentence(row: Row) -> str:
+    """How little ran in the precision that was asked for, where most did not; else empty."""
+    nodes = row.told_nodes
+    if not row.mostly or nodes is None:
+        return ""
+    named = named_precision(row.measurement.precision)
+    told = "are" if nodes is row.graph_nodes else "ran"
+    return f"{getattr(nodes, named)} of {nodes.total} convolutions and products {told} in {named}"
 
 
 def seen_words(record: Record) -> str:

@@ -164,6 +164,8 @@ def test_the_exit_code_tells_the_verdict_only_when_enforced(
 
     assert word in out
     assert code == expected
+    # An exit code that says no says why.
+    assert (f"--enforce: exit {code}, since the budget" in out) == (code != 0)
 
 
 def test_a_missed_floor_is_told_and_enforced(

@@ -87,7 +87,7 @@ def test_a_component_alone_is_fed_what_the_others_would_make(
     code, out, _ = run(onnx_toy(), "--component", "decoder")
 
     assert code == 0
-    assert "not measured in this run" in " ".join(out.split())
+    assert "not judged: it is one of the whole pipeline" in " ".join(out.split())
     (record,) = ParquetStore(tmp_path / "out").query()
     assert [m.component for m in measured(record)] == ["decoder"]
     assert record.replication is None

@@ -21,7 +21,8 @@ from harness.report.words import floor_sentence, held_sentence
 from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
 
 if TYPE_CHECKING:
-    from harness.report.figures import Figures, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Row
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-ort", "int8+fp16")
 COMPONENTS = ("content_encoder", "pitch_encoder", "vocoder")
