@@ -201,8 +201,8 @@ def _measure_paced(
     samples: dict[Variant, PacedSamples] = {}
     cause = INTERRUPTED
     try:
-        sample_paced(trips, period_s, plan, samples, name=work.series_of, on_round=on_round)
-        cause = cause_of(plan, (len(found.paced_s) for found in samples.values()))
+        name = work.series_of
+        cause = sample_paced(trips, period_s, plan, samples, name=name, on_round=on_round)
     finally:
         # Between chunks the device is idle and may lower its clock: that is what paced is about.
         idling = (series_names(work.series_of(variant))[0] for variant in samples)

@@ -106,7 +106,7 @@ def test_an_interruption_keeps_the_processes_that_were_complete() -> None:
 
 
 def test_an_interruption_before_any_process_is_complete_leaves_nothing() -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="before a process was complete"):
         measure_all(PREPARED, Replication(2, 1), Launches({0: KeyboardInterrupt()}), Notes())
 
 

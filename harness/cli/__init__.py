@@ -53,8 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is not None or not _is_output_error(error):
             raise
         return _fail(f"standard output: {error.strerror}; nothing else is lost", EXIT_BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; what was already in the cache stays there", EXIT_INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as error:
+        from harness.replicate import REPLICA_OPTION  # noqa: PLC0415
+
+        if REPLICA_OPTION in given:
+            # Who started this process tells of it.
+            return EXIT_INTERRUPTED
+        # Click raises its own in place of an interruption.
+        when = f"interrupted {error.__cause__ or error}".strip()
+        return _fail(f"{when}; what was already in the cache stays there", EXIT_INTERRUPTED)
     finally:
         logger.removeHandler(handler)
     return int(code or 0)

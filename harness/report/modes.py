@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.tables import milliseconds_of, snr_of, table_of
-from harness.report.words import milliseconds, percent
+from harness.report.words import bare_milliseconds, milliseconds, percent
 from harness.stats.proportions import independent_trials, upper_bound
 from harness.stats.quantiles import estimate_quantile
 from harness.stats.throughput import RateEstimate, in_flight, throughput
@@ -145,7 +145,7 @@ def render_modes(figures: Figures) -> list[RenderableType]:
 def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
     period_s = groups[0].pipeline.measurement.period_s or 0.0
     title = (
-        f"{groups[0].case}, {PACED}, a chunk every {milliseconds(period_s)} ms: "
+        f"{groups[0].case}, {PACED}, a chunk every {bare_milliseconds(period_s)} ms: "
         "ms from host to host"
     )
     buffered = ("p50\n+buf", "p99\n+buf")

@@ -9,7 +9,7 @@ from rich import box
 from rich.text import Text
 
 from harness.report.fitting import FittedTable
-from harness.report.words import milliseconds
+from harness.report.words import milliseconds, under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,5 +54,9 @@ def decibels(value: float | None) -> str:
 
 def snr_of(row: Row) -> str | Text:
     """The signal-to-noise ratio in dB, marked where it is under the floor."""
-    text = decibels(row.measurement.snr_db)
-    return Text(f"{text} wrong", style="red") if row.misses_floor else text
+    measured = row.measurement
+    if not row.misses_floor:
+        return decibels(measured.snr_db)
+    is_finite = measured.snr_db is not None and math.isfinite(measured.snr_db)
+    text = under(measured.snr_db, measured.min_snr_db) if is_finite else decibels(measured.snr_db)
+    return Text(f"{text} wrong", style="red")

@@ -13,21 +13,31 @@ from harness.stats.proportions import upper_bound
 from harness.types import CALL, COLD, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.report.budgets import BudgetFigure
     from harness.report.canaries import CanaryFigure
     from harness.report.figures import Figures
     from harness.report.rows import Group, Row
-    from harness.types import NodeCounts, Record
+    from harness.types import Measurement, NodeCounts, Record
+
+# An interval of a drift that is wider, and holds 0, tells nothing of the machine.
+_VAGUE = 0.5
 
 
 def milliseconds(seconds: float) -> str:
-    """``seconds`` in ms with three significant digits or more."""
+    """``seconds`` in ms with three significant digits or more, and three places below 1."""
     value = seconds * 1e3
     if not math.isfinite(value):
         return "-"
-    if value >= 100:  # noqa: PLR2004
-        return f"{value:.0f}"
-    return f"{value:.3g}" if value >= 1 else f"{value:.3f}".removeprefix("0")
+    # What would be rounded up to another digit more has a place less.
+    places = sum(value < step for step in (99.95, 9.995, 0.9995))
+    return f"{value:.{places}f}".removeprefix("0") if value < 1 else f"{value:.{places}f}"
+
+
+def bare_milliseconds(seconds: float) -> str:
+    """``seconds`` in ms as somebody has written it: no more digits than it has."""
+    return f"{seconds * 1e3:.6g}"
 
 
 def percent(share: float) -> str:
@@ -39,7 +49,7 @@ def percent(share: float) -> str:
 def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     arrival = f", {figure.arrival}" if figure.arrival else ""
-    limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
+    limit = f"p99 <= {bare_milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
     subject = f"{budget_subject(figure)}: {limit}"
     if figure.verdict is None:
         return f"{subject}: {figure.reason}"
@@ -111,7 +121,7 @@ def deadline_sentences(figures: Figures) -> list[str]:
             found.append(
                 f"Deadlines, {group.backend} {group.pipeline.label}{launch} at {group.case}: "
                 f"MISSED {measured.missed_deadlines} of {count}, each done after the next chunk "
-                f"had come (every {milliseconds(measured.period_s or 0.0)} ms)"
+                f"had come (every {bare_milliseconds(measured.period_s or 0.0)} ms)"
             )
     return found
 
@@ -158,8 +168,17 @@ def floor_sentence(row: Row) -> str:
     measured = row.measurement
     return (
         f"{measured.component} ({measured.backend}, {row.label}) is wrong: "
-        f"{measured.snr_db:.1f} dB against PyTorch fp32, the floor is {measured.min_snr_db:g} dB"
+        f"{under(measured.snr_db, measured.min_snr_db)} dB against PyTorch fp32, the floor is "
+        f"{measured.min_snr_db:g} dB"
     )
+
+
+def under(value: float | None, floor: float | None) -> str:
+    """``value`` with one place, or as many as show that it is under ``floor``."""
+    if value is None or floor is None:
+        return "-"
+    texts = [f"{value:.{places}f}" for places in range(1, 7)]
+    return next((text for text in texts if float(text) < floor), texts[-1])
 
 
 def given_sentences(record: Record) -> list[str]:
@@ -196,6 +215,12 @@ def canary_sentence(figure: CanaryFigure) -> str:
         text += f" ({milliseconds(least)} to {milliseconds(most)} in {told} series)"
     if not drift.is_finite:
         return f"{text}, too few samples to tell a drift in {where}"
+    if not drift.is_seen and drift.upper - drift.lower > _VAGUE:
+        return (
+            f"{text}, too little to tell a drift in {where}: the interval is "
+            f"{100 * drift.lower:+.0f} % to {100 * drift.upper:+.0f} % (of {drift.before_count} "
+            f"samples and {drift.after_count})"
+        )
     bounds = f"[{100 * drift.lower:+.1f}, {100 * drift.upper:+.1f}]"
     if told == 1:
         return f"{text}, drift in the run {100 * drift.value:+.1f} % {bounds}"
@@ -210,17 +235,25 @@ def environment_sentence(figures: Figures) -> str:
     """Where the figures come from, and how far to trust them."""
     environment = figures.record.environment
     measured = [m for m in figures.record.measurements if m.component != CANARY]
-    threads = ", ".join(sorted({str(m.threads) for m in measured}))
+    threads = " or ".join(map(str, sorted({m.threads for m in measured})))
     packages = environment["packages"]
     backends = ", ".join(
         f"{name} {packages[name]}" for name in sorted({m.backend for m in measured} & set(packages))
     )
     machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
     return (
-        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, "
-        f"load {_load(environment)}; {backends}, "
-        f"Python {environment['python']}; clock: {', '.join(sorted({m.clock for m in measured}))}"
+        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} "
+        f"thread{'s' * (threads != '1')}, load {_load(environment)}; {backends}, "
+        f"Python {environment['python']}; {_clocks(measured)}"
     )
+
+
+def _clocks(measured: Sequence[Measurement]) -> str:
+    """A clock's name may hold a comma."""
+    names = sorted({one.clock for one in measured})
+    if len(names) == 1:
+        return f"clock: {names[0]}"
+    return "clocks: " + " and ".join(f'"{name}"' for name in names)
 
 
 def _gpu(environment: dict[str, Any]) -> str:

@@ -107,14 +107,14 @@ def test_the_worst_of_several_is_named_and_each_cause_once() -> None:
 
     assert "3 of 3 series" in first
     assert "(the time was spent; bimodal: two modes of about equal weight)" in first
-    assert "the worst is decoder, whose median 1 ms is known to" in first
+    assert "the worst is decoder, whose median 1.00 ms is known to" in first
     assert second.startswith("INCONCLUSIVE, tensorrt fp32, graph, 1 s: ")
 
 
 def test_too_few_samples_are_not_known_at_all() -> None:
     facts = open_for("interrupted", latency_s=(1e-3, 2e-3))
     (sentence,) = unsettled_sentences(figures_of(with_verdicts(make_record(CPU), decoder=facts)))
-    assert sentence.endswith("the worst is decoder, whose median 1.5 ms is not known at all")
+    assert sentence.endswith("the worst is decoder, whose median 1.50 ms is not known at all")
 
 
 def test_a_precision_that_nobody_asked_for_is_not_told() -> None:
@@ -158,7 +158,7 @@ def test_several_processes_are_each_as_wide_as_their_own_samples() -> None:
     pooled = half_width(measurement(noisy["latency_s"] * 8))
     assert pooled < width
     assert "3 of 3 series, in 3 of 8 processes, are not known to ±0.5%" in sentence
-    assert sentence.endswith(f"encoder in process 0, whose median 1 ms is known to ±{width:.2%}")
+    assert sentence.endswith(f"encoder in process 0, whose median 1.00 ms is known to ±{width:.2%}")
 
 
 def test_medians_and_tails_that_are_open_are_told_apart() -> None:
