@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from harness.history.output import _table
 from harness.report.figures import figures_of
 from harness.report.fitting import FittedTable, fold_name
 from harness.report.sweep import render_sweep
@@ -209,3 +210,14 @@ def test_a_name_breaks_after_an_underscore() -> None:
     ]
     assert fold_name("tensorrt fp16 by flag, graph", 22) == ["tensorrt fp16 by flag,", "graph"]
     assert fold_name("abcdefgh", 3) == ["abc", "def", "gh"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_figure_of_a_history_is_cut(width: int) -> None:
+    names = ["date", "component", "variant", *(f"figure_{n}_s" for n in range(12))]
+    rows = [["2026-01-01", LONG["decoder"], "tensorrt fp16 by flag, graph"] + [12.345678] * 12]
+
+    text = printed(_table(names, rows), width)
+
+    assert "…" not in text
+    assert text.split().count("1.235e+04") == 12
