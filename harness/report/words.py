@@ -215,7 +215,8 @@ def canary_sentence(figure: CanaryFigure) -> str:
         text += f" ({milliseconds(least)} to {milliseconds(most)} in {told} series)"
     if not drift.is_finite:
         return f"{text}, too few samples to tell a drift in {where}"
-    if not drift.is_seen and drift.upper - drift.lower > _VAGUE:
+    is_vague = not drift.is_seen and drift.upper - drift.lower > _VAGUE
+    if is_vague and told == 1:
         return (
             f"{text}, too little to tell a drift in {where}: the interval is "
             f"{100 * drift.lower:+.0f} % to {100 * drift.upper:+.0f} % (of {drift.before_count} "
@@ -227,7 +228,7 @@ def canary_sentence(figure: CanaryFigure) -> str:
     usual = 100 * statistics.median(one.value for one in figure.drifts)
     return (
         f"{text}, drift within a series {usual:+.1f} % in the median, {100 * drift.value:+.1f} % "
-        f"at worst {bounds}"
+        f"at worst {bounds}{', which is hardly known' if is_vague else ''}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from harness.report.fitting import FittedTable, fold_name
 from harness.report.sweep import render_sweep
 from harness.report.tables import milliseconds_of, table_of
 from harness.report.terminal import render
+from harness.store.parquet import read_record
 from harness.types import (
     CONCURRENT,
     HOT,
@@ -221,3 +223,20 @@ def test_no_figure_of_a_history_is_cut(width: int) -> None:
 
     assert "…" not in text
     assert text.split().count("1.235e+04") == 12
+
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "reports/examples/h200").glob("*.parquet"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_no_figure_of_a_real_record_is_cut(path: Path) -> None:
+    figures = figures_of(read_record(path))
+    for width in WIDTHS:
+        text = printed(render(figures), width)
+        assert "…" not in text
+        assert max(len(line) for line in text.splitlines()) <= width
+    # As docs/records.md has it: two of them are older than any judgement of the machine.
+    validity = figures.record.validity
+    assert (validity and validity.status) == (
+        None if path.stem in {"enqueue", "routes"} else "valid"
+    )

@@ -94,3 +94,13 @@ def test_a_drift_that_is_seen_is_told_however_wide() -> None:
     assert ", drift in the run +" in canary_sentence(wide)
     near = canary([1.0, 1.01, 0.99] * 9, [1.0, 1.01, 1.0] * 9)
     assert ", drift in the run " in canary_sentence(near)
+
+
+def test_the_worst_of_several_drifts_is_told_with_how_little_is_known_of_it() -> None:
+    few = canary([1.0, 2.0, 1.1, 1.9, 5.0, 0.4], [1.1, 1.8, 0.5, 6.0, 1.2, 2.0])
+    still = drift_between([1.0, 1.01, 0.99] * 9, [1.0, 1.01, 1.0] * 9)
+
+    text = canary_sentence(replace(few, drifts=(few.drift, still, still), medians_s=(1.0,) * 3))
+
+    assert "drift within a series +0.0 % in the median" in text
+    assert text.endswith("], which is hardly known")
