@@ -310,3 +310,20 @@ def test_streams_that_are_never_at_work_together_are_no_measurement() -> None:
 
     with pytest.raises(MeasurementError, match="at no time were all streams at work"):
         sample_streams({2: Apart(2, 1.0)}, SamplingPlan(warmup_s=0.0), {}, now=lambda: 0.0)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_streams_of_a_device_are_all_in_flight_at_its_rate(slots: int) -> None:
+    chip = Chip(slots)
+    streams = [Stream(chip) for _ in range(3)]
+    clock = EventStreams([(stream, stream.queue) for stream in streams])
+    samples: dict[int, StreamSamples] = {}
+
+    plan = SamplingPlan(warmup_s=0.0, max_time_s=30.0)
+    sample_streams({3: clock}, plan, samples, now=lambda: max(chip.free_s))
+
+    found = samples[3]
+    rate = throughput(found.block_passes, found.block_wall_s)
+    assert rate.value == pytest.approx(slots / WORK_S, rel=0.02)
+    assert in_flight(rate.value, found.latency_s) == pytest.approx(3, rel=0.02)
+    assert min(found.block_wall_s) > 0.15
