@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bench simulate test lint format wheel clean distclean
+.PHONY: help setup bench simulate demo-history test lint format wheel clean distclean
 
 # The interpreter that .venv is made with.
 PYTHON ?= python3
@@ -14,10 +14,11 @@ PYTHON ?= python3
 #   make test TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 
-# More arguments for "harness run voice_conversion", for pytest and for the simulations.
+# More arguments for "harness run voice_conversion", for pytest, the simulations and the demo.
 BENCH_ARGS ?=
 TEST_ARGS ?=
 SIMULATE_ARGS ?=
+DEMO_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 setup: $(STAMP) ## make .venv with all that the other targets need
 
@@ -49,6 +50,9 @@ bench: $(STAMP) ## run the benchmark of the voice_conversion pipeline (BENCH_ARG
 
 simulate: $(STAMP) ## simulate the stopping rule, several minutes (SIMULATE_ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/simulate.py $(SIMULATE_ARGS) reports/examples/simulations
+
+demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated times (DEMO_ARGS)
+	$(BIN)/python benchmarks/demo/demo.py $(DEMO_ARGS) reports/demo-history
 
 test: $(STAMP) ## run the tests (TEST_ARGS)
 	$(BIN)/python -m pytest $(TEST_ARGS)

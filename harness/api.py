@@ -11,9 +11,9 @@ from harness.artifacts.calibration import CalibrationSet, save_set
 from harness.artifacts.export import DEFAULT_OPSET
 from harness.artifacts.precision import FP32, ClippingRule, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.backends import peers
 from harness.backends.gpu import has_gpu
-from harness.backends.peers import PEERS, check_interpreters, make_peer, runnable_precisions
-from harness.backends.protocol import variant_of
+from harness.backends.simulated import check_simulation, make_simulated
 from harness.backends.tensorrt.backend import TensorRTBackend
 from harness.backends.tensorrt.library import AUTO, TENSORRT, TENSORRT_RTX, find_library
 from harness.backends.tensorrt.options import TensorRTChoice, make_recipes
@@ -25,18 +25,19 @@ from harness.files import check_writable
 from harness.measure.clock import HostClock
 from harness.measure.environment import available_cores
 from harness.measure.sampler import DEFAULT_REL_PRECISION, SamplingPlan
+from harness.measure.simulated_clock import SIMULATED
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import BuildOptions, build_backends, prepare_backends, prepare_models
+from harness.prepare import BuildOptions, build_engines, prepare_models
 from harness.runner import Run, RunOptions
-from harness.types import ENQUEUE, GRAPH, HOT, Case, Variant
+from harness.types import GRAPH, HOT, Case
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Backend, Built
-    from harness.observer import Observer
+    from harness.backends.simulated import SimulationOptions
     from harness.pipeline.pipeline import Pipeline
     from harness.types import Record
 
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 DEFAULT_BACKEND: Final = "onnxruntime"
-BACKENDS: Final = (*PEERS, TENSORRT, TENSORRT_RTX, AUTO)
+BACKENDS: Final = (*peers.PEERS, TENSORRT, TENSORRT_RTX, AUTO, SIMULATED)
 _TENSORRT: Final = (TENSORRT, TENSORRT_RTX, AUTO)
 
 
@@ -62,21 +63,22 @@ def make_backends(
     launches: Sequence[str] = (GRAPH,),
     tensorrt: TensorRTChoice | None = None,
     interpreters: Mapping[str, Path] | None = None,
+    simulation: SimulationOptions | None = None,
 ) -> list[Backend]:
     """Every named backend at every named precision that it can run, each once.
 
     PyTorch runs fp32, on a GPU also fp16; with others it is the peer that they are held against.
     ``launches`` are those of a GPU: ``graph``, ``enqueue``. A backend of ``interpreters`` runs in
-    that Python.
+    that Python. ``simulation`` is that of ``simulated``; by default ``TRT_HARNESS_SIMULATION``.
 
     Raises:
         FeatureUnavailableError: this version does not have it.
         OptionError: there is no such backend or precision, or none that fit together.
     """
     check_precisions(precisions)
-    check_launches(launches)
+    peers.check_launches(launches)
     interpreters = interpreters or {}
-    check_interpreters(interpreters, names)
+    peers.check_interpreters(interpreters, names)
     made: list[Backend] = []
     for name in dict.fromkeys(names):
         if name in _TENSORRT:
@@ -90,22 +92,12 @@ def make_backends(
                 precision=precision,
                 launches=launches,
                 python=interpreters.get(name),
+                simulation=simulation,
             )
-            for precision in runnable_precisions(name, precisions)
+            for precision in peers.runnable_precisions(name, precisions)
         )
+    check_simulation(made)
     return made
-
-
-def check_launches(launches: Sequence[str], where: str = "--launch") -> None:
-    """Check that each of ``launches`` is a way of launching on a GPU.
-
-    Raises:
-        OptionError: one is not.
-    """
-    for launch in launches:
-        if launch not in {GRAPH, ENQUEUE}:
-            fix = f"choose {GRAPH} or {ENQUEUE}"
-            raise OptionError(f"there is no way of launching {launch!r}", where=where, fix=fix)
 
 
 def check_used(
@@ -135,6 +127,7 @@ def make_backend(
     precision: str = FP32,
     launches: Sequence[str] = (GRAPH,),
     python: Path | None = None,
+    simulation: SimulationOptions | None = None,
 ) -> Backend:
     """The backend called ``name``, using ``threads`` CPU threads (all available ones by default).
 
@@ -146,10 +139,12 @@ def make_backend(
     if not 1 <= threads <= available_cores():
         what = f"{threads} threads, and {available_cores()} cores are available"
         raise OptionError(what, where="--threads", fix=f"choose 1 to {available_cores()}")
-    if name in PEERS:
-        return make_peer(
+    if name in peers.PEERS:
+        return peers.make_peer(
             name, threads=threads, precision=precision, launches=launches, python=python
         )
+    if name == SIMULATED:
+        return make_simulated(simulation, threads=threads, precision=precision)
     fix = f"choose one of: {', '.join(BACKENDS)}"
     raise OptionError(f"there is no backend {name!r}", where="--backend", fix=fix)
 
@@ -169,24 +164,6 @@ def _tensorrt_backends(
         )
         for recipe in recipes
     ]
-
-
-def build_engines(
-    pipeline: Pipeline,
-    backends: Sequence[Backend],
-    options: BuildOptions,
-    cache: Cache,
-    pool: WorkerPool,
-    observer: Observer,
-) -> dict[Variant, Mapping[str, Built]]:
-    """What each of ``backends`` builds, of graphs that are made where they are not there yet.
-
-    Raises:
-        HarnessError: a graph, the calibration set or an engine is impossible.
-    """
-    prepared = prepare_backends(pipeline, backends, options, cache, pool, observer)
-    variants = {variant_of(backend): backend for backend in backends}
-    return build_backends(pipeline, variants, prepared, cache, pool, observer)
 
 
 def export_and_build_engines(  # noqa: PLR0913  # each is one independent choice
@@ -260,6 +237,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
     seed: int = 0,
     cache: str | Path | None = None,
     artifacts: str | Path | None = None,
+    simulation: SimulationOptions | None = None,
 ) -> Record:
     """Measure each component and the whole pipeline, and return the record (nothing is written).
 
@@ -267,7 +245,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         pipeline: a loaded pipeline, the name of a shipped one, or a folder.
         backends: what to measure, in turn in one run: ``tensorrt``, ``tensorrt-rtx``, ``auto``,
             ``onnxruntime``, ``onnxruntime-cuda``, ``torch``, ``torch-cuda``,
-            ``torch-cuda-benchmark``, ``torch-cuda-compile``.
+            ``torch-cuda-benchmark``, ``torch-cuda-compile``; or, alone, ``simulated``.
         precisions: of the graphs: ``fp32``, ``fp16``, ``int8``, ``int8-ort``, ``int8+fp16``.
         durations_s: seconds of input; those that the pipeline declares by default.
         batches: batch sizes; those that the pipeline declares by default.
@@ -287,8 +265,8 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         threads: CPU threads; all available cores by default.
         seed: of the synthetic inputs.
         cache: the cache's folder; the user's cache by default.
-        artifacts: the cache of an interpreter that has PyTorch, to take exports and references
-            from.
+        artifacts: the cache of an interpreter that has PyTorch: exports and references.
+        simulation: of ``simulated`` (:class:`harness.backends.simulated.SimulationOptions`).
 
     Raises:
         HarnessError: see :mod:`harness.errors`.
@@ -315,6 +293,7 @@ def benchmark_end_to_end_latency(  # noqa: PLR0913  # each is one independent ch
         interpreters={
             name: Path(python).absolute() for name, python in (interpreters or {}).items()
         },
+        simulation=simulation,
     )
     if not chosen:
         fix = f"name one of: {', '.join(BACKENDS)}"

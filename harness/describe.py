@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.artifacts.cost import graph_cost
+from harness.artifacts.cost import component_cost
 from harness.pipeline.pipeline import CANARY, TRANSFERS
 from harness.types import Artifact, Budget, ComponentCost, Engine
 
@@ -120,9 +120,7 @@ def describe_costs(
         sizes = pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
         for precision, models in prepared.models.items():
             for name, model in models.items():
-                inputs = pipeline.components[name].inputs
-                shapes = {i: tensor.concrete_shape(sizes) for i, tensor in inputs.items()}
-                cost = graph_cost(model.path, shapes)
+                cost = component_cost(pipeline.components[name], model.path, sizes)
                 found.append(ComponentCost(name, precision, case.duration_s, case.batch, cost))
     return tuple(found)
 

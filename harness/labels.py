@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from harness.describe import describe_accuracy
 from harness.errors import FeatureUnavailableError
 from harness.measure.clock import SettledClock, cold_clock
 from harness.measure.sampler import Group
+from harness.measure.simulated_clock import SIMULATED
 from harness.measuring import EnergyTarget
 from harness.pipeline.pipeline import HOST_ENQUEUE, TRANSFERS, WHOLE_PIPELINE
 from harness.stats.energy import GPU, HOST
@@ -101,9 +103,12 @@ def label_canary(canary: Canary, clock: Clock, case: Case) -> tuple[dict[Key, Kn
 
 
 def energy_targets(groups: Iterable[Group[Key]]) -> dict[Key, EnergyTarget]:
-    """The whole pipelines among ``groups``, with the device whose counter tells of each."""
+    """The whole pipelines among ``groups``, with the device whose counter tells of each.
+
+    What is simulated takes none.
+    """
     found = {}
-    for group in groups:
+    for group in (group for group in groups if not group.clock.is_simulated):
         for key, launch in group.targets.items():
             if key.component == WHOLE_PIPELINE:
                 on_gpu = key.variant.launch != CALL or key.variant.backend.endswith("-cuda")
@@ -135,6 +140,8 @@ def describe_series(
 ) -> Measurement:
     """What was measured of one series, with all that labels it."""
     variant, result = key.variant, measured.result
+    # What was loaded, and ran for the first time, did so on this machine.
+    has_times = label.clock.name != SIMULATED
     return Measurement(
         component=key.component,
         backend=variant.backend,
@@ -146,8 +153,8 @@ def describe_series(
         duration_s=case.duration_s,
         batch=case.batch,
         threads=label.threads,
-        load_s=label.check.load_s,
-        first_s=label.check.first_s,
+        load_s=label.check.load_s if has_times else math.nan,
+        first_s=label.check.first_s if has_times else math.nan,
         latency_s=result.latency_s,
         **describe_accuracy(label.check),
         min_snr_db=min_snr_db,

@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import psutil
 
 from harness.measure.sampler import Sampling, SamplingPlan, SeriesResult, decide
-from harness.states import FAIL, FLAG, NOTE, Block, Finding, Validity
+from harness.states import FAIL, FLAG, NOTE, UNKNOWN, Block, Finding, Validity
 from harness.stats.energy import counter_j, estimate_energy
 from harness.stats.stopping import Status
-from harness.stats.validity import DEFAULT_POLICY, RetryPolicy, judge, set_aside, should_retry
+from harness.stats.validity import (
+    DEFAULT_POLICY,
+    Judgement,
+    RetryPolicy,
+    judge,
+    set_aside,
+    should_retry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +29,6 @@ if TYPE_CHECKING:
     from harness.measure.sampler import Group
     from harness.states import DeviceState
     from harness.stats.stopping import StoppingRule
-    from harness.stats.validity import Judgement
 
 K = TypeVar("K")
 
@@ -30,6 +36,15 @@ K = TypeVar("K")
 ENERGY_TIME_S: Final = 2.5
 # So many that the wait at their end is a small part.
 _QUEUED: Final = 31
+_SIMULATED: Final = Validity(
+    (
+        Finding(
+            UNKNOWN,
+            "the times are simulated: there is no machine whose state could tell anything of them",
+            "measure with another backend",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +53,14 @@ class Watch:
 
     ``states`` gives the readings so far. ``device_uuid`` is None where no GPU is measured, and
     ``driver`` gives the version of its driver now. ``problem`` says why readings are missing.
+    ``is_of_nothing`` where all times are simulated: then no machine tells anything of them.
     """
 
     states: Callable[[], Sequence[DeviceState]]
     device_uuid: str | None = None
     driver: Callable[[], str | None] = lambda: None
     problem: Callable[[], str] = lambda: ""
+    is_of_nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,15 +156,20 @@ class CaseMeasuring(Generic[K]):
             self._sleep(wait_s)
             retries += 1
 
-    def _take(self, sampling: Sampling[K], *, is_whole: bool) -> Judgement:
-        judgement = judge(
-            sampling.blocks,
+    def _judge(self, blocks: tuple[Block, ...]) -> Judgement:
+        if self._watch.is_of_nothing:
+            return Judgement(_SIMULATED, blocks)
+        return judge(
+            blocks,
             self._watch.states(),
             own_pids=own_pids(),
             device_uuid=self._watch.device_uuid,
             drivers=(self._driver, self._watch.driver()),
             problem=self._watch.problem(),
         )
+
+    def _take(self, sampling: Sampling[K], *, is_whole: bool) -> Judgement:
+        judgement = self._judge(sampling.blocks)
         results = sampling.results()
         if self._series and not is_whole:
             # Interrupted: the try before is whole, and stands.

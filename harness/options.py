@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.arrivals import Arrival, check_used
+from harness.backends.simulated import is_simulated
 from harness.errors import OptionError
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.feeds import check_seed
@@ -13,7 +14,10 @@ from harness.prepare import BuildOptions
 from harness.types import COLD
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.audio import Recording
+    from harness.backends.protocol import Backend
     from harness.types import Case
 
 
@@ -55,6 +59,13 @@ class RunOptions:
             cause = "--component" if self.components else f"--mode {COLD}"
             what = f"with {cause} no energy is measured"
             raise OptionError(what, where="--energy", fix=f"leave it out, or {cause}")
+
+    def for_backends(self, backends: Iterable[Backend]) -> RunOptions:
+        """The same; where times are simulated, with none of what takes time or is of a machine."""
+        if not is_simulated(backends):
+            return self
+        sampling = replace(self.sampling, warmup_s=0.0, max_samples=self.sampling.sample_limit)
+        return replace(self, sampling=sampling, canary=False, telemetry=False, energy=False)
 
     @property
     def has_energy(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from harness.artifacts.worker import WorkerPool
 from harness.backends.gpu import has_gpu, read_gpu
 from harness.backends.protocol import variant_of
+from harness.backends.simulated import is_simulated
 from harness.errors import MeasurementError, OptionError
 from harness.measure.clock import HostClock
 from harness.measure.telemetry import DEFAULT_INTERVAL_S
@@ -124,6 +125,9 @@ def measure_overhead(
         MeasurementError: telemetry ended meanwhile.
     """
     _check_component(pipeline, options.component)
+    if is_simulated([backend]):
+        fix = "name another with --backend"
+        raise OptionError("what is simulated costs nothing", where="--backend", fix=fix)
     backend.check_can_run()
     built = _build(pipeline, backend, cache, options, observer)
     gpu_uuid = read_gpu().uuid if has_gpu() else None

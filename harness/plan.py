@@ -39,6 +39,7 @@ def plan_run(
     replication: Replication | None = None,
 ) -> Iterator[str]:
     """The lines of the plan; nothing is built and nothing is written."""
+    options = options.for_backends(backends)
     total_s = 0.0
     entries = sorted(cache.entries(), key=lambda entry: entry.created_unix_s)
     known_s = {(entry.kind, entry.label): entry.build_s for entry in entries}

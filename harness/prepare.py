@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.artifacts.calibration import CalibrationSet, load_set
@@ -16,10 +16,11 @@ from harness.artifacts.precision import (
     needs_calibration,
 )
 from harness.artifacts.sources import pipeline_hash
-from harness.backends.protocol import Workshop
+from harness.backends.protocol import Workshop, variant_of
 from harness.calibrate import CalibrationOptions, make_calibration_set
 from harness.errors import OptionError
 from harness.measure.environment import available_cores
+from harness.pipeline.restrict import restrict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -193,3 +194,26 @@ def build_backends(
             observer.phase(f"Building {variant}{again}", len(models))
         made[variant] = backend.build(pipeline, models, workshop)
     return made
+
+
+def build_engines(
+    pipeline: Pipeline,
+    backends: Sequence[Backend],
+    options: BuildOptions,
+    cache: Cache,
+    pool: WorkerPool,
+    observer: Observer,
+    components: Collection[str] = (),
+) -> dict[Variant, Mapping[str, Built]]:
+    """What each of ``backends`` builds, of graphs that are made where they are not there yet.
+
+    Of ``components`` alone, where any are named; graphs and calibration are the whole pipeline's.
+
+    Raises:
+        HarnessError: a graph, the calibration set or an engine is impossible.
+    """
+    part = restrict(pipeline, components)
+    prepared = prepare_backends(pipeline, backends, options, cache, pool, observer)
+    models = {p: {n: m[n] for n in part.order} for p, m in prepared.models.items()}
+    variants = {variant_of(backend): backend for backend in backends}
+    return build_backends(part, variants, replace(prepared, models=models), cache, pool, observer)

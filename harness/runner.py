@@ -13,6 +13,7 @@ from harness.arrivals import Subject, Work, check_arrival, measure_arrival
 from harness.backends.canary.series import find_missing, open_canaries
 from harness.backends.peers import describe_interpreters
 from harness.backends.protocol import variant_of
+from harness.backends.simulated import check_simulation, is_simulated
 from harness.checks import check_components, with_accuracy
 from harness.describe import (
     describe_artifact,
@@ -90,7 +91,7 @@ class Run:
         self._pipeline = pipeline
         self._backends = {variant_of(backend): backend for backend in backends}
         self._cache = cache
-        self._options = options
+        options = self._options = options.for_backends(backends)
         self._clock = clock
         self._observer = observer or SilentObserver()
         wanted = Wanted(
@@ -101,7 +102,7 @@ class Run:
         )
         self._ready = ready
         self._canaries: tuple[Canary, ...] = ()
-        self._watch = Watch(tuple)
+        self._watch = Watch(tuple, is_of_nothing=is_simulated(backends))
         self._blocks: list[Block] = []
         # In each process: what measures is what the variables bear on.
         self._findings = list(self._of_variables())
@@ -109,8 +110,7 @@ class Run:
         self._measured_from_s = float("-inf")
         self._measurements: list[Measurement] = []
         self._phases_s: dict[str, float] = {}
-        # Before anything runs: the load is then that of others.
-        # What is ready was made in this environment, and told of there.
+        # Before anything runs, when the load is that of others. What is ready told of it there.
         gpu = describe_gpu()
         self._environment = {"gpu": gpu} if ready else describe_environment(pipeline.root, gpu=gpu)
         self._audio: NDArray[np.float32] | None = None
@@ -163,6 +163,7 @@ class Run:
         return self._result(is_complete=True), checked
 
     def _check_can_run(self) -> None:
+        check_simulation(list(self._backends.values()), self._options.arrival.mode)
         check_arrival(self._options.arrival, self._options.cases, self._backends.values())
         for backend in self._backends.values():
             backend.check_can_run()
@@ -198,8 +199,7 @@ class Run:
         try:
             yield
         finally:
-            spent = time.perf_counter() - started
-            self._phases_s[phase] = self._phases_s.get(phase, 0.0) + spent
+            self._phases_s[phase] = self._phases_s.get(phase, 0.0) + time.perf_counter() - started
 
     def _open(self, ready: Ready, opened: ExitStack) -> dict[Variant, Session]:
         self._observer.phase("Loading", len(self._backends))
@@ -335,8 +335,8 @@ class Run:
         self._measurements.append(found)
 
     def _result(self, *, is_complete: bool) -> RunResult:
-        record = self._record(is_complete=is_complete)
-        return RunResult(record, self._preparation.no_reference, self._audio)
+        no_reference = self._preparation.no_reference
+        return RunResult(self._record(is_complete=is_complete), no_reference, self._audio)
 
     def _record(self, *, is_complete: bool) -> Record:
         now = dt.datetime.now(dt.timezone.utc)

@@ -154,7 +154,8 @@ class Measurement:
     """The latencies of one component, or of the whole pipeline, with everything that labels them.
 
     ``latency_s`` holds the raw samples in the order measured. ``load_s`` is the time to open the
-    component from its built file, ``first_s`` its first inference at this case.
+    component from its built file, ``first_s`` its first inference at this case; NaN where the times
+    are simulated.
 
     What follows compares its output with PyTorch fp32 over ``accuracy_inputs`` inputs, which no
     calibration has seen; None where there is no reference. ``constant_snr_db`` is the score of the

@@ -13,6 +13,7 @@ import harness
 from harness.api import make_backends
 from harness.artifacts.sources import pipeline_hash
 from harness.backends.protocol import Built
+from harness.backends.simulated import SimulationOptions
 from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.types import Variant
@@ -121,7 +122,7 @@ def test_launches_interpreters_and_choices_reach_the_backends(
         return []
 
     monkeypatch.setattr("harness.api.make_backends", make)
-    told = TensorRTChoice(fp16_routes=("flag",))
+    told, simulation = TensorRTChoice(fp16_routes=("flag",)), SimulationOptions(seed=1)
 
     with pytest.raises(harness.HarnessError, match="no backend or precision is named"):
         harness.benchmark_end_to_end_latency(
@@ -130,6 +131,7 @@ def test_launches_interpreters_and_choices_reach_the_backends(
             launches=["enqueue"],
             tensorrt=told,
             interpreters={"torch-cuda": "python3"},
+            simulation=simulation,
         )
 
     assert asked == [
@@ -138,6 +140,7 @@ def test_launches_interpreters_and_choices_reach_the_backends(
             "launches": ["enqueue"],
             "tensorrt": told,
             "interpreters": {"torch-cuda": Path("python3").absolute()},
+            "simulation": simulation,
         }
     ]
 

@@ -37,6 +37,8 @@ def test_nothing_is_at_the_top_level_but_the_package(wheel: Path) -> None:
         assert f"harness/_fixtures/{pipeline}/models.py" in names
     for canary in ("canary-cpu-1.onnx", "canary-cuda-1.ptx"):
         assert f"harness/backends/canary/{canary}" in names
+    for suite in ("__init__", "measured", "latency", "build", "accuracy", "energy"):
+        assert f"harness/_benchmarks/{suite}.py" in names
     assert not [name for name in names if name.endswith(".pyc")]
 
 
@@ -69,3 +71,29 @@ def test_a_shipped_pipeline_runs_by_name_outside_a_checkout(
     assert "vocoder" in ran.stdout
     assert len(list((tmp_path / "out").glob("tiny-*.parquet"))) == 1
     assert list(elsewhere.iterdir()) == []
+
+
+def test_pytest_finds_its_plugin_and_warns_of_nothing(wheel: Path, tmp_path: Path) -> None:
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (elsewhere / "test_fast.py").write_text(
+        "import harness.pytest_plugin, pytest\n"
+        "@pytest.mark.latency_budget('60 s', quantile=0.5, telemetry=False)\n"
+        "def test_fast(latency_budget):\n"
+        "    latency_budget(sum, range(3))\n"
+        f"    assert harness.__file__.startswith({str(site)!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers"],
+        cwd=elsewhere,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_fast.py::test_fast: WITHIN, p50 <= 60000 ms: " in done.stdout
+    assert "warning" not in done.stdout

@@ -94,6 +94,18 @@ def make_repository(folder: Path, tiny: Path) -> tuple[Commit, ...]:
     return commits
 
 
+def commit_with(folder: Path, taps: int, message: str) -> str:
+    """Commit the pipeline with a filter of ``taps`` to the repository; gives the commit's name."""
+    models = folder / PIPELINE / "models.py"
+    first = _git(folder, "rev-list", "--max-parents=0", "HEAD")
+    original = _git(folder, "show", f"{first}:{PIPELINE}/models.py") + "\n"
+    models.write_text(_models(original, Commit(message, taps)), encoding="utf-8")
+    (folder / "notes.md").write_text(f"{message}\n", encoding="utf-8")
+    _git(folder, "add", PIPELINE, "notes.md")
+    _git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+    return _git(folder, "rev-parse", "HEAD")
+
+
 def _models(original: str, commit: Commit) -> str:
     """``models.py`` at ``commit``."""
     assert _LAYER in original
@@ -108,7 +120,7 @@ def _models(original: str, commit: Commit) -> str:
     return text
 
 
-def _git(folder: Path, *arguments: str, date: str = "") -> None:
+def _git(folder: Path, *arguments: str, date: str = "") -> str:
     who = {"NAME": "Demo", "EMAIL": "demo@example.org", "DATE": date}
     names = {
         f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()
@@ -116,8 +128,11 @@ def _git(folder: Path, *arguments: str, date: str = "") -> None:
     # The user's own settings, such as signing, are left out.
     alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    subprocess.run(  # noqa: S603  # git, with our own arguments
+    done = subprocess.run(  # noqa: S603  # git, with our own arguments
         ["git", "-C", str(folder), *arguments],  # noqa: S607
         check=True,
+        stdout=subprocess.PIPE,
+        text=True,
         env=environment | alone | {name: value for name, value in names.items() if value},
     )
+    return done.stdout.strip()

@@ -55,13 +55,13 @@ def adapt_graph(source: Path, target: Path, *, unsupported: Collection[str]) -> 
     is_external = len(graph_files(source)) > 1
     model = onnx.load(source, load_external_data=False)
     wanted, replaced = set(unsupported), set[str]()
-    while found := {n.op_type for n in _nodes(model.graph) if _is_one_of(n, wanted)}:
+    while found := {n.op_type for n in every_node(model.graph) if _is_one_of(n, wanted)}:
         model = _replace(source, model, found)
         replaced |= found
         # Bodies that serve every type of number hold casts to the type of another tensor, younger
         # than most of what they replace; as plain casts any parser takes them.
         wanted.add("CastLike")
-    graphs = [model.graph, *(g for node in _nodes(model.graph) for g in _inner_graphs(node))]
+    graphs = [model.graph, *(g for node in every_node(model.graph) for g in _inner_graphs(node))]
     # The inner ones first: a graph whose nodes are put in anew holds copies of theirs.
     for graph in reversed(graphs):
         _spell_out_shapes(graph)
@@ -87,7 +87,7 @@ def _replace(source: Path, model: Any, op_types: set[str]) -> Any:  # noqa: ANN4
 
     types, opset = _types(model), opset_of(model)
     lacking = set()
-    for number, node in enumerate([n for n in _nodes(model.graph) if _is_one_of(n, op_types)]):
+    for number, node in enumerate([n for n in every_node(model.graph) if _is_one_of(n, op_types)]):
         body = function_body(node, types, opset)
         if body is None:
             lacking.add(node.op_type)
@@ -146,12 +146,12 @@ def _is_one_of(node: Any, op_types: Collection[str]) -> bool:  # noqa: ANN401
     return node.op_type in op_types and node.domain in _STANDARD
 
 
-def _nodes(graph: Any) -> Iterator[Any]:  # noqa: ANN401
+def every_node(graph: Any) -> Iterator[Any]:  # noqa: ANN401
     """Every node, those in branches and loops included."""
     for node in graph.node:
         yield node
         for inner in _inner_graphs(node):
-            yield from _nodes(inner)
+            yield from every_node(inner)
 
 
 def _inner_graphs(node: Any) -> list[Any]:  # noqa: ANN401
@@ -164,7 +164,7 @@ def _types(model: Any) -> dict[str, Any]:  # noqa: ANN401
     import onnx  # noqa: PLC0415
 
     inferred = onnx.shape_inference.infer_shapes(model).graph
-    graphs = [inferred, *(g for node in _nodes(inferred) for g in _inner_graphs(node))]
+    graphs = [inferred, *(g for node in every_node(inferred) for g in _inner_graphs(node))]
     types = {}
     for graph in graphs:
         for tensor in graph.initializer:

@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.artifacts.graph_shapes import Shape
+    from harness.pipeline.declaration import Component
 
 # TensorProto's types of less than a byte, packed: UINT4, INT4, FLOAT4E2M1.
 _PACKED_BITS: Final = {21: 4, 22: 4, 23: 4}
+
+
+def component_cost(component: Component, path: Path, sizes: Mapping[str, int]) -> GraphCost:
+    """That of the graph at ``path``, which is of ``component``, at ``sizes``.
+
+    Raises:
+        ContractError: as :func:`graph_cost`.
+    """
+    inputs = component.inputs.items()
+    return graph_cost(path, {name: tensor.concrete_shape(sizes) for name, tensor in inputs})
 
 
 def graph_cost(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> GraphCost:

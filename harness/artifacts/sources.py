@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 OUTSIDE_SOURCES: Final = "outside_sources"
 # In an entry's ``info``: the hash of all that it was made from, without what it was made by.
 SOURCE_KEY: Final = "source_key"
+_PACKAGE_FOLDERS: Final = frozenset({"site-packages", "dist-packages"})
 _HARNESS = Path(__file__).resolve().parent.parent
 
 
@@ -61,8 +62,7 @@ def outside_sources(pipeline: Pipeline) -> dict[str, str]:
 
     That is a user's model code elsewhere, which no declaration names. For an entry's ``info``.
     """
-    installed = [Path(path).resolve() for path in set(sysconfig.get_paths().values())]
-    ignored = [*installed, _HARNESS, pipeline.root.resolve()]
+    ignored = [*_installed(), _HARNESS, pipeline.root.resolve()]
     found = {}
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
@@ -71,6 +71,12 @@ def outside_sources(pipeline: Pipeline) -> dict[str, str]:
             if path.is_file() and not any(path.is_relative_to(folder) for folder in ignored):
                 found[str(path)] = hash_file(path)
     return found
+
+
+def _installed() -> list[Path]:
+    """Folders of installed packages: also another environment's, which this one looks into."""
+    shared = (path for path in sys.path if Path(path).name in _PACKAGE_FOLDERS)
+    return [Path(path).resolve() for path in {*sysconfig.get_paths().values(), *shared}]
 
 
 def is_current(entry: Entry) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.backends.interpreter import RemoteBackend
 from harness.backends.interpreter_process import OPTION, BackendSpec
 from harness.errors import OptionError
+from harness.types import ENQUEUE, GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,6 +75,18 @@ def describe_interpreters(backends: Iterable[Backend]) -> dict[str, dict[str, An
         for backend in backends
         if isinstance(backend, RemoteBackend)
     }
+
+
+def check_launches(launches: Sequence[str], where: str = "--launch") -> None:
+    """Check that each of ``launches`` is a way of launching on a GPU.
+
+    Raises:
+        OptionError: one is not.
+    """
+    for launch in launches:
+        if launch not in {GRAPH, ENQUEUE}:
+            fix = f"choose {GRAPH} or {ENQUEUE}"
+            raise OptionError(f"there is no way of launching {launch!r}", where=where, fix=fix)
 
 
 def check_interpreters(interpreters: Mapping[str, Path], names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from harness.cli.options import (
     graph_options,
     measuring_options,
     opset_option,
+    reference_options,
     replication_options,
     session_options,
 )
@@ -41,7 +42,8 @@ def app() -> None:
     "backends",
     multiple=True,
     help="tensorrt, tensorrt-rtx, auto, onnxruntime (default), onnxruntime-cuda, torch, "
-    "torch-cuda, torch-cuda-benchmark or torch-cuda-compile; repeat for several.",
+    "torch-cuda, torch-cuda-benchmark or torch-cuda-compile; repeat for several. Alone: simulated, "
+    "of made up times.",
 )
 @click.option(
     "--interpreter",
@@ -92,8 +94,15 @@ def run(**options: object) -> int:
     "--backend",
     help="Build engines for it: tensorrt, tensorrt-rtx (needs no GPU) or auto.",
 )
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    help="Build this component only; repeat for several.  [default: all]",
+)
 @graph_options
 @engine_options
+@reference_options
 @artifacts_option
 @cache_option
 @opset_option
@@ -161,6 +170,9 @@ def schema() -> int:
 
     click.echo(json.dumps(json_schema(), indent=2))
     return 0
+
+
+app.add_command(history)
 
 
 @app.group()
@@ -265,6 +277,3 @@ def telemetry_overhead(**options: object) -> int:
     from harness.cli.telemetry import overhead_command  # noqa: PLC0415
 
     return overhead_command(tensorrt=take_choice(options), **options)  # type: ignore[arg-type]
-
-
-app.add_command(history)

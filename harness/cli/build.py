@@ -7,29 +7,35 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.api import build_engines, make_backends
+from harness.api import choose_cases, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.cases import accuracy_count
+from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.progress import ProgressObserver
-from harness.errors import EXIT_PASS
+from harness.errors import EXIT_PASS, OptionError
 from harness.files import check_folder, check_writable, written_whole
+from harness.measure.environment import available_cores
+from harness.pipeline.feeds import accuracy_inputs, check_seed
 from harness.pipeline.loader import load_pipeline
-from harness.prepare import prepare_models
+from harness.pipeline.restrict import restrict
+from harness.prepare import build_engines, prepare_models
+from harness.reference import find_or_make_reference, why_no_reference
 from harness.report.words import held_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.artifacts.export import OnnxModel
-    from harness.backends.protocol import Backend
+    from harness.backends.protocol import Built
     from harness.backends.tensorrt.options import TensorRTChoice
     from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
-    from harness.prepare import BuildOptions
+    from harness.types import Case, Variant
 
 
 def build_command(
@@ -42,43 +48,90 @@ def build_command(
     calibration_file: Path | None,
     calibration_method: str | None,
     percentile: float | None,
+    references: bool,
+    durations_s: tuple[float, ...],
+    batches: tuple[int, ...],
+    seed: int | None,
     artifacts: Path | None,
     cache: Path | None,
     opset: int,
+    components: tuple[str, ...],
 ) -> int:
     """Export and convert, say where each graph is, and give the exit code."""
     wanted = tuple(dict.fromkeys(precisions)) or (FP32,)
     check_precisions(wanted)
+    sizes = {"--duration": durations_s, "--batch": batches, "--seed": seed}
+    _check_references(sizes, artifacts, references=references)
     options = build_options(
         precisions, calibration_file, calibration_method, percentile, opset, artifacts
     )
     loaded = load_pipeline(pipeline)
+    check_engines(tensorrt, loaded)
+    restrict(loaded, components)
+    cases = choose_cases(loaded, durations_s, batches) if references else ()
+    check_seed(seed or 0)
     backends = [] if backend is None else make_backends([backend], wanted, tensorrt=tensorrt)
     if out is not None:
         check_folder(out)
     own = Cache(cache or default_cache_root())
     with ProgressObserver() as observer, WorkerPool() as pool:
+        if cases:
+            _make_references(loaded, cases, seed or 0, own, pool, observer)
         if any(made.builds_engines for made in backends):
-            _build_engines(loaded, backends, options, own, pool, observer, out)
+            engines = build_engines(
+                loaded, backends, options, own, pool, observer, components=components
+            )
+            _tell_engines(engines, out)
             return EXIT_PASS
         prepared = prepare_models(loaded, wanted, options, own, pool, observer)
     for precision, models in prepared.models.items():
         for model in models.values():
+            if components and model.component not in components:
+                continue
             path = model.path if out is None else _copy(model, _folder(out, precision, wanted))
             click.echo(f"{_label(model, wanted)}: {path}")
     return EXIT_PASS
 
 
-def _build_engines(
+def _check_references(
+    given: Mapping[str, object], artifacts: Path | None, *, references: bool
+) -> None:
+    """Refuse what would change nothing, or has been made elsewhere.
+
+    Raises:
+        OptionError: naming the option.
+    """
+    if references and artifacts is not None:
+        what = "references are made by the interpreter that exports"
+        raise OptionError(what, where="--references", fix="leave out --artifacts")
+    for option, value in given.items():
+        if value not in {(), None} and not references:
+            what = "nothing is computed without --references"
+            raise OptionError(what, where=option, fix="add --references, or leave it out")
+
+
+def _make_references(
     pipeline: Pipeline,
-    backends: Sequence[Backend],
-    options: BuildOptions,
+    cases: Sequence[Case],
+    seed: int,
     cache: Cache,
     pool: WorkerPool,
     observer: Observer,
-    out: Path | None,
 ) -> None:
-    made = build_engines(pipeline, backends, options, cache, pool, observer)
+    """Keep PyTorch's outputs for the inputs that a run of these cases would compare on."""
+    problem = why_no_reference(pipeline)
+    if problem:
+        click.echo(f"harness: no references: {problem}", err=True)
+        return
+    observer.phase("Reference (PyTorch fp32)", len(cases))
+    for case in cases:
+        sizes = pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
+        feeds = accuracy_inputs(pipeline, sizes, seed=seed, count=accuracy_count(case))
+        find_or_make_reference(pipeline, sizes, feeds, cache, pool, threads=available_cores())
+        observer.step(str(case))
+
+
+def _tell_engines(made: Mapping[Variant, Mapping[str, Built]], out: Path | None) -> None:
     for variant, engines in made.items():
         folder = out
         if out is not None and len(made) > 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.api import DEFAULT_BACKEND, check_launches, check_used
+from harness.api import DEFAULT_BACKEND, check_used
+from harness.backends.peers import check_launches
 from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.errors import OptionError
@@ -20,10 +21,13 @@ _MIB = 1 << 20
 _FLAGS: Final = {
     "--fp16": "fp16_routes",
     "--int8": "int8_routes",
+    "--fp16-accumulation": "accumulations",
     "--workspace": "workspace_mib",
     "--tf32": "tf32",
     "--tactic-source": "tactic_sources",
     "--builder-flag": "builder_flags",
+    "--fp32-node": "fp32_nodes",
+    "--preview-feature": "preview_features",
     "--plugin": "plugins",
     "--profile": "layer_times",
     "--nvtx": "nvtx",
@@ -47,6 +51,8 @@ def take_choice(options: dict[str, Any]) -> TensorRTChoice:
         tactic_sources=sources or None,
         builder_flags=options.pop("builder_flags"),
         constraints=options.pop("constraints"),
+        preview_features=_previews(options.pop("preview_features")),
+        fp32_nodes=options.pop("fp32_nodes"),
         plugins=tuple(_plugin(path) for path in options.pop("plugins")),
         layer_times=options.pop("layer_times", False),
         nvtx=options.pop("nvtx", False),
@@ -55,6 +61,7 @@ def take_choice(options: dict[str, Any]) -> TensorRTChoice:
         options=made,
         fp16_routes=options.pop("fp16_routes") or TensorRTChoice.fp16_routes,
         int8_routes=options.pop("int8_routes") or TensorRTChoice.int8_routes,
+        accumulations=options.pop("accumulations") or TensorRTChoice.accumulations,
         engines=_engines(options.pop("engines", ())),
     )
 
@@ -72,18 +79,29 @@ def _check_used(options: Mapping[str, Any]) -> None:
 
 
 def check_engines(choice: TensorRTChoice, pipeline: Pipeline) -> None:
-    """Check the engines that are given as files, before anything long is begun.
+    """Check what is given for single components, before anything long is begun.
 
     Raises:
-        OptionError: one is for no component.
+        OptionError: something is for no component.
         EngineError: a file is no engine.
     """
-    for name, path in choice.engines.items():
+    named = [("--engine", name) for name in choice.engines]
+    named += [("--fp32-node", text.partition(":")[0]) for text in choice.options.fp32_nodes]
+    for option, name in named:
         if name not in pipeline.components:
             what = f"{pipeline.name} has no component {name!r}"
             fix = f"name one of: {', '.join(pipeline.components)}"
-            raise OptionError(what, where="--engine", fix=fix)
+            raise OptionError(what, where=option, fix=fix)
+    for path in choice.engines.values():
         read_header(path)
+
+
+def _previews(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The features to set; None for the harness's own choice, ``none`` for none at all."""
+    if "none" in names and len(names) > 1:
+        what = "none, and others"
+        raise OptionError(what, where="--preview-feature", fix="give none, or the others")
+    return () if names == ("none",) else names or None
 
 
 def _plugin(path: Path) -> str:

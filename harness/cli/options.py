@@ -79,6 +79,13 @@ _ENGINE_OPTIONS = (
         help="TensorRT: how INT8 is asked for: qdq (default) or calibrator; repeat for both.",
     ),
     click.option(
+        "--fp16-accumulation",
+        "accumulations",
+        multiple=True,
+        help="TensorRT 8.5 to 10: what fp16 products are summed in: any (default: as is fastest), "
+        "fp32 or tf32 (layers without such a kernel compute in that); repeat for several.",
+    ),
+    click.option(
         "--workspace",
         "workspace_mib",
         type=click.IntRange(min=1),
@@ -106,6 +113,20 @@ _ENGINE_OPTIONS = (
         default="obey",
         show_default=True,
         help="TensorRT: whether nodes that must stay in fp32 do: obey, prefer or none.",
+    ),
+    click.option(
+        "--fp32-node",
+        "fp32_nodes",
+        multiple=True,
+        help="TensorRT: COMPONENT:PATTERN, nodes of the graph to leave in fp32 where the builder "
+        "may choose; repeat for several.",
+    ),
+    click.option(
+        "--preview-feature",
+        "preview_features",
+        multiple=True,
+        help="TensorRT: set this PreviewFeature, or none; repeat for several.  [default: "
+        "FASTER_DYNAMIC_SHAPES_0805 where there is one]",
     ),
     click.option(
         "--plugin",
@@ -268,5 +289,38 @@ _REPLICATION_OPTIONS = (
 def replication_options(command: Any) -> Any:  # noqa: ANN401
     """The options of what is measured again, and how often."""
     for option in reversed(_REPLICATION_OPTIONS):
+        command = option(command)
+    return command
+
+
+_REFERENCE_OPTIONS = (
+    click.option(
+        "--references",
+        is_flag=True,
+        help="Also keep what PyTorch fp32 computes, for another interpreter to compare with.",
+    ),
+    click.option(
+        "--duration",
+        "durations_s",
+        type=float,
+        multiple=True,
+        help="With --references: seconds of input; repeat for several.  [default: the pipeline's]",
+    ),
+    click.option(
+        "--batch",
+        "batches",
+        type=int,
+        multiple=True,
+        help="With --references: batch size; repeat for several.  [default: the pipeline's]",
+    ),
+    click.option(
+        "--seed", type=int, help="With --references: seed of the synthetic inputs.  [default: 0]"
+    ),
+)
+
+
+def reference_options(command: Any) -> Any:  # noqa: ANN401
+    """The options of which references are made beside graphs."""
+    for option in reversed(_REFERENCE_OPTIONS):
         command = option(command)
     return command

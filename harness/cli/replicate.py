@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from harness.backends.simulated import is_simulated
 from harness.cli.progress import ProgressObserver
 from harness.errors import EXIT_INTERRUPTED, EXIT_PASS, HarnessError, OptionError
 from harness.handover import (
@@ -49,6 +50,9 @@ def read_replication(
         OptionError: it means nothing.
     """
     check_replication(processes, builds, pins_tactics=pins_tactics)
+    if processes is not None and is_simulated(backends):
+        fix = "leave it out, and simulate other seeds"
+        raise OptionError("simulated processes are all the same", where="--processes", fix=fix)
     if builds > 1 and not any(backend.builds_engines for backend in backends):
         fix = "add --backend tensorrt or tensorrt-rtx, or leave it out"
         raise OptionError("no backend builds engines", where="--builds", fix=fix)

@@ -20,7 +20,7 @@ from harness.history.asv_results import (
     results_files,
 )
 from harness.history.context import HistoryContext
-from harness.history.rebuild import records_folder
+from harness.history.places import records_folder
 from harness.history.series import BENCHMARKS, SECONDS, check_samples
 from harness.pipeline.fingerprint import hash_json
 from harness.store.parquet import write_record

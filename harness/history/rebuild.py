@@ -24,6 +24,7 @@ from harness.history.asv_results import (
 )
 from harness.history.asv_rows import Figures, Orders, content_of
 from harness.history.context import HistoryContext, context_in
+from harness.history.places import RECORDS
 from harness.history.series import BENCHMARKS, series_of
 from harness.store.headers import read_header
 from harness.store.parquet import read_record
@@ -31,7 +32,6 @@ from harness.store.parquet import read_record
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-RECORDS_FOLDER: Final = "records"
 _DAMAGED: Final = ".damaged"
 _log = logging.getLogger(__name__)
 
@@ -56,11 +56,6 @@ class _Source:
     @property
     def order(self) -> tuple[float, int, str]:
         return self.context.started_unix_s, self.context.round, self.path.name
-
-
-def records_folder(results_dir: Path, machine: str) -> Path:
-    """Where the records of a machine lie: beside asv's own files, which do not mind them."""
-    return results_dir / machine / RECORDS_FOLDER
 
 
 def repair(results_dir: Path) -> Rebuilt:
@@ -141,7 +136,7 @@ class _Rebuild:
         return Rebuilt(tuple(self._written), (), tuple(self._left_out))
 
     def _sources(self) -> Iterator[_Source]:
-        for path in sorted(self._results_dir.glob(f"*/{RECORDS_FOLDER}/*.parquet")):
+        for path in sorted(self._results_dir.glob(f"*/{RECORDS}/*.parquet")):
             try:
                 header = read_header(path)
                 context = context_in(header.get("history"), where=str(path))

@@ -22,7 +22,8 @@ class BudgetFigure:
     """A budget's verdict for one variant; no verdict, but a ``reason``, where there is none.
 
     ``label`` is the precision with what it really is, as :attr:`Row.label`. ``arrival`` tells how
-    the work arrived where it was not again and again.
+    the work arrived where it was not again and again, and ``simulated`` is true where no real clock
+    timed it.
     """
 
     variant: Variant
@@ -32,6 +33,7 @@ class BudgetFigure:
     verdict: BudgetVerdict | None
     arrival: str = ""
     reason: str = ""
+    simulated: bool = False
 
 
 def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure, ...]:
@@ -67,6 +69,7 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
                 verdict=judge_processes(samples, budget.p99_s, passes) if samples else None,
                 arrival=arrival,
                 reason="" if samples else _why_open(case, variant, groups),
+                simulated=group is not None and group.is_simulated,
             )
         )
     return tuple(figures)

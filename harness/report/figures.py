@@ -41,6 +41,11 @@ class Figures:
     canaries: tuple[CanaryFigure, ...] = ()
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether a clock made any of the times up."""
+        return any(measured.simulated for measured in self.record.measurements)
+
+    @property
     def exports(self) -> tuple[Artifact, ...]:
         """The graphs as they were exported, before any conversion."""
         return tuple(a for a in self.record.artifacts if a.precision == "fp32")
@@ -217,7 +222,7 @@ class _Context:
         if exact is not None and not is_builders:
             return exact
         mixed = self._costs.get((component, "int8", case))
-        if mixed is not None and measurement.route == "qdq+flag":
+        if mixed is not None and measurement.route.startswith("qdq+flag"):
             # The graph says what is INT8, and the builder is free to put the rest into fp16.
             return mixed.with_rest_in("fp16")
         base = self._costs.get((component, FP32, case))

@@ -52,6 +52,7 @@ def to_json(figures: Figures) -> str:
         }
         for row, group in rows
     ]
+    record["simulated"] = figures.is_simulated
     record["replication_figures"] = replication_json(figures.record)
     record["budget_verdicts"] = [
         {
@@ -59,6 +60,7 @@ def to_json(figures: Figures) -> str:
             "label": figure.label,
             **asdict(figure.case),
             "arrival": figure.arrival,
+            "simulated": figure.simulated,
             "limit_s": figure.limit_s,
             "reason": figure.reason or None,
             "verdict": figure.verdict.verdict.value if figure.verdict else "not measured",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from harness.types import Case, Measurement, NodeCounts, Variant
 
 FP32 = "fp32"
+# The backend whose name tells that its times are made up; those of others may be as well.
+SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,13 @@ class Row:
 
     @property
     def label(self) -> str:
+        """The :attr:`kind`, and whether its times are made up where the backend does not say so."""
+        measured = self.measurement
+        is_hidden = measured.simulated and measured.backend != SIMULATED
+        return f"{SIMULATED} {self.kind}" if is_hidden else self.kind
+
+    @property
+    def kind(self) -> str:
         """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
         precision, nodes = self.asked, self.told_nodes
         if self.mostly:
@@ -139,10 +148,25 @@ class Group:
         return self.rows[-1]
 
     @property
+    def title(self) -> str:
+        """Of what it really is, where and how: ``onnxruntime fp16 (mostly fp32), 1 s, hot``."""
+        parts = [self._named(self.pipeline.kind), str(self.case), self.mode]
+        is_told = self.backend == SIMULATED
+        return ", ".join(parts + ["SIMULATED"] * (self.is_simulated and not is_told))
+
+    @property
     def name(self) -> str:
         """The variant, with what it really is: ``tensorrt fp16 by flag (mostly fp32), graph``."""
-        text = f"{self.backend} {self.pipeline.label}"
+        return self._named(self.pipeline.label)
+
+    def _named(self, precision: str) -> str:
+        text = f"{self.backend} {precision}"
         return text if self.variant.launch == CALL else f"{text}, {self.variant.launch}"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether a clock made any of its times up."""
+        return any(row.measurement.simulated for row in (*self.rows, *self.transfers))
 
     @property
     def arrival(self) -> str:

@@ -21,6 +21,7 @@ from harness.report.words import (
     deadline_sentences,
     environment_sentence,
     floor_sentence,
+    fp16_sum_sentences,
     given_sentences,
     milliseconds,
     ran_sentence,
@@ -95,9 +96,8 @@ def _components(figures: Figures) -> Table:
 
 
 def _latencies(group: Group) -> Table:
-    mode = group.pipeline.measurement.mode
-    title = f"{group.name}, {group.case}, {mode}: latency in ms"
-    table = table_of(title, ("jitter", "first", "load", "p95", "p90", "min", "RTF"))
+    spare = ("jitter", "first", "load", "p95", "p90", "min", "RTF")
+    table = table_of(f"{group.title}: latency in ms", spare)
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
         table.add_column(heading, justify="right", no_wrap=heading != "SNR dB")
     for row in group.rows:
@@ -165,7 +165,7 @@ def _heading(group: Group) -> list[str]:
 def _notes(figures: Figures) -> list[RenderableType]:
     record = figures.record
     notes: list[RenderableType] = []
-    if any(m.simulated for m in record.measurements):
+    if figures.is_simulated:
         notes.append(Text("SIMULATED: these times come from no real clock", style="bold magenta"))
     if not record.is_complete:
         notes.append(Text("INTERRUPTED: only what was complete is shown", style="yellow"))
@@ -182,6 +182,7 @@ def _notes(figures: Figures) -> list[RenderableType]:
         if any(g.variant.launch != CALL and not g.is_whole_only for g in figures.groups):
             notes.append(_small(_ON_DEVICE))
     notes.extend(_small(sentence) for sentence in given_sentences(record))
+    notes.extend(_small(sentence) for sentence in fp16_sum_sentences(record))
     # Accuracy is that of the session: once, however many ways its launches were timed.
     missed = dict.fromkeys(floor_sentence(row) for row in figures.missed_floors)
     notes.extend(Text(sentence, style="red") for sentence in missed)

@@ -49,6 +49,7 @@ def percent(share: float) -> str:
 def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     arrival = f", {figure.arrival}" if figure.arrival else ""
+    arrival += ", SIMULATED" if figure.simulated else ""
     limit = f"p99 <= {bare_milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
     subject = f"{budget_subject(figure)}: {limit}"
     if figure.verdict is None:
@@ -191,6 +192,25 @@ def given_sentences(record: Record) -> list[str]:
     ]
 
 
+def fp16_sum_sentences(record: Record) -> list[str]:
+    """What still sums products in fp16 where that was to be barred, by engine."""
+    found = []
+    for engine in record.engines:
+        selection = engine.details.get("selection")
+        if not selection:
+            continue
+        variant = Variant(engine.backend, engine.precision, engine.route)
+        count = engine.details.get("layers", {}).get("fp16_sums")
+        told = "nobody can tell which layers sum in fp16"
+        if count is not None:
+            told = f"{count} layers sum products in fp16 all the same"
+        if count:
+            told += f", {len(selection['without_choice'])} for want of another kernel"
+        asked = selection["layers_asked"]
+        found.append(f"{engine.component} ({variant}): {told}; kernels were chosen for {asked}")
+    return found
+
+
 def sum_sentence(group: Group) -> str:
     """How the components' medians add up to the pipeline's."""
     whole = group.pipeline.latency.median.value
@@ -238,12 +258,14 @@ def environment_sentence(figures: Figures) -> str:
     measured = [m for m in figures.record.measurements if m.component != CANARY]
     threads = " or ".join(map(str, sorted({m.threads for m in measured})))
     packages = environment["packages"]
-    backends = ", ".join(
-        f"{name} {packages[name]}" for name in sorted({m.backend for m in measured} & set(packages))
-    )
+    used = {m.backend for m in measured}
+    # What makes times up takes outputs from ONNX Runtime.
+    used |= {"onnxruntime"} if figures.is_simulated else set()
+    backends = ", ".join(f"{name} {packages[name]}" for name in sorted(used & set(packages)))
+    where = "SIMULATED on " if figures.is_simulated else ""
     machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
     return (
-        f"{_gpu(environment)}{environment['cpu']}{machine}, {threads} "
+        f"{where}{_gpu(environment)}{environment['cpu']}{machine}, {threads} "
         f"thread{'s' * (threads != '1')}, load {_load(environment)}; {backends}, "
         f"Python {environment['python']}; {_clocks(measured)}"
     )

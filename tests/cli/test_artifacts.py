@@ -381,3 +381,42 @@ def test_the_newest_sound_entry_is_taken(harness: Harness, exports: Path, tmp_pa
     assert f"encoder: {newer}" in harness(*build)[1]
     (newer / "encoder.onnx").write_bytes(b"")
     assert f"encoder: {older}" in harness(*build)[1]
+
+
+def test_build_makes_the_references_that_a_run_would_make(
+    elsewhere: Path, harness: Harness
+) -> None:
+    before = {(entry.kind, entry.path) for entry in Cache(elsewhere).entries()}
+
+    code, _, err = harness("build", TOY, "--references", "--cache", elsewhere)
+
+    assert code == 0, err
+    # All of it is there: the run of before has made it.
+    assert {(entry.kind, entry.path) for entry in Cache(elsewhere).entries()} == before
+
+    code, _, err = harness("build", TOY, "--references", "--seed", 5, "--cache", elsewhere)
+
+    assert code == 0, err
+    more = {(entry.kind, entry.path) for entry in Cache(elsewhere).entries()} - before
+    assert [kind for kind, _ in more] == [REFERENCE_KIND]
+
+
+def test_references_that_cannot_be_made_are_told_and_useless_options_refused(
+    onnx_toy: Callable[..., Path], tmp_path: Path, harness: Harness
+) -> None:
+    root, cache = onnx_toy(), ("--cache", tmp_path / "cache")
+
+    code, out, err = harness("build", root, "--references", *cache)
+    assert code == 0
+    assert "encoder.onnx" in out
+    assert "no references: encoder is an ONNX file, not a PyTorch module" in err
+
+    for option, value in (("--duration", 0.5), ("--batch", 2), ("--seed", 0)):
+        code, _, err = harness("build", root, option, value, *cache)
+        assert code == 2
+        assert f"{option}: nothing is computed without --references" in err
+    code, _, err = harness("build", root, "--references", "--artifacts", tmp_path, *cache)
+    assert code == 2
+    assert "--references: references are made by the interpreter that exports" in err
+    code, _, err = harness("build", root, "--references", "--duration", 99, *cache)
+    assert code == 2

@@ -123,6 +123,14 @@ def test_a_gpu_that_is_missing_stops_all_that_is_measured_beside_it(
         (("--int8", "never"), "--int8: there is no route 'never'"),
         (("--optimization-level", "6"), "--optimization-level: level 6; give 0 to 5"),
         (("--precision-constraints", "maybe"), "there is no 'maybe'; choose one of: obey"),
+        (("--fp16-accumulation", "fp32"), "has no algorithm selectors: nobody can bar a kernel"),
+        (("--fp16-accumulation", "fp8"), "there is no 'fp8'; choose one of: any, fp32, tf32"),
+        (("--fp32-node", "encoder"), "--fp32-node: 'encoder' is not COMPONENT:PATTERN"),
+        (("--fp32-node", "encoder:*"), "takes each node's type from the graph"),
+        (
+            ("--preview-feature", "none", "--preview-feature", "A"),
+            "--preview-feature: none, and others",
+        ),
         (("--workspace", "0"), "'--workspace': 0 is not in the range x>=1"),
         (("--precision", "int8-ort"), "builds no int8-ort"),
     ],
@@ -151,6 +159,9 @@ BUILD_OPTIONS = (
     ("--tactic-source", "CUBLAS"),
     ("--builder-flag", "TF32"),
     ("--precision-constraints", "none"),
+    ("--fp16-accumulation", "any"),
+    ("--fp32-node", "encoder:*"),
+    ("--preview-feature", "none"),
     ("--plugin", "no.so"),
 )
 RUN_OPTIONS = (*BUILD_OPTIONS, ("--engine", "encoder=a"), ("--profile",), ("--nvtx",))
@@ -248,6 +259,41 @@ def test_auto_builds_with_what_is_there(
         told = json.loads((out / f"{name}.json").read_text())
         assert told["size_bytes"] == (out / f"{name}.engine").stat().st_size
         assert told["device"]["gpu"] == "none"
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+@pytest.mark.parametrize("backend", ["auto", None])
+def test_one_component_is_built_and_no_other(
+    harness: Callable[..., tuple[int, str, str]],
+    onnx_toy: Callable[..., Path],
+    tmp_path: Path,
+    backend: str | None,
+) -> None:
+    out = tmp_path / "out"
+    options = () if backend is None else ("--backend", backend)
+    common = ("--cache", tmp_path / "cache", "--out", out, "--component", "decoder")
+
+    code, stdout, stderr = harness("build", onnx_toy(), *options, *common)
+
+    assert code == 0, stderr
+    (line,) = stdout.splitlines()
+    assert line.startswith("decoder")
+    assert {path.stem for path in out.iterdir()} == {"decoder"}
+
+
+def test_a_component_to_build_that_there_is_not(refused: Callable[..., str]) -> None:
+    line = refused("--component", "vocoder", command="build")
+
+    assert "--component: toy has no component 'vocoder'; name one of: encoder, decoder" in line
+
+
+@pytest.mark.parametrize("command", ["run", "build"])
+def test_nodes_of_what_is_no_component(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    line = refused("--backend", "tensorrt-rtx", "--fp32-node", "vocoder:*", command=command)
+
+    assert "--fp32-node: toy has no component 'vocoder'; name one of: encoder, decoder" in line
 
 
 def test_an_unknown_flag_of_the_builder_is_told_with_those_that_there_are(

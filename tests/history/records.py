@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.history.context import HistoryContext
-from harness.history.rebuild import records_folder
+from harness.history.places import records_folder
 from harness.store.parquet import ParquetStore
 from harness.types import Artifact, Budget, Engine, Measurement, Record
 

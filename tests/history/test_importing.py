@@ -12,8 +12,9 @@ from harness.errors import RecordError
 from harness.history.asv_results import read_machine, read_results
 from harness.history.context import context_of
 from harness.history.importing import import_results
+from harness.history.places import records_folder
 from harness.history.query import Records, Selection
-from harness.history.rebuild import rebuild, records_folder
+from harness.history.rebuild import rebuild
 from harness.store.parquet import ParquetStore, read_record
 from tests.history.records import COMMIT, CONTEXT, record
 

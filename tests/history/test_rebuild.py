@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from harness.errors import RecordError
 from harness.history.asv_results import read_results, results_files
-from harness.history.rebuild import rebuild, records_folder, repair
+from harness.history.places import records_folder
+from harness.history.rebuild import rebuild, repair
 from harness.history.series import series_of
 from tests.history.records import COMMIT, CONTEXT, measurement, record
 from tests.history.records import keep_results as keep

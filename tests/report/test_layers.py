@@ -118,6 +118,27 @@ def test_an_engine_that_was_given_is_told() -> None:
     assert text.count("given by --engine") == 1
 
 
+@pytest.mark.parametrize(
+    ("layers", "without_choice", "told"),
+    [
+        ({"fp16_sums": 0}, [], "0 layers sum products in fp16 all the same; kernels were chosen"),
+        ({"fp16_sums": 3}, ["a", "b"], "3 layers sum products in fp16 all the same, 2 for want of"),
+        ({"problem": "no GPU"}, [], "nobody can tell which layers sum in fp16; kernels were"),
+    ],
+)
+def test_what_sums_in_fp16_all_the_same_is_told(
+    layers: dict[str, Any], without_choice: list[str], told: str
+) -> None:
+    selection = {"layers_asked": 90, "without_choice": without_choice}
+    barred = _engine(layers=layers, selection=selection)
+
+    text = _report(make_record(FP32, engines=(barred, _engine("encoder", layers=layers))))
+
+    assert f"decoder (tensorrt fp16 by flag): {told}" in text
+    assert "kernels were chosen for 90" in text
+    assert text.count("all the same") + text.count("nobody can tell which") == 1
+
+
 BUDGET = Budget(p99_s=0.1, duration_s=1.0, batch=1, includes="the copies", excludes="")
 
 

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.artifacts.adapt import adapt_graph
-from harness.artifacts.graph_precision import fp32_nodes, index_chain, name_nodes
+from harness.artifacts.keepsakes import keep
 from harness.backends.cuda import CudaDevice
 from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt.buffers import cast_numbers
 from harness.backends.tensorrt.calibrator import Feeder, check_stacks, make_calibrator
-from harness.backends.tensorrt.inspector import describe_layers
+from harness.backends.tensorrt.inspector import describe_layers, read_layers
 from harness.backends.tensorrt.library import Library, find_library
-from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
-from harness.backends.tensorrt.options import Recipe, TensorRTOptions
+from harness.backends.tensorrt.network import ParsedNetwork
+from harness.backends.tensorrt.options import ANY_SUMS, Recipe, TensorRTOptions
+from harness.backends.tensorrt.pins import nodes_to_pin
 from harness.backends.tensorrt.profiles import (
     NetworkTensor,
     ShapeRange,
@@ -28,6 +29,9 @@ from harness.backends.tensorrt.profiles import (
     check_profile,
     check_shortest,
 )
+from harness.backends.tensorrt.progress import make_monitor
+from harness.backends.tensorrt.selector import Selection, make_selector
+from harness.backends.tensorrt.tactics import fp16_sums
 from harness.errors import (
     CalibrationError,
     EngineError,
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
 
 # What every version that has them is asked for: 8.5 runs dynamic shapes much slower without.
 _PREVIEWS: Final = ("FASTER_DYNAMIC_SHAPES_0805",)
+# A build that bars kernels is done again while it has chosen what turned out to be one of them:
+# names are learnt when tactics are timed, which may be after they are chosen among.
+_MOST_ROUNDS: Final = 3
 _CONSTRAINT_FLAGS: Final = {
     "obey": "OBEY_PRECISION_CONSTRAINTS",
     "prefer": "PREFER_PRECISION_CONSTRAINTS",
@@ -55,7 +62,7 @@ def build_engine(request: dict[str, Any]) -> Mapping[str, Any]:
 
     ``request`` holds: library, component, graph, folder, recipe, options, profile (lists by input),
     and, where there are: pipeline (its folder), calibration (an .npz of stacked inputs),
-    calibration_cache, timing_cache and progress (files).
+    calibration_cache, timing_cache, tactic_names and progress (files).
     """
     library = find_library(request["library"], has_gpu=has_gpu())
     options = TensorRTOptions(**_tuples(request["options"]))
@@ -90,21 +97,25 @@ class _Build:
         self._folder = Path(request["folder"])
         self._inlined: tuple[str, ...] = ()
         self._feeder: Feeder | None = None
+        self._batch_count = 0
+        self._selection: Selection | None = None
         self._config: Any = None
+        self._device: CudaDevice | None = None
         self._keep: list[Any] = []
 
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
-        graph = self._readable_graph()
-        parsed = ParsedNetwork(self._library, graph, strong=self._recipe.strong)
+        self._learn_names()
+        parsed = ParsedNetwork(self._library, strong=self._recipe.strong)
+        graph = self._readable_graph(parsed)
+        parsed.parse(graph)
         self._check(parsed)
-        config, cache = self._configure(parsed)
-        self._config = config
-        plan = parsed.builder.build_serialized_network(parsed.network, config)
-        self._check_built(plan)
         path = self._folder / f"{self._component}.engine"
-        with storage_errors(path):
-            path.write_bytes(plan)
+        cache, layers, rounds = self._build(parsed, path), self._describe(path), 1
+        while rounds < _MOST_ROUNDS and self._selection is not None and self._selection.missed():
+            parsed = parsed.again()
+            parsed.parse(graph)
+            cache, layers, rounds = self._build(parsed, path), self._describe(path), rounds + 1
         facts = {
             "library": self._library.name,
             "version": self._library.version,
@@ -116,15 +127,61 @@ class _Build:
             "size_bytes": path.stat().st_size,
             "timing_cache_hash": self._keep_timing(cache),
             "inlined": list(self._inlined),
-            "calibration_batches": self._feeder.count if self._feeder else None,
-            "layers": describe_layers(self._library, path, self._folder),
+            "calibration_batches": self._batch_count if self._feeder else None,
+            "layers": layers,
+            "fp16_sums": fp16_sums(read_layers(self._folder)),
+            "selection": self._selected(rounds),
         }
         return {**facts, "build_s": time.monotonic() - started}
 
-    def _readable_graph(self) -> Path:
+    def _build(self, parsed: ParsedNetwork, path: Path) -> Any:  # noqa: ANN401
+        """Build the engine into ``path``; gives the timing cache that was used."""
+        config, cache = self._configure(parsed)
+        self._config = config
+        plan = parsed.builder.build_serialized_network(parsed.network, config)
+        # Also of a build that failed, or that is cut off in its next round.
+        self._keep_names()
+        self._check_built(plan)
+        if self._feeder is not None:
+            self._batch_count += self._feeder.count
+        with storage_errors(path):
+            path.write_bytes(plan)
+        return cache
+
+    def _describe(self, path: Path) -> dict[str, Any]:
+        described = describe_layers(self._library, path, self._folder)
+        self._library.tactics.read_layers(read_layers(self._folder))
+        self._keep_names()
+        return described
+
+    def _selected(self, rounds: int) -> dict[str, Any] | None:
+        """What the selector was asked, where there was one; layers by name."""
+        if self._selection is None:
+            return None
+        return {
+            "rounds": rounds,
+            "layers_asked": self._selection.layer_count,
+            "known_tactics": len(self._library.tactics),
+            "without_choice": self._selection.without_choice(),
+            "missed": self._selection.missed(),
+        }
+
+    def _learn_names(self) -> None:
+        file = self._request.get("tactic_names")
+        if file and Path(file).is_file():
+            self._library.tactics.merge(Path(file).read_text(encoding="utf-8"))
+
+    def _keep_names(self) -> None:
+        file = self._request.get("tactic_names")
+        if file and len(self._library.tactics):
+            # Another build may have gone on beside this one: what it learnt is kept as well.
+            self._learn_names()
+            keep(Path(file), self._library.tactics.dump().encode())
+
+    def _readable_graph(self, parsed: ParsedNetwork) -> Path:
         """The graph, with what this version's parser does not know written out."""
         source = Path(self._request["graph"])
-        unknown = unsupported_operators(self._library, source)
+        unknown = parsed.unsupported_operators(source)
         target = Path(self._request["scratch"]) / source.name
         self._inlined = adapt_graph(source, target, unsupported=unknown)
         return target
@@ -134,7 +191,8 @@ class _Build:
             pipeline = load_pipeline(Path(self._request["pipeline"]))
             check_declared(pipeline, self._component, parsed.inputs(), parsed.outputs())
         check_profile(parsed.inputs(), self._profile, self._component)
-        check_shortest(parsed.path, self._profile)
+        if parsed.path is not None:
+            check_shortest(parsed.path, self._profile)
 
     def _configure(self, parsed: ParsedNetwork) -> tuple[Any, Any]:
         library, options = self._library, self._options
@@ -154,31 +212,56 @@ class _Build:
         if options.tactic_sources is not None:
             members = {library.member("TacticSource", name) for name in options.tactic_sources}
             config.set_tactic_sources(sum(1 << int(member) for member in members))
-        for name in _PREVIEWS:
-            if library.has("PreviewFeature", name):
-                config.set_preview_feature(library.member("PreviewFeature", name), True)  # noqa: FBT003
+        self._set_previews(config)
         # Needed for the inspector to name the precision of a layer.
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         self._watch(config)
         if self._recipe.calibrator:
             self._calibrate(config, profile, parsed.inputs())
-        return config, self._timing_cache(config)
+        if self._recipe.accumulation == ANY_SUMS:
+            return config, self._timing_cache(config)
+        self._bar_fp16_sums(config)
+        return config, None
+
+    def _set_previews(self, config: Any) -> None:  # noqa: ANN401
+        wanted = self._options.preview_features
+        if wanted is None:
+            wanted = tuple(n for n in _PREVIEWS if self._library.has("PreviewFeature", n))
+        for name in wanted:
+            config.set_preview_feature(self._library.member("PreviewFeature", name), True)  # noqa: FBT003
+
+    def _bar_fp16_sums(self, config: Any) -> None:  # noqa: ANN401
+        """Set a selector that bars kernels which sum products in fp16.
+
+        Without any timing cache: it keeps the best tactic of a layer, so that it could hide others
+        from the selector, and builds without one could later be given what this one was left with.
+        TensorRT 8.5 itself suggests to disable it.
+        """
+        library = self._library
+        if library.has("BuilderFlag", "DISABLE_TIMING_CACHE"):
+            config.set_flag(library.member("BuilderFlag", "DISABLE_TIMING_CACHE"))
+        self._selection = Selection(library.tactics)
+        selector = make_selector(library, self._selection)
+        self._keep.append(selector)
+        config.algorithm_selector = selector
 
     def _set_flags(self, parsed: ParsedNetwork, config: Any) -> None:  # noqa: ANN401
         library, recipe = self._library, self._recipe
         tf32 = library.member("BuilderFlag", "TF32")
+        is_tf32 = self._options.tf32 or recipe.accumulation == "tf32"
         # On by default, which would make fp32 something else without a word.
-        (config.set_flag if self._options.tf32 else config.clear_flag)(tf32)
+        (config.set_flag if is_tf32 else config.clear_flag)(tf32)
         has_int8 = recipe.int8 and self._has_int8(parsed)
         for name, is_wanted in (("FP16", recipe.fp16), ("INT8", has_int8)):
             if is_wanted:
                 config.set_flag(library.member("BuilderFlag", name))
         for name in self._options.builder_flags:
             config.set_flag(library.member("BuilderFlag", name))
-        constraint = _CONSTRAINT_FLAGS.get(self._options.constraints, "")
-        # INT8 by Q/DQ alone is where the graph says, and nowhere else.
-        is_chosen = (recipe.fp16 or recipe.calibrator) and bool(constraint)
-        if is_chosen and parsed.pin_fp32(self._fp32_nodes(parsed.path)):
+        if parsed.path is None:
+            return
+        pins = nodes_to_pin(parsed.path, recipe, self._options, self._component)
+        if parsed.pin_fp32(pins):
+            constraint = _CONSTRAINT_FLAGS[self._options.constraints]
             config.set_flag(library.member("BuilderFlag", constraint))
 
     def _has_int8(self, parsed: ParsedNetwork) -> bool:
@@ -197,26 +280,11 @@ class _Build:
             raise FeatureUnavailableError(what, where="--optimization-level", fix=fix)
         config.builder_optimization_level = self._options.optimization_level
 
-    def _fp32_nodes(self, graph: Path) -> list[str]:
-        """What must not be rounded: what computes an index, and what a mixed graph has in fp32.
-
-        An instance normalization is left to the builder unless the graph says its type: pinned
-        beside Q/DQ, it makes 8.5 fail ("incorrectly marked as an int8 node"), and by the flag it
-        gains nothing.
-        """
-        import onnx  # noqa: PLC0415
-
-        model = onnx.load(graph)
-        name_nodes(model)
-        if "fp16" in self._recipe.graph_precision:
-            return fp32_nodes(model)
-        return index_chain(model)
-
     def _watch(self, config: Any) -> None:  # noqa: ANN401
         file = self._request.get("progress")
         if not file or not self._library.has("IProgressMonitor"):
             return
-        monitor = _monitor(self._library, Path(file))
+        monitor = make_monitor(self._library, Path(file))
         self._keep.append(monitor)
         config.progress_monitor = monitor
 
@@ -226,7 +294,7 @@ class _Build:
         for tensor in inputs:
             if tensor.name in stacks:
                 stacks[tensor.name] = cast_numbers(stacks[tensor.name], tensor.dtype, tensor.name)
-        device = CudaDevice()
+        device = self._device = self._device or CudaDevice()
         addresses: dict[str, int] = {}
 
         def upload(name: str, array: Any) -> int:  # noqa: ANN401
@@ -244,6 +312,9 @@ class _Build:
         ]
         cache_file = Path(self._request["calibration_cache"])
         cache = cache_file.read_bytes() if cache_file.is_file() else None
+        if self._feeder is not None:
+            # Built again: what was found stays found.
+            cache = self._feeder.cache
         self._feeder = Feeder(batches, upload, cache)
         calibrator = make_calibrator(self._library, self._feeder)
         self._keep.extend((device, calibrator))
@@ -278,6 +349,13 @@ class _Build:
 
     def _check_built(self, plan: Any) -> None:  # noqa: ANN401
         feeder = self._feeder
+        if self._selection is not None and self._selection.error is not None:
+            error = self._selection.error
+            if isinstance(error, HarnessError):
+                raise error
+            what = f"the algorithm selector failed: {type(error).__name__}: {error}"
+            fix = "leave out --fp16-accumulation, and report this"
+            raise EngineError(what, where=self._component, fix=fix) from error
         if feeder is not None and feeder.error is not None:
             if isinstance(feeder.error, HarnessError):
                 raise feeder.error
@@ -300,29 +378,3 @@ class _Build:
         if "memory" in problem.lower():
             fix = "free device memory, give --workspace, or a smaller max in the profile"
         return EngineError(what, where=self._component, fix=fix)
-
-
-def _monitor(library: Library, file: Path) -> Any:  # noqa: ANN401
-    base = library.module.IProgressMonitor
-
-    class Monitor(base):  # type: ignore[misc,valid-type]
-        """Writes how much of the outermost phase is done into a file that the parent reads."""
-
-        def __init__(self) -> None:
-            base.__init__(self)
-            self._outer = ""
-            self._steps = 1
-
-        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            if not parent:
-                self._outer, self._steps = name, max(1, steps)
-
-        def phase_finish(self, name: str) -> None:
-            pass
-
-        def step_complete(self, name: str, step: int) -> bool:
-            if name == self._outer:
-                file.write_text(f"{min(1.0, (step + 1) / self._steps):.3f}", encoding="utf-8")
-            return True
-
-    return Monitor()

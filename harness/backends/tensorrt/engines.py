@@ -28,6 +28,7 @@ from harness.types import Variant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from harness.artifacts.cache import Cache
     from harness.artifacts.calibration import CalibrationSet
     from harness.artifacts.export import OnnxModel
     from harness.backends.protocol import Workshop
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "engine"
 # Raised whenever the same request would make another engine.
-_BUILDER_VERSION: Final = 3
+_BUILDER_VERSION: Final = 4
 WORKER: Final = "harness.backends.tensorrt.builder:build_engine"
 _POLL_S: Final = 0.5
 
@@ -91,7 +92,7 @@ class EngineFactory:
             "data": data_hash,
             "profile": {name: asdict(shapes) for name, shapes in profile.items()},
             "recipe": asdict(self.recipe),
-            "options": self.build_options(),
+            "options": self.build_options(model.component),
             "library": [self.library.name, self.library.version],
             "device": device,
         }
@@ -119,11 +120,14 @@ class EngineFactory:
             details={name: facts[name] for name in _RECORDED if facts.get(name) is not None},
         )
 
-    def build_options(self) -> dict[str, Any]:
-        """The options that make another engine; how it is run is none of them."""
+    def build_options(self, component: str) -> dict[str, Any]:
+        """The options that make another engine of ``component``; how it is run is none of them."""
         values = asdict(self.options)
         for name in ("layer_times", "nvtx"):
             values.pop(name)
+        values["fp32_nodes"] = []
+        if self.recipe.is_typed_by_builder:
+            values["fp32_nodes"] = list(self.options.fp32_patterns(component))
         # A plugin is what is in its file.
         values["plugins"] = [hash_file(Path(plugin)) for plugin in self.options.plugins]
         return values
@@ -137,10 +141,10 @@ class EngineFactory:
         folder: Path,
     ) -> Mapping[str, Any]:
         name = model.component
-        device = hash_json([key["library"], key["device"]])
-        timing = keepsake_path(workshop.cache, "timing", device)
+        timing = timings_path(workshop.cache, self.library)
         of_scales = [key[part] for part in ("builder", "graph", "data", "profile", "library")]
         calibration = keepsake_path(workshop.cache, "calibration", hash_json(of_scales))
+        tactics = tactics_path(workshop.cache, self.library)
         with tempfile.TemporaryDirectory() as scratch:
             progress = Path(scratch) / "progress"
             request = {
@@ -156,6 +160,7 @@ class EngineFactory:
                 # With the timings of the first build the builder would choose as it did then.
                 "timing_cache": str(timing) if _is_pinned(workshop) else "",
                 "calibration_cache": str(calibration),
+                "tactic_names": str(tactics),
                 "progress": str(progress),
             }
             if self.recipe.calibrator and workshop.calibration is not None:
@@ -175,6 +180,20 @@ class EngineFactory:
         return facts
 
 
+def timings_path(cache: Cache, library: Library) -> Path:
+    """Where the timing cache of ``library`` on this machine's GPU lies; it need not exist."""
+    return keepsake_path(cache, "timing", _machine(library))
+
+
+def tactics_path(cache: Cache, library: Library) -> Path:
+    """Where the names of ``library``'s tactics on this machine's GPU lie; it need not exist."""
+    return keepsake_path(cache, "tactics", _machine(library))
+
+
+def _machine(library: Library) -> str:
+    return hash_json([[library.name, library.version], target_device()])
+
+
 def _is_pinned(workshop: Workshop) -> bool:
     return workshop.index == 0 or workshop.pins_tactics
 
@@ -189,6 +208,7 @@ _RECORDED: Final = (
     "calibration_batches",
     "inlined",
     "layers",
+    "selection",
 )
 
 

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.backends.tensorrt.open import open_engine
+from harness.backends.tensorrt.tactics import fp16_sum
 from harness.errors import EngineError
 from harness.types import NodeCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.backends.tensorrt.library import Library
@@ -46,11 +47,22 @@ def describe_layers(library: Library, path: Path, folder: Path) -> dict[str, Any
         library.member("LayerInformationFormat", "JSON")
     )
     (folder / LAYERS_FILE).write_text(text, encoding="utf-8")
-    return summarize_layers(json.loads(text).get("Layers", []))
+    return summarize_layers(read_layers(folder))
 
 
-def summarize_layers(layers: Iterable[Any]) -> dict[str, Any]:
-    """How many layers there are of each kind, and in which precision the products are."""
+def read_layers(folder: Path) -> list[Any]:
+    """The layers that :func:`describe_layers` wrote into ``folder``; none, where it could not."""
+    file = folder / LAYERS_FILE
+    if not file.is_file():
+        return []
+    return list(json.loads(file.read_text(encoding="utf-8")).get("Layers", []))
+
+
+def summarize_layers(layers: Sequence[Any]) -> dict[str, Any]:
+    """How many layers there are of each kind, and in which precision the products are.
+
+    ``fp16_sums`` is how many sum products in fp16, by the names of their kernels.
+    """
     kinds: Counter[str] = Counter()
     products: Counter[str] = Counter()
     for layer in layers:
@@ -63,7 +75,12 @@ def summarize_layers(layers: Iterable[Any]) -> dict[str, Any]:
             products[product_precision(layer)] += 1
     counts = NodeCounts(int8=products["int8"], fp16=products["fp16"], fp32=products["fp32"])
     hidden = sum(kinds[kind] for kind in _OPAQUE)
-    return {"kinds": dict(sorted(kinds.items())), "products": asdict(counts), "hidden": hidden}
+    return {
+        "kinds": dict(sorted(kinds.items())),
+        "products": asdict(counts),
+        "hidden": hidden,
+        "fp16_sums": sum(map(bool, map(fp16_sum, layers))),
+    }
 
 
 def is_product(layer: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import Any, Final
 
 from harness.backends.gpu import gpu_problem
+from harness.backends.tensorrt.tactics import TacticNames
 from harness.errors import (
     EngineError,
     FeatureUnavailableError,
@@ -120,6 +121,12 @@ class Library:
         """The last errors that the library logged, on one line; they are then forgotten."""
         return str(self.logger.take())
 
+    @property
+    def tactics(self) -> TacticNames:
+        """The names of tactics that this process knows: the log tells of each that is timed."""
+        found: TacticNames = self.logger.tactics
+        return found
+
     def check_runtime(self) -> None:
         """Check that the library has all that running an engine takes.
 
@@ -169,10 +176,13 @@ def _logger(module: Any) -> Any:  # noqa: ANN401
         def __init__(self) -> None:
             module.ILogger.__init__(self)
             self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
+            self.tactics = TacticNames()
 
         def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
             if severity.name in {"INTERNAL_ERROR", "ERROR"}:
                 self.lines.append(" ".join(str(message).split()))
+            elif severity.name == "VERBOSE":
+                self.tactics.read_log(str(message))
 
         def take(self) -> str:
             text = " | ".join(dict.fromkeys(self.lines))

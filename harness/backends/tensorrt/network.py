@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.artifacts.adapt import every_node
 from harness.backends.tensorrt.profiles import NetworkTensor
 from harness.errors import ContractError
 
@@ -28,33 +29,63 @@ _REAL = frozenset({"FLOAT", "HALF"})
 
 
 class ParsedNetwork:
-    """A network with the builder and parser that it belongs to, which must outlive it."""
+    """A network with the builder and parser that it belongs to, which must outlive it.
 
-    def __init__(self, library: Library, path: Path, *, strong: bool) -> None:
+    Args:
+        library: whose builder and parser they are.
+        strong: whether the graph's own types are binding.
+        builder: one that there is already; a new one by default.
+    """
+
+    def __init__(self, library: Library, *, strong: bool, builder: Any = None) -> None:  # noqa: ANN401
         trt = library.module
         self.library = library
-        self.path = path
+        self.path: Path | None = None
+        self._strong = strong
         library.problem()
-        self.builder = trt.Builder(library.logger)
+        self.builder = trt.Builder(library.logger) if builder is None else builder
         names = ("EXPLICIT_BATCH", "STRONGLY_TYPED") if strong else ("EXPLICIT_BATCH",)
         bits = library.flag_bits("NetworkDefinitionCreationFlag", *names)
         self.network = self.builder.create_network(bits)
         self.parser = trt.OnnxParser(self.network, library.logger)
+
+    def again(self) -> ParsedNetwork:
+        """Another network of the same builder, with nothing parsed yet."""
+        return ParsedNetwork(self.library, strong=self._strong, builder=self.builder)
+
+    def unsupported_operators(self, path: Path) -> tuple[str, ...]:
+        """The operators of the graph at ``path`` that this parser has no importer for.
+
+        Those in branches and loops as well. Nothing is parsed.
+        """
+        import onnx  # noqa: PLC0415
+
+        graph = onnx.load(path, load_external_data=False).graph
+        used = {node.op_type for node in every_node(graph)}
+        return tuple(sorted(name for name in used if not self.parser.supports_operator(name)))
+
+    def parse(self, path: Path) -> None:
+        """Read the graph at ``path``.
+
+        Raises:
+            ContractError: the parser does not take it.
+        """
+        self.path = path
         # Not from bytes: weights in files beside the graph would not be found.
         if not self.parser.parse_from_file(str(path)):
-            raise self._refused()
+            raise self._refused(path)
 
-    def _refused(self) -> ContractError:
+    def _refused(self, path: Path) -> ContractError:
         problems = [self.parser.get_error(i) for i in range(self.parser.num_errors)]
         text = "; ".join(" ".join(str(p.desc()).split()) for p in problems) or "without a reason"
-        unknown = unsupported_operators(self.library, self.path)
+        unknown = self.unsupported_operators(path)
         if unknown:
             what = f"{self.library} does not know {', '.join(unknown)}"
             fix = "export with a lower --opset, or load a plugin that has it (--plugin)"
         else:
             what = f"{self.library} cannot parse it: {text[:400]}"
             fix = "export it again, or with a lower --opset"
-        return ContractError(what, where=str(self.path), fix=fix)
+        return ContractError(what, where=str(path), fix=fix)
 
     def inputs(self) -> tuple[NetworkTensor, ...]:
         """The inputs as parsed."""
@@ -98,17 +129,3 @@ def numpy_dtype(dtype: Any) -> str:  # noqa: ANN401
 
 def _tensor(tensor: Any) -> NetworkTensor:  # noqa: ANN401
     return NetworkTensor(tensor.name, numpy_dtype(tensor.dtype), tuple(tensor.shape))
-
-
-def unsupported_operators(library: Library, path: Path) -> tuple[str, ...]:
-    """The operators of the graph at ``path`` that the library's parser has no importer for."""
-    import onnx  # noqa: PLC0415
-
-    trt = library.module
-    builder = trt.Builder(library.logger)
-    network = builder.create_network(
-        library.flag_bits("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH")
-    )
-    parser = trt.OnnxParser(network, library.logger)
-    used = {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
-    return tuple(sorted(name for name in used if not parser.supports_operator(name)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import FeatureUnavailableError, OptionError
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 FP16_ROUTES: Final = ("graph", "flag")
 INT8_ROUTES: Final = ("qdq", "calibrator")
+ANY_SUMS: Final = "any"
+# What sums of fp16 products may be made in: whatever is fastest, or fp32, where a layer without
+# such a kernel computes in fp32, or in TF32, which rounds what it multiplies as fp16 does.
+ACCUMULATIONS: Final = (ANY_SUMS, "fp32", "tf32")
 CONSTRAINTS: Final = ("obey", "prefer", "none")
 MAX_OPTIMIZATION_LEVEL: Final = 5
 
@@ -26,7 +30,9 @@ class TensorRTOptions:
     ``workspace_bytes`` is the builder's scratch memory, the library's own choice if None.
     ``constraints`` says what becomes of nodes that must stay in fp32 where the library may choose:
     ``obey``, ``prefer`` or ``none``. ``tactic_sources`` and ``builder_flags`` are names of
-    ``TacticSource`` and ``BuilderFlag`` of the installed version.
+    ``TacticSource`` and ``BuilderFlag`` of the installed version, ``preview_features`` those of
+    ``PreviewFeature`` to set, the harness's own choice if None. ``fp32_nodes`` are
+    ``COMPONENT:PATTERN``: nodes of the graph that must stay in fp32 too.
     """
 
     workspace_bytes: int | None = None
@@ -35,6 +41,8 @@ class TensorRTOptions:
     tactic_sources: tuple[str, ...] | None = None
     builder_flags: tuple[str, ...] = ()
     constraints: str = "obey"
+    preview_features: tuple[str, ...] | None = None
+    fp32_nodes: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     layer_times: bool = False
     nvtx: bool = False
@@ -52,6 +60,20 @@ class TensorRTOptions:
             fix = f"choose one of: {', '.join(CONSTRAINTS)}"
             what = f"there is no {self.constraints!r}"
             raise OptionError(what, where="--precision-constraints", fix=fix)
+        for text in self.fp32_nodes:
+            component, separator, pattern = text.partition(":")
+            if not (component and separator and pattern):
+                what = f"{text!r} is not COMPONENT:PATTERN"
+                fix = "name a component and its nodes: --fp32-node 'vocoder:*conv_post*'"
+                raise OptionError(what, where="--fp32-node", fix=fix)
+        if self.fp32_nodes and self.constraints == "none":
+            what = "--precision-constraints none pins nothing"
+            raise OptionError(what, where="--fp32-node", fix="use obey or prefer")
+
+    def fp32_patterns(self, component: str) -> tuple[str, ...]:
+        """The patterns of ``fp32_nodes`` that are for ``component``, without its name."""
+        parts = (text.partition(":") for text in self.fp32_nodes)
+        return tuple(pattern for name, _, pattern in parts if name == component)
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,7 @@ class TensorRTChoice:
     options: TensorRTOptions = field(default_factory=TensorRTOptions)
     fp16_routes: tuple[str, ...] = ("graph",)
     int8_routes: tuple[str, ...] = ("qdq",)
+    accumulations: tuple[str, ...] = (ANY_SUMS,)
     engines: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -69,7 +92,8 @@ class Recipe:
     """How one precision is reached: the graph to build from, and what the builder is told.
 
     ``route`` names the way in records; ``fp16`` and ``int8`` are the builder's flags, and
-    ``strong`` that the graph's own types are binding.
+    ``strong`` that the graph's own types are binding. ``accumulation`` is what sums of fp16
+    products may be made in, one of :data:`ACCUMULATIONS`.
     """
 
     precision: str
@@ -79,6 +103,12 @@ class Recipe:
     int8: bool = False
     calibrator: bool = False
     strong: bool = False
+    accumulation: str = ANY_SUMS
+
+    @property
+    def is_typed_by_builder(self) -> bool:
+        """Whether the builder is told of a precision, and may be told to leave nodes in fp32."""
+        return not self.strong and (self.fp16 or self.int8)
 
 
 def make_recipes(
@@ -90,13 +120,38 @@ def make_recipes(
         OptionError: there is no such route, or no engine of that precision.
         FeatureUnavailableError: the library has no such route.
     """
+    options = choice.options
+    for accumulation in choice.accumulations:
+        _check_accumulation(library, accumulation)
     found = (
-        make_recipe(library, precision, fp16_route, int8_route, tf32=choice.options.tf32)
+        _summed(make_recipe(library, precision, fp16_route, int8_route, tf32=options.tf32), sums)
         for precision in precisions
         for int8_route in choice.int8_routes
         for fp16_route in choice.fp16_routes
+        for sums in choice.accumulations
     )
-    return tuple(dict.fromkeys(found))
+    recipes = tuple(_pinned(recipe, options) for recipe in dict.fromkeys(found))
+    if options.fp32_nodes and not any(recipe.is_typed_by_builder for recipe in recipes):
+        what = f"{library} takes each node's type from the graph, or no precision is below fp32"
+        fix = "leave it out, or use --fp16 flag where there is one"
+        raise FeatureUnavailableError(what, where="--fp32-node", fix=fix)
+    return recipes
+
+
+def _summed(recipe: Recipe, accumulation: str) -> Recipe:
+    """``recipe`` with sums in ``accumulation``, where it has sums of fp16 products."""
+    if accumulation == ANY_SUMS or "fp16" not in recipe.precision:
+        return recipe
+    route = f"{recipe.route}+{accumulation}-sums"
+    return replace(recipe, route=route, accumulation=accumulation)
+
+
+def _pinned(recipe: Recipe, options: TensorRTOptions) -> Recipe:
+    if not (options.fp32_nodes and recipe.is_typed_by_builder):
+        return recipe
+    # What is pinned is then in something between the two.
+    name = "pinned-tf32" if options.tf32 else "pinned"
+    return replace(recipe, route=f"{recipe.route}+{name}")
 
 
 def make_recipe(
@@ -136,6 +191,17 @@ def _mixed(*, by_flag: bool, calibrated: bool, weak: bool) -> Recipe:
     if by_flag:
         return Recipe("int8+fp16", "qdq+flag", "int8", fp16=True, int8=True)
     return Recipe("int8+fp16", "qdq", "int8+fp16", fp16=weak, int8=weak, strong=not weak)
+
+
+def _check_accumulation(library: Library, accumulation: str) -> None:
+    where = f"--fp16-accumulation {accumulation}"
+    if accumulation not in ACCUMULATIONS:
+        fix = f"choose one of: {', '.join(ACCUMULATIONS)}"
+        what = f"there is no {accumulation!r}"
+        raise OptionError(what, where="--fp16-accumulation", fix=fix)
+    if accumulation != ANY_SUMS and not library.has("IAlgorithmSelector"):
+        what = f"{library} has no algorithm selectors: nobody can bar a kernel"
+        raise FeatureUnavailableError(what, where=where, fix="leave it out, or use 8.5 to 10")
 
 
 def _check_routes(library: Library, fp16_route: str, int8_route: str) -> None:

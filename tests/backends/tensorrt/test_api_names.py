@@ -31,7 +31,7 @@ RUNTIME_SIDE = (
     "open.py",
     "session.py",
 )
-BUILDER_SIDE = ("builder.py", "calibrator.py", "network.py")
+BUILDER_SIDE = ("builder.py", "calibrator.py", "network.py", "progress.py", "selector.py")
 # The lean runtime leaves these out, and the full one of each version has them.
 NOT_IN_LEAN = {"EngineInspector"}
 # Attributes of ours that have the names of theirs in the code: OpenEngine.
@@ -50,7 +50,9 @@ OUR_ENGINE = {
 }
 # What only weakly typed versions have, asked for by name first; and what has no place in RTX.
 OLDER = {
+    "IAlgorithmSelector",
     "IInt8EntropyCalibrator2",
+    "algorithm_selector",
     "int8_calibrator",
     "precision",
     "set_calibration_profile",

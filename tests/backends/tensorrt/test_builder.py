@@ -15,7 +15,7 @@ from harness.backends.gpu import has_gpu
 from harness.backends.tensorrt import builder
 from harness.backends.tensorrt.builder import build_engine
 from harness.backends.tensorrt.header import read_header
-from harness.backends.tensorrt.network import ParsedNetwork, unsupported_operators
+from harness.backends.tensorrt.network import ParsedNetwork
 from harness.backends.tensorrt.options import Recipe, TensorRTOptions
 from harness.errors import EngineError, FeatureUnavailableError
 from harness.pipeline.fingerprint import hash_bytes
@@ -325,8 +325,62 @@ def test_operators_that_the_parser_has_not_are_named(
         {"y": (TensorProto.FLOAT, ["u"])},
     )
 
-    assert unsupported_operators(rtx, conv) == ()
-    assert unsupported_operators(rtx, odd) == ("Unique",)
+    parsed = ParsedNetwork(rtx, strong=True)
+
+    assert parsed.unsupported_operators(conv) == ()
+    assert parsed.unsupported_operators(odd) == ("Unique",)
+
+
+def test_operators_in_branches_and_loops_are_named_too(
+    rtx: Library, tmp_path: Path, save_graph: Callable[..., None]
+) -> None:
+    from onnx import TensorProto, helper  # noqa: PLC0415
+
+    def branch(name: str, *nodes: Any) -> Any:
+        output = helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, None)
+        return helper.make_graph(nodes, name, [], [output])
+
+    inner = helper.make_node(
+        "If",
+        ["flag"],
+        ["then_out"],
+        then_branch=branch("deep", helper.make_node("Unique", ["x"], ["deep_out"])),
+        else_branch=branch("flat", helper.make_node("Abs", ["x"], ["flat_out"])),
+    )
+    outer = helper.make_node(
+        "If",
+        ["flag"],
+        ["y"],
+        then_branch=branch("then", inner),
+        else_branch=branch("else", helper.make_node("Det", ["x"], ["else_out"])),
+    )
+    path = tmp_path / "branches.onnx"
+    save_graph(
+        path,
+        [outer],
+        {"flag": (TensorProto.BOOL, []), "x": (TensorProto.FLOAT, ["t"])},
+        {"y": (TensorProto.FLOAT, None)},
+    )
+
+    assert ParsedNetwork(rtx, strong=True).unsupported_operators(path) == ("Det", "Unique")
+
+
+def test_one_builder_serves_the_whole_build(
+    make_request: Callable[..., Request], conv: Path, rtx: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def spy(logger: Any) -> Any:
+        made.append(builder_class(logger))
+        return made[-1]
+
+    builder_class = rtx.module.Builder
+    monkeypatch.setattr(rtx.module, "Builder", spy)
+    monkeypatch.setattr(builder, "find_library", lambda *_, **__: rtx)
+
+    build_engine(make_request(conv, PROFILE))
+
+    assert len(made) == 1
 
 
 def test_an_operator_that_the_parser_has_not_is_written_out(
@@ -344,7 +398,7 @@ def test_an_operator_that_the_parser_has_not_is_written_out(
         {"x": (TensorProto.FLOAT, ["t"])},
         {"y": (TensorProto.FLOAT, ["t"])},
     )
-    monkeypatch.setattr(builder, "unsupported_operators", lambda *_: ("Mish",))
+    monkeypatch.setattr(ParsedNetwork, "unsupported_operators", lambda *_: ("Mish",))
 
     facts = build_engine(make_request(path, {"x": [[1], [2], [3]]}))
 

@@ -145,9 +145,11 @@ def test_what_another_engine_comes_of_is_in_its_key(
         {"tactic_sources": ("JIT_CONVOLUTIONS",)},
         {"builder_flags": ("STRICT_NANS",)},
         {"constraints": "none"},
+        {"preview_features": ()},
     )
     paths.extend(fake(options=TensorRTOptions(**options)).path for options in changed)
     paths.append(fake(recipe=replace(FP32, precision="fp16", route="graph")).path)
+    paths.append(fake(recipe=replace(FP32, accumulation="fp32")).path)
     paths.append(fake(model=replace(models["encoder"], content_hash="0" * 40)).path)
     later = SimpleNamespace(name=rtx.name, version="1.8.0.1")
     paths.append(fake(library=later).path)
@@ -158,13 +160,37 @@ def test_what_another_engine_comes_of_is_in_its_key(
     monkeypatch.setattr(engines, "target_device", lambda: gpu)
     paths.append(fake().path)
 
-    assert len(set(paths)) == len(paths) == 13
+    assert len(set(paths)) == len(paths) == 15
 
 
 def test_how_an_engine_is_run_is_not_in_its_key(fake: Callable[..., Any]) -> None:
     fake()
 
     assert fake(options=TensorRTOptions(layer_times=True, nvtx=True)).was_cached
+
+
+def test_nodes_that_are_pinned_are_in_the_key_of_their_component_alone(
+    fake: Callable[..., Any],
+) -> None:
+    by_flag = Recipe("fp16", "flag+pinned", "fp32", fp16=True)
+
+    def path(*nodes: str, recipe: Recipe = by_flag) -> Path:
+        return Path(fake(recipe=recipe, options=TensorRTOptions(fp32_nodes=nodes)).path)
+
+    assert path("encoder:a") != path("encoder:b") != path()
+    assert path("decoder:a") == path()
+    assert path("encoder:a", recipe=FP32) == path(recipe=FP32), "fp32 has nothing to pin"
+
+
+def test_names_of_tactics_are_kept_by_library_and_device(
+    fake: Callable[..., Any], cache: Cache, rtx: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = fake(), fake(options=TensorRTOptions(tf32=True))
+
+    (name,) = {made.pool.requests[0]["tactic_names"] for made in (first, second)}
+    assert Path(name) == engines.tactics_path(cache, rtx)
+    monkeypatch.setattr(engines, "target_device", lambda: {"gpu": "L4"})
+    assert fake().pool.requests[0]["tactic_names"] != name
 
 
 def test_a_plugin_is_what_is_in_its_file(fake: Callable[..., Any], tmp_path: Path) -> None:

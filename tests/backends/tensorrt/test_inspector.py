@@ -128,6 +128,7 @@ def test_layers_are_counted_by_kind_and_products_by_precision() -> None:
         "kinds": {"CaskConvolution": 4, "Reformat": 2, "Scale": 1},
         "products": {"int8": 2, "fp16": 1, "fp32": 1},
         "hidden": 0,
+        "fp16_sums": 1,
     }
 
 
@@ -141,7 +142,7 @@ def test_names_alone_tell_nothing() -> None:
 
 def test_no_layers() -> None:
     products = {"int8": 0, "fp16": 0, "fp32": 0}
-    assert summarize_layers([]) == {"kinds": {}, "products": products, "hidden": 0}
+    assert summarize_layers([]) == {"kinds": {}, "products": products, "hidden": 0, "fp16_sums": 0}
 
 
 def test_blocks_that_are_not_opened_are_counted() -> None:

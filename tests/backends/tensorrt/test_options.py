@@ -141,9 +141,99 @@ def test_a_precision_that_is_onnx_runtimes_own(both: Library) -> None:
     assert caught.value.fix == "use int8, or --backend onnxruntime"
 
 
+SELECTING = {**WEAK, "IAlgorithmSelector": object}
+
+
+@pytest.fixture
+def selecting() -> Library:
+    """8.5 with its algorithm selector."""
+    return _library("8.5.3.1", {"EXPLICIT_BATCH": 0}, **SELECTING)
+
+
+def test_sums_are_barred_where_there_are_products_in_fp16(selecting: Library) -> None:
+    choice = TensorRTChoice(fp16_routes=("flag",), accumulations=("any", "fp32", "tf32"))
+
+    assert make_recipes(selecting, PRECISIONS, choice) == (
+        Recipe("fp32", "", "fp32"),
+        Recipe("fp16", "flag", "fp32", fp16=True),
+        Recipe("fp16", "flag+fp32-sums", "fp32", fp16=True, accumulation="fp32"),
+        Recipe("fp16", "flag+tf32-sums", "fp32", fp16=True, accumulation="tf32"),
+        Recipe("int8", "qdq", "int8", int8=True),
+        Recipe("int8+fp16", "qdq+flag", "int8", fp16=True, int8=True),
+        Recipe(
+            "int8+fp16", "qdq+flag+fp32-sums", "int8", fp16=True, int8=True, accumulation="fp32"
+        ),
+        Recipe(
+            "int8+fp16", "qdq+flag+tf32-sums", "int8", fp16=True, int8=True, accumulation="tf32"
+        ),
+    )
+
+
+@pytest.mark.parametrize("accumulation", ["fp32", "tf32"])
+@pytest.mark.parametrize("precisions", [["fp16"], ["fp32"]])
+def test_a_version_without_a_selector_says_so(
+    rtx: Library, accumulation: str, precisions: list[str]
+) -> None:
+    with pytest.raises(FeatureUnavailableError, match="has no algorithm selectors") as caught:
+        make_recipes(rtx, precisions, TensorRTChoice(accumulations=(accumulation,)))
+
+    assert caught.value.where == f"--fp16-accumulation {accumulation}"
+    assert "8.5 to 10" in caught.value.fix
+
+
+def test_any_sums_need_no_selector(rtx: Library) -> None:
+    assert make_recipes(rtx, ["fp16"], TensorRTChoice(accumulations=("any",)))
+
+
+def test_a_sum_that_there_is_not(selecting: Library) -> None:
+    with pytest.raises(OptionError, match="there is no 'fp64'") as caught:
+        make_recipes(selecting, ["fp16"], TensorRTChoice(accumulations=("fp64",)))
+
+    assert caught.value.fix == "choose one of: any, fp32, tf32"
+
+
+@pytest.mark.parametrize(
+    ("tf32", "routes"),
+    [
+        (False, ["", "graph+pinned", "flag+pinned"]),
+        (True, ["tf32", "graph+pinned-tf32", "flag+pinned-tf32"]),
+    ],
+)
+def test_nodes_that_are_pinned_by_name_make_a_route_of_their_own(
+    old: Library, tf32: bool, routes: list[str]
+) -> None:
+    options = TensorRTOptions(fp32_nodes=("vocoder:*conv_post*",), tf32=tf32)
+    choice = TensorRTChoice(options, fp16_routes=("graph", "flag"))
+
+    recipes = make_recipes(old, ["fp32", "fp16"], choice)
+
+    assert [recipe.route for recipe in recipes] == routes
+
+
+@pytest.mark.parametrize("precisions", [["fp32"], ["fp16", "int8"]])
+def test_where_types_are_binding_no_node_can_be_pinned(rtx: Library, precisions: list[str]) -> None:
+    choice = TensorRTChoice(TensorRTOptions(fp32_nodes=("vocoder:*",)))
+
+    with pytest.raises(FeatureUnavailableError) as caught:
+        make_recipes(rtx, precisions, choice)
+
+    assert caught.value.where == "--fp32-node"
+
+
+def test_patterns_are_those_of_a_component() -> None:
+    options = TensorRTOptions(fp32_nodes=("vocoder:/a:*", "flow_decoder:b", "vocoder:c"))
+
+    assert options.fp32_patterns("vocoder") == ("/a:*", "c")
+    assert options.fp32_patterns("conditioner") == ()
+
+
 @pytest.mark.parametrize(
     ("options", "where"),
     [
+        ({"fp32_nodes": ("vocoder",)}, "--fp32-node"),
+        ({"fp32_nodes": (":a",)}, "--fp32-node"),
+        ({"fp32_nodes": ("vocoder:",)}, "--fp32-node"),
+        ({"fp32_nodes": ("vocoder:a",), "constraints": "none"}, "--fp32-node"),
         ({"workspace_bytes": 0}, "--workspace"),
         ({"optimization_level": 6}, "--optimization-level"),
         ({"optimization_level": -1}, "--optimization-level"),

@@ -1,0 +1,120 @@
+"""asv's configuration, repository and environments, as ``harness history run`` needs them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from asv import util
+from asv.config import Config
+from asv.environment import EnvironmentUnavailable, get_environments
+from asv.plugin_manager import plugin_manager
+from asv.repo import get_repo
+from asv.results import get_existing_hashes
+
+from harness.errors import OptionError
+from harness.history.asv_environment import SharedEnvironment
+from harness.measure.environment import git_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONFIG: Final = "asv.conf.json"
+
+
+@dataclass(frozen=True)
+class AsvProject:
+    """A folder with asv's configuration; asv runs in it."""
+
+    config: Path
+    conf: Any
+
+    @property
+    def folder(self) -> Path:
+        """Where the configuration lies."""
+        return self.config.parent
+
+    @property
+    def results_dir(self) -> Path:
+        """The folder of asv's results."""
+        return (self.folder / str(self.conf.results_dir)).resolve()
+
+    def commits(self, range_spec: str, steps: int | None) -> list[str]:
+        """The hashes of a range as asv takes it, those first that asv would measure first.
+
+        Raises:
+            OptionError: it is no range of this repository.
+        """
+        with _asv_errors(self.folder, range_spec):
+            repo = get_repo(self.conf)
+            if range_spec in {"NEW", "ALL"}:
+                old = get_existing_hashes(str(self.results_dir)) if range_spec == "NEW" else []
+                found = repo.get_new_branch_commits(self.conf.branches, old)
+            elif range_spec == "TAGS":
+                found = [repo.get_hash_from_name(tag) for tag in repo.get_tags()][::-1]
+            elif range_spec == "HEAD":
+                found = [repo.get_hash_from_name(range_spec)]
+            else:
+                found = repo.get_hashes_from_range(range_spec)
+            return list(found if steps is None else util.pick_n(found, steps))
+
+    def environment_names(self) -> list[str]:
+        """The names of the environments that asv would measure in.
+
+        Raises:
+            OptionError: none can be made here, or one is of another type.
+        """
+        with _asv_errors(self.folder, str(self.config)):
+            made = list(get_environments(self.conf, None, verbose=False))
+        others = [env.name for env in made if not isinstance(env, SharedEnvironment)]
+        if others or not made:
+            what = f"{others[0]} is of another type" if others else "there is no environment"
+            fix = 'set "environment_type": "shared", and no other Python than the running one'
+            raise OptionError(what, where=str(self.config), fix=fix)
+        return [str(env.name) for env in made]
+
+    def warnings(self) -> list[str]:
+        """What the user should know before anything is measured."""
+        state = git_state(self.folder)
+        if state is None or not state["is_dirty"]:
+            return []
+        what = "the working tree has changes that are in no commit: they are not measured"
+        return [f"{what}; the suites and their plan are used as they are, and records say so"]
+
+
+def open_project(config: Path) -> AsvProject:
+    """The project of the configuration at ``config``, a file or its folder.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    path = (config / _CONFIG if config.is_dir() else config).resolve()
+    if not path.is_file():
+        fix = "write one with 'harness history init FOLDER'"
+        raise OptionError("there is no such file", where=str(path), fix=fix)
+    with _asv_errors(path.parent, str(path)):
+        conf = Config.load(str(path))
+        for plugin in conf.plugins:
+            plugin_manager.import_plugin(plugin)
+    return AsvProject(path, conf)
+
+
+@contextmanager
+def _asv_errors(folder: Path, where: str) -> Iterator[None]:
+    """Be in ``folder``, as asv is, and turn its errors into one of ours."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    except util.ProcessError as error:
+        said = (error.stderr or error.stdout or str(error)).strip().splitlines()
+        what = said[0] if said else "git failed"
+        fix = "give a range of git, such as HEAD~10..HEAD or v1..v2, or NEW"
+        raise OptionError(what, where=where, fix=fix) from error
+    except (util.UserError, EnvironmentUnavailable) as error:
+        raise OptionError(str(error), where=where, fix="see docs/history.md") from error
+    finally:
+        os.chdir(before)

@@ -1,0 +1,189 @@
+"""One round of one commit: exported by the commit's own code, measured by this interpreter's.
+
+What belongs to the commit is its pipeline's folder and, where the project is the harness itself,
+the code that exports it. Sampler, statistics and store are those of the harness that runs this: a
+commit that changes them moves no figure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import WorkerError
+from harness.history.exports import limit_entries
+from harness.history.places import record_label
+from harness.history.plan import plan_backends, read_plan
+from harness.history.series import series_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.history.context import HistoryContext
+    from harness.history.plan import HistoryPlan
+    from harness.observer import Observer
+    from harness.pipeline.pipeline import Pipeline
+    from harness.types import Record
+
+# What would lead the commit's interpreter to modules of this one.
+_OURS: Final = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"})
+_LAST_LINES: Final = 3
+_PATIENCE_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to measure, of what, and where everything lies.
+
+    ``checkout`` is the commit's working tree, ``python`` the interpreter that exports it, which
+    looks into ``packages`` first, ``exports`` the cache that it exports into, ``own`` that of this
+    interpreter.
+    """
+
+    plan: Path
+    checkout: Path
+    python: Path
+    exports: Path
+    own: Path
+    context: HistoryContext
+    packages: tuple[Path, ...] = ()
+
+
+def measure_commit(order: Order, observer: Observer) -> Record:
+    """The record of one round; nothing is written but the caches.
+
+    Raises:
+        HarnessError: the commit cannot be exported, built or measured.
+        KeyboardInterrupt: it was interrupted; what was measured by then is no figure of a commit.
+    """
+    from harness.api import choose_cases  # noqa: PLC0415  # loads numpy and the like
+    from harness.artifacts.cache import Cache  # noqa: PLC0415
+    from harness.measure.clock import HostClock  # noqa: PLC0415
+    from harness.measure.environment import git_state  # noqa: PLC0415
+    from harness.measure.sampler import SamplingPlan  # noqa: PLC0415
+    from harness.pipeline.loader import load_pipeline  # noqa: PLC0415
+    from harness.prepare import BuildOptions  # noqa: PLC0415
+    from harness.runner import Run, RunOptions  # noqa: PLC0415
+
+    plan = read_plan(order.plan)
+    pipeline = load_pipeline(order.checkout / plan.pipeline)
+    cases = choose_cases(pipeline, plan.durations_s, plan.batches)
+    backends = plan_backends(plan, order.context.commit, order.context.round)
+    started = time.perf_counter()
+    artifacts = export_by_commit(order, plan, pipeline, observer)
+    export_s = time.perf_counter() - started
+    options = RunOptions(
+        cases=cases,
+        sampling=SamplingPlan(
+            rel_precision=plan.rel_precision,
+            max_samples=plan.max_samples,
+            max_time_s=plan.max_time_s,
+        ),
+        seed=plan.seed,
+        build=BuildOptions(opset=plan.opset, artifacts=artifacts),
+        energy=plan.energy,
+        command=("harness", "history", "measure"),
+    )
+    run = Run(pipeline, backends, Cache(order.own), options, HostClock(), observer)
+    record = run.execute().record
+    if not record.is_complete:
+        raise KeyboardInterrupt
+    context = order.context
+    label = record_label(context.commit, context.environment_name, context.round)
+    return replace(
+        record,
+        record_id=f"{record.record_id}-{label}",
+        # The plan and the suites are those of a working tree, which may differ from its commit.
+        environment={**record.environment, "plan_commit": git_state(order.plan.resolve().parent)},
+        phases_s={**record.phases_s, "export": export_s},
+        history=asdict(context),
+    )
+
+
+def values_of(record: Record) -> list[dict[str, Any]]:
+    """What asv's benchmarks pick their figures from, as JSON holds it.
+
+    Raises:
+        RecordError: a series has no samples, or one that is not finite.
+    """
+    return [
+        {"benchmark": one.benchmark, "params": one.params}
+        | ({"value": one.value} if one.samples is None else {"samples": one.samples})
+        for one in series_of(record)
+    ]
+
+
+def export_by_commit(
+    order: Order, plan: HistoryPlan, pipeline: Pipeline, observer: Observer
+) -> Path | None:
+    """Have the commit's interpreter export the pipeline; gives its cache, None if that is empty.
+
+    Raises:
+        WorkerError: it could not; the message holds its own.
+    """
+    if all(component.onnx is not None for component in pipeline.components.values()):
+        return None
+    observer.phase(f"Exporting {order.context.commit[:8]}", 1)
+    limit_entries(order.exports)
+    sizes = [f"--duration={duration_s}" for duration_s in plan.durations_s]
+    sizes += [f"--batch={batch}" for batch in plan.batches]
+    build = ["build", str(pipeline.root), f"--cache={order.exports}", f"--opset={plan.opset}"]
+    code, said = _run(order, [*build, "--references", f"--seed={plan.seed}", *sizes])
+    if code != 0 and "No such option" in said and "--references" in said:
+        # A harness of before there was a history: its figures have no accuracy.
+        code, said = _run(order, build)
+    if code != 0:
+        raise _export_error(code, said, order)
+    observer.step("")
+    return order.exports
+
+
+def _run(order: Order, arguments: list[str]) -> tuple[int, str]:
+    """Run ``harness`` in the commit's interpreter; its exit code and what it wrote."""
+    environment = {name: v for name, v in os.environ.items() if name not in _OURS}
+    if order.packages:
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, order.packages))
+    with tempfile.TemporaryDirectory(prefix="harness-export-") as elsewhere:
+        process = subprocess.Popen(  # noqa: S603  # the interpreter that was made for the commit
+            [str(order.python), "-m", "harness", *arguments],
+            # "-m" looks for modules in the working directory first.
+            cwd=elsewhere,
+            env=_without(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            # In order: it has workers of its own, which it then ends.
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_PATIENCE_S)
+            raise
+        finally:
+            process.kill()
+            process.wait()
+    return process.returncode, said
+
+
+def _without(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without asv's own variables: the commit need not know what measures it."""
+    return {n: v for n, v in environment.items() if not n.startswith(("ASV", "TRT_HARNESS_HIST"))}
+
+
+def _export_error(code: int, said: str, order: Order) -> WorkerError:
+    lines = [line for line in said.splitlines() if line.strip()]
+    own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
+    reason = own[-1] if own else " | ".join(lines[-_LAST_LINES:]) or "it wrote nothing"
+    what = f"its 'harness build' ended with {code}: {reason}"
+    where = f"commit {order.context.commit[:8]}"
+    return WorkerError(what, where=where, fix="nothing is measured of this commit")
