@@ -15,6 +15,7 @@ from harness.describe import describe_accuracy, find_floor
 from harness.errors import EngineError, FeatureUnavailableError, OptionError
 from harness.kept import cause_of, kept_of, settle
 from harness.measure.concurrent import StreamSamples, sample_streams
+from harness.measure.environment import available_cores
 from harness.measure.paced import (
     HOT_CLOCK,
     PACED_CLOCK,
@@ -25,7 +26,9 @@ from harness.measure.paced import (
 )
 from harness.measure.sampler import INTERRUPTED
 from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.states import FLAG, Finding
 from harness.stats.accuracy import relative_l2
+from harness.stats.throughput import in_flight, throughput
 from harness.types import COLD, CONCURRENT, HOT, PACED, Case, Measurement, Variant
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 MODES: Final = (HOT, COLD, PACED, CONCURRENT)
 # Kernels may add in another order beside others; what is mixed up differs by far more.
 _MAX_ERROR: Final = 1e-2
+# How far rate x mean latency may be off the number of streams.
+_MAX_OFF: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -196,8 +201,8 @@ def _measure_paced(
     samples: dict[Variant, PacedSamples] = {}
     cause = INTERRUPTED
     try:
-        sample_paced(trips, period_s, plan, samples, name=work.series_of, on_round=on_round)
-        cause = cause_of(plan, (len(found.paced_s) for found in samples.values()))
+        name = work.series_of
+        cause = sample_paced(trips, period_s, plan, samples, name=name, on_round=on_round)
     finally:
         # Between chunks the device is idle and may lower its clock: that is what paced is about.
         idling = (series_names(work.series_of(variant))[0] for variant in samples)
@@ -269,16 +274,44 @@ def _measure_concurrent(
                     subject, streams = known[variant, count]
                     own = blocks[name((variant, count))]
                     walls_s = zip(found.block_wall_s, own, strict=True)
-                    kept.measurements.append(
-                        Measurement(
-                            **_label(work, subject, variant.launch, streams.threads),
-                            **settle(found.latency_s, own, plan, cause),
-                            mode=CONCURRENT,
-                            clock=clocks[variant, count].name,
-                            streams=count,
-                            block_wall_s=tuple(wall for wall, b in walls_s if not b.rejected),
-                        )
+                    measured = Measurement(
+                        **_label(work, subject, variant.launch, streams.threads),
+                        **settle(found.latency_s, own, plan, cause),
+                        mode=CONCURRENT,
+                        clock=clocks[variant, count].name,
+                        streams=count,
+                        block_wall_s=tuple(wall for wall, b in walls_s if not b.rejected),
                     )
+                    kept.measurements.append(measured)
+                    cores = None if subject.backend.uses_gpu else available_cores()
+                    kept.add(stream_findings(measured, cores))
+
+
+def stream_findings(measured: Measurement, cores: int | None) -> tuple[Finding, ...]:
+    """Whether the figures are of as many streams as they say; flags all.
+
+    ``cores`` are those that the streams share; None where they work on a device.
+    """
+    streams, threads = measured.streams, measured.threads
+    name = f"{measured.variant}, {Case(measured.duration_s, measured.batch)}, {streams} streams"
+    found = []
+    if cores is not None and streams > 1 and streams * threads > cores:
+        what = (
+            f"{name} of {threads} thread{'s' * (threads != 1)} share {cores} core"
+            f"{'s' * (cores != 1)}: latencies hold the wait for a core"
+        )
+        fix = "ask for fewer --streams or --threads, or read them as those of a full machine"
+        found.append(Finding(FLAG, what, fix))
+    rate = throughput(measured.block_passes, measured.block_wall_s)
+    flying = in_flight(rate.value, measured.latency_s)
+    if abs(flying / streams - 1.0) > _MAX_OFF:
+        what = (
+            f"{name}: {flying:.3g} inferences were at work at a time (rate x mean latency), not "
+            f"{streams}: rate and latency are not those of {streams} streams"
+        )
+        fix = "give more --max-time; very short inferences leave gaps in which the host is at work"
+        found.append(Finding(FLAG, what, fix))
+    return tuple(found)
 
 
 def _open(subject: Subject, work: Work, count: int, opened: ExitStack) -> Streams:

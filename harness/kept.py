@@ -39,6 +39,10 @@ class Kept:
         self._watch = watch
         self._driver = watch.driver()
 
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Keep what was found of the figures themselves."""
+        self._findings.extend(findings)
+
     def judge(
         self, blocks: Sequence[Block], idling: Iterable[str] = ()
     ) -> dict[str, tuple[Block, ...]]:

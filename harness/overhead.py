@@ -22,6 +22,7 @@ from harness.measure.telemetry_process import TelemetryProcess
 from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.prepare import BuildOptions, build_backends, prepare_backends
+from harness.stats.host_load import HostLimits, host_findings
 from harness.stats.overhead import (
     BLOCKS_OF_GROUP,
     Effect,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from harness.measure.clock import Clock
     from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
+    from harness.states import Finding
     from harness.types import Case
 
 _WARMUP_S: Final = 1.0
@@ -88,7 +90,10 @@ class OverheadOptions:
 
 @dataclass(frozen=True)
 class OverheadResult:
-    """What was measured of, and telemetry's effects; ``problem`` says what it did not read."""
+    """What was measured of, and telemetry's effects; ``problem`` says what it did not read.
+
+    A group took about ``group_s``, and ``findings`` are what the readings tell of the machine.
+    """
 
     pipeline: str
     component: str
@@ -102,6 +107,8 @@ class OverheadResult:
     readings: int
     effects: tuple[Effect, ...]
     problem: str = ""
+    group_s: float = 0.0
+    findings: tuple[Finding, ...] = ()
 
 
 def measure_overhead(
@@ -131,8 +138,11 @@ def measure_overhead(
         telemetry = opened.enter_context(TelemetryProcess(gpu_uuid, interval_s=options.interval_s))
         before = len(telemetry.states())
         observer.phase("Measuring with telemetry and without", 1)
+        started_s = time.monotonic()
         blocks = measure_blocks(launch, clock, telemetry, options, observer.fraction)
-        readings, problem = len(telemetry.states()) - before, telemetry.problem
+        spent_s = time.monotonic() - started_s - _WARMUP_S
+        states, problem = telemetry.states()[before:], telemetry.problem
+    groups = len(blocks) // BLOCKS_OF_GROUP
     return OverheadResult(
         pipeline=pipeline.name,
         component=options.component,
@@ -142,10 +152,12 @@ def measure_overhead(
         gpu_uuid=gpu_uuid,
         interval_s=options.interval_s,
         block_passes=len(blocks[0]),
-        groups=len(blocks) // BLOCKS_OF_GROUP,
-        readings=readings,
+        groups=groups,
+        readings=len(states),
         effects=(estimate_median_effect(blocks), estimate_tail_effect(blocks)),
         problem=problem,
+        group_s=spent_s / groups,
+        findings=tuple(host_findings([state.host for state in states], HostLimits())),
     )
 
 

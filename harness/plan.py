@@ -12,7 +12,7 @@ from harness.backends.protocol import variant_of
 from harness.backends.tensorrt.engines import KIND as ENGINE_KIND
 from harness.backends.tensorrt.engines import engine_label
 from harness.measure.environment import available_cores
-from harness.measure.paced import most_time_s
+from harness.measure.paced import least_chunks, most_time_s
 from harness.measuring import ENERGY_TIME_S
 from harness.pipeline.unrun import check_factories
 from harness.reference import KIND as REFERENCE_KIND
@@ -141,6 +141,8 @@ def _measuring(
     if limit is None and arrival.is_whole:
         limit = sampling.sample_limit
     samples = f" or {limit} samples each" if limit is not None else ""
+    if arrival.mode == PACED and sampling.max_time_s is None:
+        samples = f" for {least_chunks(sampling, arrival.period_of(case))} chunks each or more"
     if not arrival.is_whole:
         tail = " and each p99 has an interval" if sampling.tail else ""
         samples += f", or until each median is known to {100 * sampling.rel_precision:g} %{tail}"

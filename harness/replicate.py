@@ -190,10 +190,13 @@ def measure_all(
             done.append((order, record))
             spent_s = time.monotonic() - started
             observer.step(f"{order.name} of build {order.build}: {spent_s:.1f} s")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if not done:
-            raise
+            what = "before a process was complete, so that there is no record"
+            raise KeyboardInterrupt(what) from error
         is_complete = False
+        left = orders[len(done) + len(missing) :]
+        missing += [MissingProcess(o.process or 0, o.build, "interrupted") for o in left]
     replication = replace(replication, missing=tuple(missing))
     return merge(prepared, done, replication, is_complete=is_complete)
 

@@ -140,9 +140,10 @@ class Run:
             try:
                 for case in self._options.cases:
                     self._run_case(case, ready, sessions)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 if not self._measurements:
-                    raise
+                    what = "before a block was complete, so that there is no record"
+                    raise KeyboardInterrupt(what) from error
                 is_complete = False
         return self._result(is_complete=is_complete)
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from harness.arrivals import Arrival, check_arrival, check_outputs
+from harness.arrivals import Arrival, check_arrival, check_outputs, stream_findings
 from harness.backends.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeSession
 from harness.backends.torch import TorchBackend
 from harness.errors import EngineError, FeatureUnavailableError, OptionError
 from harness.measure.clock import HostClock
+from harness.measure.environment import available_cores
 from harness.measure.paced import Chunk
 from harness.measure.sampler import SamplingPlan
 from harness.pipeline.loader import load_pipeline
 from harness.report.figures import figures_of
 from harness.report.modes import concurrent_figure, paced_figure
 from harness.runner import Run, RunOptions
+from harness.states import FLAG
 from harness.store.parquet import ParquetStore, read_record
 from harness.types import CALL, CONCURRENT, ENQUEUE, GRAPH, HOT, PACED, Case, Measurement
 from tests.devices import DeviceBackend, DeviceSession
@@ -212,6 +214,52 @@ def test_more_streams_than_threads_have_one_each(
     )
 
     assert _by_mode(record)[CONCURRENT, 3].threads == 1
+    assert record.validity is not None
+    shared = [f.what for f in record.validity.findings if "streams of 1 thread share" in f.what]
+    assert bool(shared) == (available_cores() < 3)
+
+
+def _streamed(streams: int, threads: int, latency_s: float, wall_s: float) -> Measurement:
+    return Measurement(
+        component="pipeline",
+        backend="onnxruntime",
+        precision="fp32",
+        mode=CONCURRENT,
+        clock="host, closed loop",
+        duration_s=1.0,
+        batch=1,
+        threads=threads,
+        load_s=0.0,
+        first_s=0.0,
+        latency_s=(latency_s,) * 100,
+        streams=streams,
+        block_passes=(10,) * 10,
+        block_wall_s=(wall_s,) * 10,
+    )
+
+
+def test_more_streams_than_cores_are_flagged_and_those_of_a_device_are_not() -> None:
+    five = _streamed(5, 1, 0.005, 0.01)
+
+    (finding,) = stream_findings(five, 2)
+
+    assert finding.level == FLAG
+    assert finding.what.startswith(
+        "onnxruntime fp32, 1 s, 5 streams of 1 thread share 2 cores: latencies hold the wait"
+    )
+    assert stream_findings(five, None) == stream_findings(five, 5) == ()
+    assert stream_findings(_streamed(1, 8, 0.001, 0.01), 2) == ()
+
+
+@pytest.mark.parametrize(("latency_s", "flying"), [(0.00122, "1.22"), (0.006, "6")])
+def test_as_many_must_be_in_flight_as_there_are_streams(latency_s: float, flying: str) -> None:
+    (finding,) = stream_findings(_streamed(5, 1, latency_s, 0.01), None)
+
+    assert finding.level == FLAG
+    assert (
+        f"{flying} inferences were at work at a time (rate x mean latency), not 5" in finding.what
+    )
+    assert stream_findings(_streamed(5, 1, 0.0049, 0.01), None) == ()
 
 
 class Held:

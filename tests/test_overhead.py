@@ -120,6 +120,7 @@ def test_a_pipeline_is_measured_with_a_real_process_beside_it(
     assert (found.component, found.variant) == ("pipeline", "onnxruntime fp32, call")
     assert (found.clock, found.case, found.problem) == ("host", "0.5 s", "")
     assert found.groups >= 1
+    assert found.group_s > 0
     assert found.readings >= 2 * found.groups, "one at the beginning of every block with it on"
     assert [effect.figure for effect in found.effects] == ["median", "p99"]
     assert all(effect.off > 0 and effect.on > 0 for effect in found.effects)

@@ -100,10 +100,13 @@ def test_an_interruption_keeps_the_processes_that_were_complete() -> None:
     assert not record.is_complete
     assert {m.process for m in record.measurements} == {0, 1}
     assert len(launch.orders) == 3
+    assert record.replication is not None
+    told = [(one.process, one.build, one.reason) for one in record.replication.missing]
+    assert told == [(2, 0, "interrupted"), (3, 0, "interrupted")]
 
 
 def test_an_interruption_before_any_process_is_complete_leaves_nothing() -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="before a process was complete"):
         measure_all(PREPARED, Replication(2, 1), Launches({0: KeyboardInterrupt()}), Notes())
 
 

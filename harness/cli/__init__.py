@@ -52,16 +52,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is not None or not _is_output_error(error):
             raise
         return _fail(f"standard output: {error.strerror}; nothing else is lost", EXIT_BAD_INPUT)
-    except SystemExit:
+    except SystemExit as error:
         # So click and rich end where the reader of the output has left, such as ``head``: by 1,
         # which would say that a budget is missed.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
         with reader_may_leave():
-            return EXIT_PASS
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; what was already in the cache stays there", EXIT_INTERRUPTED)
+            code = EXIT_PASS
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _interrupted(error, given)
     finally:
         logger.removeHandler(handler)
     return int(code or 0)
+
+
+def _interrupted(error: BaseException, given: Sequence[str]) -> int:
+    from harness.replicate import REPLICA_OPTION  # noqa: PLC0415
+
+    if REPLICA_OPTION in given:
+        # Who started this process tells of it.
+        return EXIT_INTERRUPTED
+    # Click raises its own in place of an interruption.
+    when = f"interrupted {error.__cause__ or error}".strip()
+    return _fail(f"{when}; what was already in the cache stays there", EXIT_INTERRUPTED)
 
 
 def _usage(error: click.ClickException) -> int:

@@ -205,7 +205,10 @@ _MEASURING_OPTIONS = (
         "budget]",
     ),
     click.option(
-        "--samples", type=int, help="Samples of each series after which to stop in any case."
+        "--samples",
+        type=int,
+        help="Samples of each series after which to stop in any case.  [default: of paced and "
+        "concurrent 4000]",
     ),
     click.option(
         "--max-time",

@@ -36,6 +36,7 @@ from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
 from harness.plan import plan_run
 from harness.report.figures import figures_of
+from harness.report.gate import missed_reasons, open_reasons
 from harness.report.json import write_json
 from harness.report.terminal import render
 from harness.runner import Run, RunResult
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from harness.pipeline.pipeline import Pipeline
     from harness.ready import Ready
     from harness.report.figures import Figures
+
+_REASONS = {EXIT_MISSED: missed_reasons, EXIT_INCONCLUSIVE: open_reasons}
 
 
 def run_command(
@@ -246,12 +249,15 @@ def _report(
     measured_s = result.record.phases_s.get("measure", 0.0)
     process_s = time.time() - psutil.Process().create_time()
     lines.append(f"Measured for {measured_s:.1f} s, all else {process_s - measured_s:.1f} s.")
+    code = _exit_code(figures, enforce=enforce)
+    if enforce and code in _REASONS:
+        lines.append(f"--enforce: exit {code}, since {'; '.join(_REASONS[code](figures))}.")
     console = Console(stderr=json_file is not None and is_stdout(json_file))
     with console.capture() as table:
         console.print(render(figures))
     told = "\n".join(f"  {line}" for line in (*lines, *written))
     tell(table.get() + told, beside=json_file)
-    return _exit_code(figures, enforce=enforce)
+    return code
 
 
 def _exit_code(figures: Figures, *, enforce: bool) -> int:

@@ -27,6 +27,7 @@ from harness.overhead import OverheadOptions, OverheadResult, measure_overhead
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.words import milliseconds
+from harness.stats.overhead import MIN_GROUPS
 from harness.types import GRAPH
 
 if TYPE_CHECKING:
@@ -135,19 +136,27 @@ def _lines(result: OverheadResult) -> list[str]:
     order = f"(off on on off, on off off on); {result.readings} readings; clock: {result.clock}"
     lines = [
         f"Telemetry of {gpu} every {result.interval_s:g} s, against none: {of}",
-        *(_effect_line(effect) for effect in result.effects),
+        *(_effect_line(effect, result) for effect in result.effects),
         f"  {shape} {order}",
         *(f"  {effect.figure}: {effect.method}" for effect in result.effects),
     ]
+    lines += [f"  {found.level}: {found.what}; {found.fix}" for found in result.findings]
     if result.problem:
         lines.append(f"  Not all was read: {result.problem}")
     return lines
 
 
-def _effect_line(effect: Effect) -> str:
+def _effect_line(effect: Effect, result: OverheadResult) -> str:
     without, with_it = milliseconds(effect.off), milliseconds(effect.on)
     interval = "no interval: more time can tell"
-    if math.isfinite(effect.lower) and math.isfinite(effect.upper):
+    if result.groups < MIN_GROUPS:
+        # A group begins only if it is likely to end in time.
+        needed_s = math.ceil(1.1 * MIN_GROUPS * result.group_s)
+        interval = (
+            f"no interval: it takes {MIN_GROUPS} groups, and there are {result.groups}; "
+            f"--time {needed_s} should do"
+        )
+    elif math.isfinite(effect.lower) and math.isfinite(effect.upper):
         bounds = f"{effect.lower:+.3%} to {effect.upper:+.3%}"
         interval = f"{effect.confidence:.0%} interval {bounds}"
     return (

@@ -111,9 +111,10 @@ def render_answer(answer: Answer) -> RenderableType:
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
+    from harness.report.fitting import FittedTable  # noqa: PLC0415
+
+    table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for name, *cells in zip(names, *rows, strict=True):
         is_number = any(isinstance(c, (int, float)) and not isinstance(c, bool) for c in cells)
         table.add_column(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from harness.errors import OptionError
 from harness.measure.garbage import no_garbage_collection
+from harness.measure.sampler import OUT_OF_SAMPLES, OUT_OF_TIME
 from harness.states import Block
 
 if TYPE_CHECKING:
@@ -204,8 +205,8 @@ def sample_paced(
     name: Callable[[K], str] = str,
     on_round: Callable[[float], None] = lambda _: None,
     timer: Timer | None = None,
-) -> None:
-    """Measure ``round_trips`` paced and back to back, a block of each in turn.
+) -> str:
+    """Measure ``round_trips`` paced and back to back, a block of each in turn; gives what ended it.
 
     Before a block counts, about half a second of it is spent, so that the device is as idle, or as
     busy, as it stays. It ends as :func:`~harness.measure.sampler.Sampling` does, after
@@ -238,7 +239,10 @@ def sample_paced(
         done = max(spent, taken / plan.sample_limit)
         on_round(min(1.0, done))
         if done >= 1.0:
-            return
+            # Where no time was given, the last to be spent of time and chunks is what ended it.
+            waited = plan.max_time_s is None and taken - count < least
+            is_spent = taken >= plan.sample_limit or waited
+            return OUT_OF_SAMPLES if is_spent else OUT_OF_TIME
 
 
 def series_names(name: str) -> tuple[str, str]:

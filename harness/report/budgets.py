@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.stats.budget import BudgetVerdict, judge_processes
-from harness.types import CONCURRENT, HOT, PACED, Case, Variant
+from harness.types import COLD, CONCURRENT, HOT, PACED, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report.figures import Group
+    from harness.report.rows import Group
     from harness.types import Record
 
 _PEERS: Final = "torch"
@@ -19,7 +19,7 @@ _PEERS: Final = "torch"
 
 @dataclass(frozen=True)
 class BudgetFigure:
-    """A budget's verdict for one variant; no verdict where its case was not measured.
+    """A budget's verdict for one variant; no verdict, but a ``reason``, where there is none.
 
     ``label`` is the precision with what it really is, as :attr:`Row.label`. ``arrival`` tells how
     the work arrived where it was not again and again, and ``simulated`` is true where no real clock
@@ -32,6 +32,7 @@ class BudgetFigure:
     limit_s: float
     verdict: BudgetVerdict | None
     arrival: str = ""
+    reason: str = ""
     simulated: bool = False
 
 
@@ -67,10 +68,21 @@ def judge_budgets(record: Record, groups: Sequence[Group]) -> tuple[BudgetFigure
                 limit_s=budget.p99_s,
                 verdict=judge_processes(samples, budget.p99_s, passes) if samples else None,
                 arrival=arrival,
+                reason="" if samples else _why_open(case, variant, groups),
                 simulated=group is not None and group.is_simulated,
             )
         )
     return tuple(figures)
+
+
+def _why_open(case: Case, variant: Variant, groups: Sequence[Group]) -> str:
+    """Why nothing was measured that the budget could be held against."""
+    there = [group for group in groups if (group.case, group.variant) == (case, variant)]
+    if any(group.mode == COLD for group in there):
+        return f"not judged: it is one of the mode {HOT}, and this run is {COLD}"
+    if there:
+        return "not judged: it is one of the whole pipeline, which was not measured"
+    return "not measured in this run"
 
 
 def _arrival(groups: Sequence[Group]) -> tuple[str, int, str]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import Figures, Group
+    from harness.report.figures import Figures
+    from harness.report.rows import Group
     from harness.types import Ceilings, Variant
 
 # ONNX Runtime's CUDA provider returns when the device is done.
@@ -52,9 +53,9 @@ def runs_on_device(variant: Variant) -> bool:
 
 
 def _end_to_end(groups: Sequence[Group]) -> Table:
-    table = table_of(f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device")
+    title = f"end to end at {groups[0].case}, {groups[0].mode}: ms on the device"
+    table = table_of(title, ("gaps", "sum", "d2h", "h2d", "host"))
     table.columns[0].header = "variant"
-    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     headings = ["launch", "p50", "p99", "sum", "gaps", "h2d", "d2h", "host", "SNR dB"]
     # Each way of launching has its own.
     peers = {g.variant.launch: g.peer for g in groups if g.peer is not None}

@@ -11,169 +11,24 @@ from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 from harness.report.budgets import BudgetFigure, judge_budgets
 from harness.report.canaries import CanaryFigure, canary_figures
 from harness.report.pools import Pool, pool
-from harness.report.promises import mostly_other, named_precision
+from harness.report.promises import named_precision
+from harness.report.rows import FP32, Group, Row
 from harness.stats.budget import Verdict
 from harness.stats.roofline import Roofline, roofline
-from harness.stats.summary import LatencySummary, real_time_factor
+from harness.stats.summary import real_time_factor
 from harness.types import CALL, Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.types import Artifact, Engine, GraphCost, Measurement, NodeCounts, Record
+    from harness.stats.summary import LatencySummary
+    from harness.types import Artifact, Engine, GraphCost, Measurement, Record
 
 _Facts = TypeVar("_Facts")
 REFERENCE_BACKEND = "torch"
-FP32 = "fp32"
-# The backend whose name tells that its times are made up; those of others may be as well.
-SIMULATED = "simulated"
 _BUILDERS_ROUTES = ("flag", "calibrator")
 # What a user would run on a GPU instead of TensorRT.
 _PEER_BACKEND = "torch-cuda"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measured series: a component or the whole pipeline, by one backend.
-
-    ``ratio_to_torch`` is its median over PyTorch eager's in the same run, and ``ratio_to_fp32``
-    that over the same backend's in fp32; below 1 is faster. ``memory_bytes`` is that at
-    ``memory_case``, whatever the row's own case is. Sizes and nodes of the whole pipeline are the
-    sums of its components'. Where several ``processes`` measured it, of so many ``builds``, it
-    holds the samples of all, and ``parts`` those of each.
-    """
-
-    measurement: Measurement
-    latency: LatencySummary
-    real_time_factor: float | None
-    ratio_to_torch: float | None
-    ratio_to_fp32: float | None
-    size_bytes: int | None
-    memory_bytes: int | None
-    memory_case: Case | None
-    graph_nodes: NodeCounts | None
-    engine_nodes: NodeCounts | None
-    least_s: float | None = None
-    bound: str = ""
-    is_partly_told: bool = False
-    processes: int = 1
-    builds: int = 1
-    parts: tuple[Measurement, ...] = ()
-
-    @property
-    def times_roofline(self) -> float | None:
-        """The median over the least time that the device's ceilings allow; None if not known."""
-        return self.latency.median.value / self.least_s if self.least_s else None
-
-    @property
-    def asked(self) -> str:
-        """The precision and route that were asked for: ``fp16 by flag``."""
-        measured = self.measurement
-        return f"{measured.precision} by {measured.route}" if measured.route else measured.precision
-
-    @property
-    def mostly(self) -> str:
-        """The precision that most of it is in, where that is not the one asked for; else empty.
-
-        As the backend told of what ran, or else as the graph asks for.
-        """
-        nodes = self._told_nodes
-        return "" if nodes is None else mostly_other(self.measurement.precision, nodes)
-
-    @property
-    def _told_nodes(self) -> NodeCounts | None:
-        """What ran, where the backend told of all of it; else what the graph asks for."""
-        return self.graph_nodes if self.is_partly_told else self.engine_nodes or self.graph_nodes
-
-    @property
-    def label(self) -> str:
-        """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
-        precision, nodes = self.asked, self._told_nodes
-        if self.measurement.simulated and self.measurement.backend != SIMULATED:
-            precision = f"{SIMULATED} {precision}"
-        if self.mostly:
-            return f"{precision} (mostly {self.mostly})"
-        if self.measurement.precision != FP32 and nodes is not None and not nodes.total:
-            return f"{precision} (no products)"
-        return precision
-
-    @property
-    def is_pipeline(self) -> bool:
-        """Whether this is the whole pipeline rather than one component."""
-        return self.measurement.component == WHOLE_PIPELINE
-
-    @property
-    def misses_floor(self) -> bool:
-        """Whether the accuracy is known and under the pipeline's floor."""
-        measured, floor = self.measurement.snr_db, self.measurement.min_snr_db
-        return measured is not None and floor is not None and not measured >= floor
-
-
-@dataclass(frozen=True)
-class Group:
-    """All series of one variant at one case; the whole pipeline, if it was measured, is last.
-
-    ``transfers`` are apart from it: copies to and from the device, and the host's time to hand the
-    pipeline over. ``peer`` is what a user would run instead, and ``ratio_to_peer`` the pipeline's
-    median over its, in the same run.
-    """
-
-    case: Case
-    variant: Variant
-    rows: tuple[Row, ...]
-    transfers: tuple[Row, ...] = ()
-    peer: Variant | None = None
-    ratio_to_peer: float | None = None
-
-    @property
-    def mode(self) -> str:
-        """How it was measured."""
-        return self.pipeline.measurement.mode
-
-    @property
-    def title(self) -> str:
-        """Of what it is, where and how: ``onnxruntime fp32, 1 s, hot``."""
-        parts = [str(self.variant), str(self.case), self.mode]
-        is_told = self.backend == SIMULATED
-        return ", ".join(parts + ["SIMULATED"] * (self.is_simulated and not is_told))
-
-    @property
-    def is_simulated(self) -> bool:
-        """Whether a clock made any of its times up."""
-        return any(row.measurement.simulated for row in (*self.rows, *self.transfers))
-
-    @property
-    def is_whole_only(self) -> bool:
-        """Whether whole inferences were measured from host to host, and no components."""
-        return len(self.rows) == 1 and self.pipeline.is_pipeline
-
-    @property
-    def backend(self) -> str:
-        """The backend's name."""
-        return self.variant.backend
-
-    @property
-    def precision(self) -> str:
-        """The precision's name."""
-        return self.variant.precision
-
-    @property
-    def pipeline(self) -> Row:
-        """The row of the whole pipeline; where it was not measured, of the last component."""
-        return self.rows[-1]
-
-    @property
-    def repeats(self) -> str:
-        """By how many processes and builds: ``3 processes, 2 builds``; empty where by one."""
-        row = self.pipeline
-        parts = [f"{row.processes} processes"] if row.processes > 1 else []
-        parts += [f"{row.builds} builds"] if row.builds > 1 else []
-        return ", ".join(parts)
-
-    @property
-    def sum_of_medians_s(self) -> float:
-        """What the components' medians add up to."""
-        return sum(row.latency.median.value for row in self.rows if not row.is_pipeline)
 
 
 @dataclass(frozen=True)
@@ -327,6 +182,7 @@ class _Context:
             processes=len(held.parts),
             builds=held.builds,
             parts=held.parts,
+            wanted_processes=max(held.wanted, len(held.parts)),
         )
 
     def peer_of(self, variant: Variant, rows: Sequence[Row]) -> tuple[Variant | None, float | None]:

@@ -63,6 +63,7 @@ def to_json(figures: Figures) -> str:
             "arrival": figure.arrival,
             "simulated": figure.simulated,
             "limit_s": figure.limit_s,
+            "reason": figure.reason or None,
             "verdict": figure.verdict.verdict.value if figure.verdict else "not measured",
             "p99": asdict(figure.verdict.estimate) if figure.verdict else None,
             "p99_process": figure.verdict.process if figure.verdict else None,

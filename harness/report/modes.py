@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.report.tables import milliseconds_of, snr_of, table_of
-from harness.report.words import milliseconds, percent
+from harness.report.words import bare_milliseconds, milliseconds, percent
 from harness.stats.proportions import independent_trials, upper_bound
-from harness.stats.quantiles import QuantileEstimate, estimate_quantile
-from harness.stats.throughput import throughput
-from harness.types import CALL, CONCURRENT, HOT, PACED
+from harness.stats.quantiles import estimate_quantile
+from harness.stats.throughput import RateEstimate, in_flight, throughput
+from harness.types import CONCURRENT, HOT, PACED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from harness.report.figures import Figures, Group, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Group, Row
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class PacedFigure:
 class ConcurrentFigure:
     """What so many streams give together, and against one stream in the same run.
 
-    ``rate_per_s`` counts inferences of all streams, with its interval over blocks; of several
-    processes, over the rates of those.
+    ``rate_per_s`` counts inferences of all streams, with its interval over blocks, or over several
+    processes. ``in_flight`` is how many were at work at a time, which should be the streams.
     """
 
     streams: int
-    rate_per_s: QuantileEstimate
+    rate_per_s: RateEstimate
+    in_flight: float
     rate_ratio: float | None
     latency_ratio: float | None
 
@@ -89,11 +91,13 @@ def concurrent_figure(group: Group, figures: Figures) -> ConcurrentFigure | None
         return None
     rate = _rate(group.pipeline)
     one = _other(group, figures, CONCURRENT, 1)
+    flying = in_flight(rate.value, measured.latency_s)
     if one is None or one is group:
-        return ConcurrentFigure(measured.streams, rate, None, None)
+        return ConcurrentFigure(measured.streams, rate, flying, None, None)
     return ConcurrentFigure(
         streams=measured.streams,
         rate_per_s=rate,
+        in_flight=flying,
         rate_ratio=rate.value / _rate(one.pipeline).value,
         latency_ratio=group.pipeline.latency.median.value / one.pipeline.latency.median.value,
     )
@@ -109,12 +113,13 @@ def _worth(row: Row, period_s: float) -> float:
     return min(in_blocks, independent_trials(missed, whole))
 
 
-def _rate(row: Row) -> QuantileEstimate:
+def _rate(row: Row) -> RateEstimate:
     """Inferences a second; blocks of one process are alike, so that of several these count."""
-    rates = [throughput(part.block_passes, part.block_wall_s) for part in row.parts]
-    if len(rates) == 1:
-        return rates[0]
-    return estimate_quantile([rate.value for rate in rates], 0.5)
+    parts = row.parts
+    if len(parts) == 1:
+        return throughput(parts[0].block_passes, parts[0].block_wall_s)
+    counts = [sum(part.block_passes) for part in parts]
+    return throughput(counts, [sum(part.block_wall_s) for part in parts])
 
 
 def _other(group: Group, figures: Figures, mode: str, streams: int) -> Group | None:
@@ -140,19 +145,19 @@ def render_modes(figures: Figures) -> list[RenderableType]:
 def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
     period_s = groups[0].pipeline.measurement.period_s or 0.0
     title = (
-        f"{groups[0].case}, {PACED}, a chunk every {milliseconds(period_s)} ms: "
+        f"{groups[0].case}, {PACED}, a chunk every {bare_milliseconds(period_s)} ms: "
         "ms from host to host"
     )
     buffered = ("p50\n+buf", "p99\n+buf")
     headings = ("p50", "p99", *buffered, "missed", "at\nmost", "hot\np50", "ratio", "late")
-    table = _table(title, (*headings, "SNR\ndB"))
+    table = _table(title, (*headings, "SNR\ndB"), ("late", "p50 +buf", "p99 +buf", "hot p50"))
     for group in groups:
         figure = paced_figure(group, figures)
         if figure is None:
             continue
         latency = group.pipeline.latency
         table.add_row(
-            _name(group),
+            group.name,
             milliseconds_of(latency.median),
             milliseconds_of(latency.p99),
             milliseconds(figure.buffered_median_s),
@@ -176,41 +181,40 @@ def _paced_table(groups: Sequence[Group], figures: Figures) -> Table:
 
 def _concurrent_table(groups: Sequence[Group], figures: Figures) -> Table:
     title = f"{groups[0].case}, {CONCURRENT}: ms from host to host, inferences a second of all"
-    headings = ("streams", "threads", "p50", "p99", "per s", "95 % interval")
-    table = _table(title, (*headings, "rate x", "p50 x", "SNR\ndB"))
+    headings = ("streams", "threads", "p50", "p99", "per s", "95 %\ninterval", "in\nflight")
+    spare = ("threads", "counted s", "n", "p50 x", "rate x", "in flight")
+    table = _table(title, (*headings, "rate\nx", "p50\nx", "n", "counted\ns", "SNR\ndB"), spare)
     for group in groups:
         figure = concurrent_figure(group, figures)
         if figure is None:
             continue
         latency, rate = group.pipeline.latency, figure.rate_per_s
         table.add_row(
-            _name(group),
+            group.name,
             str(figure.streams),
             str(group.pipeline.measurement.threads),
             milliseconds_of(latency.median),
             milliseconds_of(latency.p99),
             f"{rate.value:.4g}",
             f"{rate.lower:.4g} to {rate.upper:.4g}" if rate.is_finite else "-",
+            f"{figure.in_flight:.3g}",
             "-" if figure.rate_ratio is None else f"{figure.rate_ratio:.2f}",
             "-" if figure.latency_ratio is None else f"{figure.latency_ratio:.2f}",
+            str(rate.inferences),
+            f"{rate.counted_s:.2f}",
             snr_of(group.pipeline),
         )
     table.caption = (
         "every stream begins its next inference when its last one has ended; threads are those of "
-        "one stream; x: against one stream in the same run"
+        "one stream; per s: n over the seconds in which they were counted; in flight: rate x mean "
+        "latency, which should be the streams; x: against one stream in the same run"
     )
     return table
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = table_of(title)
+def _table(title: str, headings: Sequence[str], spare: Sequence[str]) -> Table:
+    table = table_of(title, spare)
     table.columns[0].header = "variant"
-    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=not heading.startswith("SNR"))
     return table
-
-
-def _name(group: Group) -> str:
-    launch = "" if group.variant.launch == CALL else f", {group.variant.launch}"
-    return f"{group.backend} {group.pipeline.label}{launch}"

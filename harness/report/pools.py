@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pool:
-    """The series of one component by one variant at one case, from every process."""
+    """The series of one component by one variant at one case, from every process.
+
+    ``wanted`` is how many processes were asked for: of several, one that is left is still a sample
+    of them.
+    """
 
     parts: tuple[Measurement, ...]
+    wanted: int = 1
 
     @property
     def builds(self) -> int:
@@ -63,7 +68,7 @@ class Pool:
 
     def summary(self) -> LatencySummary:
         """Its order statistics; of several processes, as :func:`summarize_processes` gives them."""
-        if len(self.parts) == 1:
+        if max(len(self.parts), self.wanted) == 1:
             return summarize(self.parts[0].latency_s, self.parts[0].passes)
         return summarize_processes([part.latency_s for part in self.parts])
 
@@ -82,7 +87,9 @@ def pool(record: Record) -> tuple[Pool, ...]:
             what = f"{measured.component} at {case} by {measured.variant} is there twice"
             raise RecordError(what, where=record.record_id, fix="measure it again")
         parts.append(measured)
-    return tuple(Pool(tuple(parts)) for parts in found.values())
+    asked = record.replication
+    wanted = 1 if asked is None else asked.processes * asked.builds
+    return tuple(Pool(tuple(parts), wanted) for parts in found.values())
 
 
 def pool_sizes(pools: Iterable[Pool]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from harness.report.figures import Group, Row
+    from harness.report.rows import Group, Row
     from harness.types import NodeCounts
 
 
@@ -50,7 +50,8 @@ def _fill(table: Table, rows: tuple[Row, ...], cells: Sequence[Sequence[str | Te
 def _costs(groups: Sequence[Group]) -> Table:
     first = groups[0]
     mode = first.pipeline.measurement.mode
-    table = table_of(f"{_name(first)}, {first.case}, {mode}: latency in ms, size in MB")
+    title = f"{_name(first)}, {first.case}, {mode}: latency in ms, size in MB"
+    table = table_of(title, ("memory", "disk", "roof"))
     has_roof = any(row.least_s for group in groups for row in group.rows)
     table.add_column("precision")
     roof = ("roof",) if has_roof else ()
@@ -102,8 +103,6 @@ def _roof(row: Row) -> str:
     return f"{text} {_BOUNDS[row.bound]}"
 
 
-# Routes go to a second line rather than take the numbers' room.
-_LONGEST_WORD = len("calibrator")
 _BOUNDS = {"compute": "p", "memory": "m", "": " "}
 
 
@@ -113,11 +112,12 @@ def _megabytes(size_bytes: int | None) -> str:
 
 def _accuracies(groups: Sequence[Group], seen: str) -> Table:
     first = groups[0]
-    table = table_of(f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB")
-    table.add_column("precision", min_width=_LONGEST_WORD)
-    table.add_column("SNR", justify="right", max_width=6)
+    title = f"{first.backend}, {first.case}: accuracy against PyTorch fp32, in dB"
+    table = table_of(title, ("LSD", "graph", "const.", "input's part", "rel. L2"))
+    table.add_column("precision")
+    table.add_column("SNR", justify="right")
     for heading in ("const.", "input's part", "rel. L2", "LSD", "graph", "ran"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading != "input's part")
     for rows in _by_component(groups):
         _fill(
             table,

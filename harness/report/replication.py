@@ -83,7 +83,7 @@ def _table(
     head = figures[0].components
     of = f"{head.processes} processes"
     of += f" of {head.builds} builds" if head.builds > 1 else ""
-    table = table_of(f"Replication: {variant}, {case}: {of}")
+    table = table_of(f"Replication: {variant}, {case}: {of}", ("near", "within %"))
     headings = ["p50 ms", "within %", "processes %"]
     if head.builds > 1:
         headings.append("builds %")

@@ -36,9 +36,9 @@ def render_sweep(rows: Sequence[SweepRow]) -> RenderableType:
 
 def _table(precision: str, rows: Sequence[SweepRow]) -> Table:
     table = table_of(f"{precision}: SNR in dB against PyTorch fp32, by clipping rule")
-    table.add_column("constant", justify="right")
+    table.add_column("constant", justify="right", no_wrap=True)
     for row in rows:
-        table.add_column(row.rule.replace("percentile ", "p"), justify="right")
+        table.add_column(row.rule.replace("percentile ", "p"), justify="right", no_wrap=True)
     table.caption = "pN: the method percentile, N % of absolute values not clipped"
     names = list(rows[0].snr_db)
     for name in names:

@@ -6,19 +6,25 @@ import math
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.table import Table
 from rich.text import Text
 
-from harness.report.words import milliseconds
+from harness.report.fitting import FittedTable
+from harness.report.words import milliseconds, under
 
 if TYPE_CHECKING:
-    from harness.report.figures import Row
+    from collections.abc import Sequence
+
+    from harness.report.rows import Row
     from harness.stats.quantiles import QuantileEstimate
 
 
-def table_of(title: str) -> Table:
-    """An empty table with a column for the component."""
-    table = Table(
+def table_of(title: str, spare: Sequence[str] = ()) -> FittedTable:
+    """An empty table with a column for the component.
+
+    ``spare`` are the headings of columns that may be left out where there is no room, the first
+    first.
+    """
+    table = FittedTable(
         title=title,
         title_justify="left",
         caption_justify="left",
@@ -26,7 +32,8 @@ def table_of(title: str) -> Table:
         padding=(0, 0),
         pad_edge=False,
     )
-    table.add_column("component", no_wrap=True)
+    table.spare = tuple(spare)
+    table.add_column("component", overflow="fold")
     return table
 
 
@@ -47,5 +54,9 @@ def decibels(value: float | None) -> str:
 
 def snr_of(row: Row) -> str | Text:
     """The signal-to-noise ratio in dB, marked where it is under the floor."""
-    text = decibels(row.measurement.snr_db)
-    return Text(f"{text} wrong", style="red") if row.misses_floor else text
+    measured = row.measurement
+    if not row.misses_floor:
+        return decibels(measured.snr_db)
+    is_finite = measured.snr_db is not None and math.isfinite(measured.snr_db)
+    text = under(measured.snr_db, measured.min_snr_db) if is_finite else decibels(measured.snr_db)
+    return Text(f"{text} wrong", style="red")

@@ -24,6 +24,7 @@ from harness.report.words import (
     fp16_sum_sentences,
     given_sentences,
     milliseconds,
+    ran_sentence,
     seen_words,
     sum_sentence,
 )
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.report.budgets import BudgetFigure
-    from harness.report.figures import Figures, Group, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Group, Row
     from harness.types import Case, Record
 
 _COLOURS = {Verdict.WITHIN: "green", Verdict.MISSED: "red", Verdict.INCONCLUSIVE: "yellow"}
@@ -81,7 +83,7 @@ def render(figures: Figures) -> RenderableType:
 def _components(figures: Figures) -> Table:
     table = table_of(f"{figures.record.pipeline}: exported components")
     for heading in ("params M", "ONNX MB", "vs PyTorch"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for artifact in figures.exports:
         parameters, error = artifact.parameters, artifact.worst_relative_l2
         table.add_row(
@@ -94,14 +96,15 @@ def _components(figures: Figures) -> Table:
 
 
 def _latencies(group: Group) -> Table:
-    table = table_of(f"{group.title}: latency in ms")
+    spare = ("jitter", "first", "load", "p95", "p90", "min", "RTF")
+    table = table_of(f"{group.title}: latency in ms", spare)
     for heading in ("load", "first", "min", "p50", "p90", "p95", "p99", "jitter", "RTF", "SNR dB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=heading != "SNR dB")
     for row in group.rows:
         if row.is_pipeline:
             table.add_section()
         table.add_row(*_cells(row), style="bold" if row.is_pipeline else "")
-    notes = [f"n = {_counts(group)}", group.repeats]
+    notes = [f"n = {_counts(group)}", group.repeats, ran_sentence(group.pipeline)]
     notes += [sum_sentence(group)] if group.pipeline.is_pipeline else []
     table.caption = "; ".join(filter(None, notes))
     return table
@@ -143,7 +146,7 @@ def _ratios(figures: Figures) -> Table | None:
         return None
     table = table_of("median against PyTorch eager in the same run (below 1 is faster)")
     for group in groups:
-        table.add_column("\n".join(_heading(group)), justify="right")
+        table.add_column("\n".join(_heading(group)), justify="right", no_wrap=True)
     for rows in zip(*(group.rows for group in groups), strict=True):
         if rows[0].is_pipeline:
             table.add_section()
@@ -206,12 +209,12 @@ def _open_intervals(figures: Figures) -> list[str]:
     if not marked:
         return []
     found = []
-    if any(row.processes == 1 or row.latency.count < _P99_SAMPLES for row in marked):
+    if any(not row.is_replicated or row.latency.count < _P99_SAMPLES for row in marked):
         found.append(
             f"~ too few samples for a finite 95 % interval; a p99 needs {_P99_SAMPLES}, and more "
             "where successive samples are correlated."
         )
-    if any(1 < row.processes < _P50_SAMPLES for row in marked):
+    if any(row.is_replicated and row.processes < _P50_SAMPLES for row in marked):
         found.append(
             "~ too few processes for a finite 95 % interval, which is of their own quantiles: it "
             f"needs {_P50_SAMPLES}."

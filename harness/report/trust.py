@@ -7,12 +7,17 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.report.words import milliseconds
+from harness.stats.quantiles import samples_for_interval
 from harness.stats.stopping import TAIL, MedianPrecision, Status
 
 if TYPE_CHECKING:
-    from harness.report.figures import Figures, Group
+    from harness.report.figures import Figures
+    from harness.report.rows import Group
+    from harness.stats.quantiles import QuantileEstimate
     from harness.types import Measurement, Record
 
+# A median over processes has no interval from fewer.
+_LEAST_PROCESSES = samples_for_interval(0.5)
 _TAIL = f"{TAIL}: "
 _CAUSES = {
     "time": "the time was spent",
@@ -30,10 +35,7 @@ def half_width(measured: Measurement) -> float:
 
     Infinite where there are too few samples for an interval.
     """
-    estimate = MedianPrecision().decide(measured.latency_s, measured.passes).estimate
-    if not estimate.is_finite or not estimate.value:
-        return math.inf
-    return (estimate.upper - estimate.lower) / 2.0 / estimate.value
+    return _width(MedianPrecision().decide(measured.latency_s, measured.passes).estimate)
 
 
 def unsettled_sentences(figures: Figures) -> list[str]:
@@ -51,7 +53,46 @@ def unsettled_sentences(figures: Figures) -> list[str]:
                 tails.append(open_parts)
         found += [_median_sentence(group, medians)] if medians else []
         found += [_tail_sentence(group, tails)] if tails else []
+        found += _processes_sentences(group)
     return found
+
+
+def _processes_sentences(group: Group) -> list[str]:
+    """Whether the median over processes is known as well as was asked of each of them."""
+    rows = [row for row in group.rows if row.is_replicated]
+    if not rows:
+        return []
+    total = max(row.processes for row in rows)
+    subject = f"INCONCLUSIVE, {_name(group)}"
+    if total < _LEAST_PROCESSES:
+        told = f"{total} process{'es' * (total != 1)}"
+        least = f"it takes {_LEAST_PROCESSES} (--processes {_LEAST_PROCESSES})"
+        return [f"{subject}: over {told} no median has an interval; {least}"]
+    unknown = {}
+    for row in rows:
+        width, asked = _width(row.latency.median), row.measurement.rel_precision
+        if asked is not None and width > asked:
+            unknown[row.measurement.component] = (width, asked)
+    if not unknown:
+        return []
+    worst = max(unknown, key=lambda component: unknown[component][0])
+    width, asked = unknown[worst]
+    known = "not at all" if math.isinf(width) else f"to ±{width:.2%}"
+    text = f"{subject}: {len(unknown)} of {len(rows)} medians over processes are not known to"
+    return [f"{text} ±{asked:.1%}; the worst is {worst}, known {known}; more --processes can tell"]
+
+
+def _name(group: Group) -> str:
+    """The variant and case, and how the work arrived where a run holds several."""
+    text = f"{group.variant}, {group.case}"
+    return f"{text}, {group.arrival}" if group.arrival else text
+
+
+def _width(estimate: QuantileEstimate) -> float:
+    """Half the interval over the value; infinite where it is not known."""
+    if not estimate.is_finite or not estimate.value:
+        return math.inf
+    return (estimate.upper - estimate.lower) / 2.0 / estimate.value
 
 
 def _is_tail(measured: Measurement) -> bool:
@@ -59,7 +100,7 @@ def _is_tail(measured: Measurement) -> bool:
 
 
 def _subject(group: Group, series: list[list[Measurement]]) -> str:
-    text = f"INCONCLUSIVE, {group.variant}, {group.case}: {len(series)} of {len(group.rows)} series"
+    text = f"INCONCLUSIVE, {_name(group)}: {len(series)} of {len(group.rows)} series"
     total = max(row.processes for row in group.rows)
     if total == 1:
         return text

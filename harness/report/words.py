@@ -13,20 +13,31 @@ from harness.stats.proportions import upper_bound
 from harness.types import CALL, COLD, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.report.budgets import BudgetFigure
     from harness.report.canaries import CanaryFigure
-    from harness.report.figures import Figures, Group, Row
-    from harness.types import NodeCounts, Record
+    from harness.report.figures import Figures
+    from harness.report.rows import Group, Row
+    from harness.types import Measurement, NodeCounts, Record
+
+# An interval of a drift that is wider, and holds 0, tells nothing of the machine.
+_VAGUE = 0.5
 
 
 def milliseconds(seconds: float) -> str:
-    """``seconds`` in ms with three significant digits or more."""
+    """``seconds`` in ms with three significant digits or more, and three places below 1."""
     value = seconds * 1e3
     if not math.isfinite(value):
         return "-"
-    if value >= 100:  # noqa: PLR2004
-        return f"{value:.0f}"
-    return f"{value:.3g}" if value >= 1 else f"{value:.3f}".removeprefix("0")
+    # What would be rounded up to another digit more has a place less.
+    places = sum(value < step for step in (99.95, 9.995, 0.9995))
+    return f"{value:.{places}f}".removeprefix("0") if value < 1 else f"{value:.{places}f}"
+
+
+def bare_milliseconds(seconds: float) -> str:
+    """``seconds`` in ms as somebody has written it: no more digits than it has."""
+    return f"{seconds * 1e3:.6g}"
 
 
 def percent(share: float) -> str:
@@ -39,10 +50,10 @@ def budget_sentence(figure: BudgetFigure) -> str:
     """The verdict on a budget in words, with the evidence."""
     arrival = f", {figure.arrival}" if figure.arrival else ""
     arrival += ", SIMULATED" if figure.simulated else ""
-    limit = f"p99 <= {milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
-    subject = f"{_subject(figure)}: {limit}"
+    limit = f"p99 <= {bare_milliseconds(figure.limit_s)} ms end to end at {figure.case}{arrival}"
+    subject = f"{budget_subject(figure)}: {limit}"
     if figure.verdict is None:
-        return f"{subject}: not measured in this run"
+        return f"{subject}: {figure.reason}"
     if figure.verdict.processes > 1:
         return f"{subject}: {_of_processes(figure.verdict)}"
     estimate = figure.verdict.estimate
@@ -111,12 +122,13 @@ def deadline_sentences(figures: Figures) -> list[str]:
             found.append(
                 f"Deadlines, {group.backend} {group.pipeline.label}{launch} at {group.case}: "
                 f"MISSED {measured.missed_deadlines} of {count}, each done after the next chunk "
-                f"had come (every {milliseconds(measured.period_s or 0.0)} ms)"
+                f"had come (every {bare_milliseconds(measured.period_s or 0.0)} ms)"
             )
     return found
 
 
-def _subject(figure: BudgetFigure) -> str:
+def budget_subject(figure: BudgetFigure) -> str:
+    """What a budget's verdict is of: ``tensorrt fp16 by flag, graph``."""
     launch = figure.variant.launch
     text = f"{figure.variant.backend} {figure.label}"
     return text if launch == CALL else f"{text}, {launch}"
@@ -129,6 +141,16 @@ def held_sentence(precision: str, nodes: NodeCounts) -> str:
     mostly, named = mostly_other(precision, nodes), named_precision(precision)
     held = f"{getattr(nodes, named)} of {nodes.total} convolutions and products in {named}"
     return f"{held}, mostly {mostly}" if mostly else held
+
+
+def ran_sentence(row: Row) -> str:
+    """How little ran in the precision that was asked for, where most did not; else empty."""
+    nodes = row.told_nodes
+    if not row.mostly or nodes is None:
+        return ""
+    named = named_precision(row.measurement.precision)
+    told = "are" if nodes is row.graph_nodes else "ran"
+    return f"{getattr(nodes, named)} of {nodes.total} convolutions and products {told} in {named}"
 
 
 def seen_words(record: Record) -> str:
@@ -147,8 +169,17 @@ def floor_sentence(row: Row) -> str:
     measured = row.measurement
     return (
         f"{measured.component} ({measured.backend}, {row.label}) is wrong: "
-        f"{measured.snr_db:.1f} dB against PyTorch fp32, the floor is {measured.min_snr_db:g} dB"
+        f"{under(measured.snr_db, measured.min_snr_db)} dB against PyTorch fp32, the floor is "
+        f"{measured.min_snr_db:g} dB"
     )
+
+
+def under(value: float | None, floor: float | None) -> str:
+    """``value`` with one place, or as many as show that it is under ``floor``."""
+    if value is None or floor is None:
+        return "-"
+    texts = [f"{value:.{places}f}" for places in range(1, 7)]
+    return next((text for text in texts if float(text) < floor), texts[-1])
 
 
 def given_sentences(record: Record) -> list[str]:
@@ -204,13 +235,20 @@ def canary_sentence(figure: CanaryFigure) -> str:
         text += f" ({milliseconds(least)} to {milliseconds(most)} in {told} series)"
     if not drift.is_finite:
         return f"{text}, too few samples to tell a drift in {where}"
+    is_vague = not drift.is_seen and drift.upper - drift.lower > _VAGUE
+    if is_vague and told == 1:
+        return (
+            f"{text}, too little to tell a drift in {where}: the interval is "
+            f"{100 * drift.lower:+.0f} % to {100 * drift.upper:+.0f} % (of {drift.before_count} "
+            f"samples and {drift.after_count})"
+        )
     bounds = f"[{100 * drift.lower:+.1f}, {100 * drift.upper:+.1f}]"
     if told == 1:
         return f"{text}, drift in the run {100 * drift.value:+.1f} % {bounds}"
     usual = 100 * statistics.median(one.value for one in figure.drifts)
     return (
         f"{text}, drift within a series {usual:+.1f} % in the median, {100 * drift.value:+.1f} % "
-        f"at worst {bounds}"
+        f"at worst {bounds}{', which is hardly known' if is_vague else ''}"
     )
 
 
@@ -218,7 +256,7 @@ def environment_sentence(figures: Figures) -> str:
     """Where the figures come from, and how far to trust them."""
     environment = figures.record.environment
     measured = [m for m in figures.record.measurements if m.component != CANARY]
-    threads = ", ".join(sorted({str(m.threads) for m in measured}))
+    threads = " or ".join(map(str, sorted({m.threads for m in measured})))
     packages = environment["packages"]
     used = {m.backend for m in measured}
     # What makes times up takes outputs from ONNX Runtime.
@@ -227,10 +265,18 @@ def environment_sentence(figures: Figures) -> str:
     where = "SIMULATED on " if figures.is_simulated else ""
     machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
     return (
-        f"{where}{_gpu(environment)}{environment['cpu']}{machine}, {threads} threads, "
-        f"load {_load(environment)}; {backends}, "
-        f"Python {environment['python']}; clock: {', '.join(sorted({m.clock for m in measured}))}"
+        f"{where}{_gpu(environment)}{environment['cpu']}{machine}, {threads} "
+        f"thread{'s' * (threads != '1')}, load {_load(environment)}; {backends}, "
+        f"Python {environment['python']}; {_clocks(measured)}"
     )
+
+
+def _clocks(measured: Sequence[Measurement]) -> str:
+    """A clock's name may hold a comma."""
+    names = sorted({one.clock for one in measured})
+    if len(names) == 1:
+        return f"clock: {names[0]}"
+    return "clocks: " + " and ".join(f'"{name}"' for name in names)
 
 
 def _gpu(environment: dict[str, Any]) -> str:

@@ -40,8 +40,8 @@ def host_findings(hosts: Sequence[HostState], limits: HostLimits) -> list[Findin
             lambda host: host.others_busy,
             limits.others_busy,
             limits.readings,
-            "other processes took {worst:.0%} of all cores' time at worst, over {limit:.0%} in "
-            "{count} of {total} readings",
+            "other processes took {median:.0%} of all cores' time (median), {worst:.0%} at worst, "
+            "over {limit:.0%} in {count} of {total} readings",
             "end them, or measure on a machine of its own",
         ),
         _over(
@@ -49,8 +49,8 @@ def host_findings(hosts: Sequence[HostState], limits: HostLimits) -> list[Findin
             lambda host: host.steal,
             limits.steal,
             limits.readings,
-            "the hypervisor took {worst:.0%} of the cores' time at worst, over {limit:.0%} in "
-            "{count} of {total} readings",
+            "the hypervisor took {median:.0%} of the cores' time (median), {worst:.0%} at worst, "
+            "over {limit:.0%} in {count} of {total} readings",
             "measure on a machine whose cores are not shared",
         ),
     ]
@@ -89,5 +89,11 @@ def _over(
     count = sum(value > limit for value in known)
     if not count or count <= share * len(known):
         return []
-    told = what.format(worst=max(known), limit=limit, count=count, total=len(known))
+    told = what.format(
+        median=statistics.median(known),
+        worst=max(known),
+        limit=limit,
+        count=count,
+        total=len(known),
+    )
     return [Finding(FLAG, told, fix)]

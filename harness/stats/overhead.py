@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIDENCE: Final = 0.95
 BLOCKS_OF_GROUP: Final = 4
 _RESAMPLES: Final = 2000
-_MIN_GROUPS: Final = 6
+MIN_GROUPS: Final = 6
 _TAIL: Final = 0.99
 # Of the pooled samples, the part from which a resample's p99 is looked for.
 _TAIL_PART: Final = 0.1
@@ -120,7 +120,7 @@ def estimate_tail_effect(
         found.append((_pooled(side, quantile), _resampled(side, drawn, quantile), _count(side)))
     (off, off_drawn, off_count), (on, on_drawn, on_count) = found
     lower, upper = -math.inf, math.inf
-    if groups >= _MIN_GROUPS and min(off_count, on_count) >= samples_for_interval(quantile):
+    if groups >= MIN_GROUPS and min(off_count, on_count) >= samples_for_interval(quantile):
         tail = (1.0 - confidence) / 2.0
         lower, upper = (
             float(bound) for bound in np.quantile(on_drawn / off_drawn - 1.0, [tail, 1.0 - tail])

@@ -164,6 +164,8 @@ def test_the_exit_code_tells_the_verdict_only_when_enforced(
 
     assert word in out
     assert code == expected
+    # An exit code that says no says why.
+    assert (f"--enforce: exit {code}, since the budget" in out) == (code != 0)
 
 
 def test_a_missed_floor_is_told_and_enforced(
@@ -221,7 +223,7 @@ def test_an_interruption_before_any_sample_records_nothing(
     code, _, err = run(toy())
 
     assert code == 130
-    assert "interrupted" in err
+    assert "interrupted before a block was complete, so that there is no record; what was" in err
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -382,3 +384,20 @@ def test_a_signal_while_exporting_leaves_a_sound_cache(
     assert "Traceback" not in err
     assert list((cache / "tmp").iterdir()) == []
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_process_of_a_run_leaves_it_to_the_other_to_tell_of_an_interruption(
+    harness: Callable[..., tuple[int, str, str]], toy: ToyFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.cli.run.load_pipeline", interrupt)
+
+    code, _, err = harness("run", toy(), "--replica", "order.json")
+    assert (code, err.strip()) == (130, "")
+    code, _, err = harness("run", toy())
+    assert (code, err.strip()) == (
+        130,
+        "harness: interrupted; what was already in the cache stays there",
+    )

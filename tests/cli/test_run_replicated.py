@@ -87,7 +87,7 @@ def test_a_component_alone_is_fed_what_the_others_would_make(
     code, out, _ = run(onnx_toy(), "--component", "decoder")
 
     assert code == 0
-    assert "not measured in this run" in " ".join(out.split())
+    assert "not judged: it is one of the whole pipeline" in " ".join(out.split())
     (record,) = ParquetStore(tmp_path / "out").query()
     assert [m.component for m in measured(record)] == ["decoder"]
     assert record.replication is None
@@ -193,9 +193,13 @@ def test_what_processes_warned_of_is_passed_on_once(
             ("--mode", "paced", "--period", 1),
             [
                 "measure 2 series at 0.5 s by onnxruntime fp32, paced, a chunk every 1 s, and",
-                "back to back: at most about 168 s or 4000 samples each",
+                "back to back: at most about 168 s for 60 chunks each or more",
                 "besides: telemetry; without energy, canary",
             ],
+        ),
+        (
+            ("--mode", "paced", "--period", 1, "--max-time", 9),
+            ["back to back: at most about 9 s or 4000 samples each"],
         ),
         (
             ("--mode", "concurrent", "--streams", 3),

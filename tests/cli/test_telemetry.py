@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +16,11 @@ import psutil
 import pytest
 
 from harness import overhead
+from harness.cli.telemetry import _lines
 from harness.measure.telemetry import read_recorded
+from harness.overhead import OverheadResult
+from harness.states import FLAG, Finding
+from harness.stats.overhead import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +112,7 @@ def test_overhead_prints_both_effects_and_how_they_were_found(
     code, out, _ = measure("--component", "decoder", "--threads", 1, "--json", path)
 
     assert code == 0
+    # What the readings tell of a busy machine comes after the methods.
     first, median, tail, shape, *methods = out.splitlines()
     assert first == (
         "Telemetry of processor every 0.1 s, against none: "
@@ -113,7 +120,9 @@ def test_overhead_prints_both_effects_and_how_they_were_found(
     )
     assert median.startswith("  median ")
     assert tail.startswith("  p99 ")
-    assert "no interval: more time can tell" in median, "six groups are needed"
+    needed = r"no interval: it takes 6 groups, and there are 1; --time ([1-9]\d*) should do"
+    for line in (median, tail):
+        assert re.search(needed, line)
     assert "off on on off, on off off on" in shape
     assert "signed-rank" in methods[0]
     assert "bootstrap of whole groups" in methods[1]
@@ -141,3 +150,34 @@ def test_what_cannot_be_measured_is_told(
 
     assert (code, out) == (2, "")
     assert problem in error
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (5, "no interval: it takes 6 groups, and there are 5; --time 27 should do"),
+        (6, "no interval: more time can tell"),
+    ],
+)
+def test_how_long_it_takes_and_what_the_machine_was_at_is_told(groups: int, told: str) -> None:
+    effect = Effect("p99", 1e-3, 2e-3, 1.0, -math.inf, math.inf, 0.95, "a bootstrap")
+    result = OverheadResult(
+        pipeline="toy",
+        component="decoder",
+        variant="onnxruntime fp32",
+        case="1 s",
+        clock="host",
+        gpu_uuid=None,
+        interval_s=0.1,
+        block_passes=9,
+        groups=groups,
+        readings=7,
+        effects=(effect,),
+        group_s=4.0,
+        findings=(Finding(FLAG, "other processes took 48% of all cores' time", "end them"),),
+    )
+
+    lines = _lines(result)
+
+    assert lines[1] == f"  p99    +100.000%, {told} (off 1.00 ms, on 2.00)"
+    assert "  flag: other processes took 48% of all cores' time; end them" in lines

@@ -152,13 +152,15 @@ def test_the_time_ends_it_and_a_block_is_a_quarter_of_it_at_most() -> None:
     clock = Clock([0.001])
     samples: dict[str, PacedSamples] = {}
 
-    sample_paced(
+    cause = sample_paced(
         {"one": HostRoundTrip(clock.work, clock)},
         0.1,
         SamplingPlan(max_samples=10_000, max_time_s=4.0),
         samples,
         timer=clock,
     )
+
+    assert cause == "time"
 
     assert set(samples["one"].block_passes) == {10}
     assert 2 <= len(samples["one"].block_passes) <= 4
@@ -175,11 +177,26 @@ def test_without_a_time_there_are_enough_chunks(
     samples: dict[str, PacedSamples] = {}
     trips = {name: HostRoundTrip(clock.work, clock) for name in ("one", "two")}
 
-    sample_paced(trips, period_s, SamplingPlan(max_samples=limit), samples, timer=clock)
+    cause = sample_paced(trips, period_s, SamplingPlan(max_samples=limit), samples, timer=clock)
 
+    # They were waited for, longer than the time that there is otherwise.
+    assert cause == "samples"
     block = round(5 / period_s)
     for found in samples.values():
         assert least <= len(found.paced_s) < least + block
+
+
+def test_chunks_that_come_soon_are_more_than_enough_and_time_ends_them() -> None:
+    clock = Clock([0.0005])
+    samples: dict[str, PacedSamples] = {}
+    trip = {"one": HostRoundTrip(clock.work, clock)}
+
+    # 400 chunks take 4 s, and there is 1 s of time for each of few blocks: here 8.
+    plan = SamplingPlan(max_samples=100_000, block_s=0.2)
+    cause = sample_paced(trip, 0.002, plan, samples, timer=clock)
+
+    assert cause == "time"
+    assert len(samples["one"].paced_s) > 400
 
 
 def test_a_block_is_told_by_when_it_was_paced_and_when_back_to_back() -> None:

@@ -68,7 +68,7 @@ def test_nothing_is_wider_than_the_terminal_and_no_number_is_cut(
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
     text = _words(lines)
-    for number in (" 6.4 ", " 3.2 ", " 1.6 ", " 25.6 ", " 12.8 ", " 13.3 m "):
+    for number in (" 6.40 ", " 3.20 ", " 1.60 ", " 25.6 ", " 12.8 ", " 13.3 m "):
         assert number in text
 
 
@@ -113,10 +113,10 @@ def test_every_variant_of_the_device_is_one_line() -> None:
     lines = printed_device(make_record(*FACTOR, WAITED), 160)
 
     expected = {
-        ("tensorrt", "fp32", "graph"): "6.4 6.4 6 .400 .250 .500 .125 45.5 0.50",
-        ("tensorrt", "fp16", "by", "flag", "graph"): "3.2 3.2 3 .200 .250 .500 .125 45.5 0.25",
-        ("tensorrt", "fp32", "enqueue"): "9.6 9.6 9 .600 .250 .500 .125 45.5 -",
-        ("torch-cuda", "fp16", "graph"): "12.8 12.8 12 .800 .250 .500 .125 45.5 1.00",
+        ("tensorrt", "fp32", "graph"): "6.40 6.40 6.00 .400 .250 .500 .125 45.5 0.50",
+        ("tensorrt", "fp16", "by", "flag", "graph"): "3.20 3.20 3.00 .200 .250 .500 .125 45.5 0.25",
+        ("tensorrt", "fp32", "enqueue"): "9.60 9.60 9.00 .600 .250 .500 .125 45.5 -",
+        ("torch-cuda", "fp16", "graph"): "12.8 12.8 12.0 .800 .250 .500 .125 45.5 1.00",
     }
     for start, cells in expected.items():
         assert _line(lines, *start) == cells.split()
@@ -136,7 +136,7 @@ def test_a_whole_that_is_faster_than_its_parts_has_gaps_below_nothing() -> None:
     )
 
     assert _line(printed_device(record, 160), "tensorrt", "fp32", "graph")[:4] == [
-        *("5.5", "5.5", "6", "-.500")
+        *("5.50", "5.50", "6.00", "-.500")
     ]
 
 
@@ -230,7 +230,7 @@ def test_a_sum_of_cold_components_is_explained() -> None:
     cold = replace(record, measurements=tuple(replace(m, mode=COLD) for m in record.measurements))
     (hot_group,), (cold_group,) = figures_of(record).groups, figures_of(cold).groups
 
-    told = "components' medians add up to 6 ms, -6.2% against the pipeline's median"
+    told = "components' medians add up to 6.00 ms, -6.2% against the pipeline's median"
     assert sum_sentence(hot_group) == told
     assert sum_sentence(cold_group) == (
         f"{told}: each component's caches are flushed before it, the pipeline's once"

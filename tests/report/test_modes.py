@@ -103,7 +103,7 @@ def test_a_paced_run_is_told_by_chunk_with_buffering_and_against_back_to_back() 
     assert "0.1 s, paced, a chunk every 100 ms: ms from host to host" in text
     cells = _cells(text, "tensorrt fp16 by flag, graph ")
     # 2 in 400: the bound is that of Clopper and Pearson.
-    expected = ["5", "5", "105", "105", "2/400", "1.6%", "4", "1.25", ".020", "45.5"]
+    expected = ["5.00", "5.00", "105", "105", "2/400", "1.6%", "4.00", "1.25", ".020", "45.5"]
     assert cells == expected
     assert "+buf adds the period" in " ".join(text.split())
     # The whole by itself is no table of components, and has no sum to tell.
@@ -152,10 +152,9 @@ def test_streams_are_told_with_their_rate_against_one() -> None:
     assert "0.1 s, concurrent: ms from host to host, inferences a second of all" in text
     name = "tensorrt fp16 by flag, graph"
     rows = [line.split() for line in text.splitlines() if line.strip().startswith(name)]
-    shown = [row[5:] for row in rows]
-    assert shown == [
-        ["1", "1", "4", "4", "250", "250", "to", "250", "-", "-", "45.5"],
-        ["4", "1", "8", "8", "500", "500", "to", "500", "2.00", "2.00", "45.5"],
+    assert [" ".join(row[5:]) for row in rows] == [
+        "1 1 4.00 4.00 250 250 to 250 1 - - 400 1.60 45.5",
+        "4 1 8.00 8.00 500 500 to 500 4 2.00 2.00 400 0.80 45.5",
     ]
 
 

@@ -40,7 +40,7 @@ from tests.report.devices import (
 )
 
 if TYPE_CHECKING:
-    from harness.report.figures import Group, Row
+    from harness.report.rows import Group, Row
 
 
 def _rows(figures: Figures) -> dict[tuple[str, Variant], Row]:

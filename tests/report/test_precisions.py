@@ -21,7 +21,8 @@ from harness.report.words import floor_sentence, held_sentence
 from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
 
 if TYPE_CHECKING:
-    from harness.report.figures import Figures, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Row
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-ort", "int8+fp16")
 COMPONENTS = ("content_encoder", "pitch_encoder", "vocoder")
@@ -338,7 +339,7 @@ def test_latencies_stand_beside_their_ratio_and_what_they_cost() -> None:
         *("vocoder", "fp32", "160", "~160", "1.00", "2.50", "123.46")
     ]
     assert _lines_of(costs, "vocoder")[3].split() == [
-        *("int8-ort", "80", "~80", "0.50", "2.50", "123.46")
+        *("int8-ort", "80.0", "~80.0", "0.50", "2.50", "123.46")
     ]
     assert _lines_of(costs, "pipeline")[2].split() == [
         *("int8", "(mostly", "fp32)", "300", "~300", "1.50", "7.50", "370.37")
@@ -378,7 +379,7 @@ def test_what_is_under_its_floor_is_marked_wrong_at_any_width() -> None:
             assert "wrong" not in " ".join(_lines_of(accuracies, component))
     (missed,) = figures_of(record).missed_floors
     assert floor_sentence(missed) == (
-        "vocoder (onnxruntime, int8 (mostly fp32)) is wrong: 20.0 dB against PyTorch fp32, "
+        "vocoder (onnxruntime, int8 (mostly fp32)) is wrong: 19.99 dB against PyTorch fp32, "
         "the floor is 20 dB"
     )
 

@@ -99,6 +99,20 @@ def test_a_missing_process_is_told_with_its_reason() -> None:
     assert "process 3 of build 1 is missing: encoder: is damaged" in printed(record)
 
 
+def test_one_process_that_is_left_of_three_is_no_run_of_its_own() -> None:
+    missing = tuple(MissingProcess(n, 0, "interrupted") for n in (1, 2))
+    record = replace(replicated(1), replication=Replication(3, 1, missing=missing))
+
+    (group,) = figures_of(record).groups
+    text = printed(replace(record, is_complete=False))
+
+    assert not group.pipeline.latency.median.is_finite
+    assert "n = 50; 1 of 3 processes;" in text
+    assert "process 1 of build 0 is missing: interrupted" in text
+    assert "process 2 of build 0 is missing: interrupted" in text
+    assert "over 1 process no median has an interval" in " ".join(text.split())
+
+
 def test_one_process_that_measures_itself_has_no_such_table() -> None:
     assert "Replication" not in printed(make_record(CPU))
 

@@ -30,7 +30,7 @@ from harness.states import (
     Validity,
 )
 from harness.stats.budget import Verdict
-from harness.types import Budget
+from harness.types import CONCURRENT, HOT, PACED, Budget, Replication
 from tests.report.devices import CPU, FP32, make_record
 
 if TYPE_CHECKING:
@@ -107,14 +107,14 @@ def test_the_worst_of_several_is_named_and_each_cause_once() -> None:
 
     assert "3 of 3 series" in first
     assert "(the time was spent; bimodal: two modes of about equal weight)" in first
-    assert "the worst is decoder, whose median 1 ms is known to" in first
+    assert "the worst is decoder, whose median 1.00 ms is known to" in first
     assert second.startswith("INCONCLUSIVE, tensorrt fp32, graph, 1 s: ")
 
 
 def test_too_few_samples_are_not_known_at_all() -> None:
     facts = open_for("interrupted", latency_s=(1e-3, 2e-3))
     (sentence,) = unsettled_sentences(figures_of(with_verdicts(make_record(CPU), decoder=facts)))
-    assert sentence.endswith("the worst is decoder, whose median 1.5 ms is not known at all")
+    assert sentence.endswith("the worst is decoder, whose median 1.50 ms is not known at all")
 
 
 def test_a_precision_that_nobody_asked_for_is_not_told() -> None:
@@ -151,13 +151,14 @@ def test_several_processes_are_each_as_wide_as_their_own_samples() -> None:
         for process in range(8)
         for m in base.measurements
     )
-    (sentence,) = unsettled_sentences(figures_of(replace(base, measurements=parts)))
+    sentence, over = unsettled_sentences(figures_of(replace(base, measurements=parts)))
 
+    assert "3 of 3 medians over processes are not known to ±0.5%" in over
     width = half_width(measurement(noisy["latency_s"]))
     pooled = half_width(measurement(noisy["latency_s"] * 8))
     assert pooled < width
     assert "3 of 3 series, in 3 of 8 processes, are not known to ±0.5%" in sentence
-    assert sentence.endswith(f"encoder in process 0, whose median 1 ms is known to ±{width:.2%}")
+    assert sentence.endswith(f"encoder in process 0, whose median 1.00 ms is known to ±{width:.2%}")
 
 
 def test_medians_and_tails_that_are_open_are_told_apart() -> None:
@@ -299,3 +300,48 @@ def test_a_tail_that_blocks_leave_open_has_no_bound_in_any_figure(
     assert math.isinf(judged.verdict.estimate.upper) == is_open
     assert math.isinf(figures.groups[0].pipeline.latency.p99.upper) == is_open
     assert judged.verdict.verdict is (Verdict.INCONCLUSIVE if is_open else Verdict.WITHIN)
+
+
+def _processes(medians_s: list[float], asked: int) -> Record:
+    base = make_record(CPU)
+    parts = tuple(
+        replace(m, process=process, verdict="converged", rel_precision=0.005, latency_s=(s,) * 50)
+        for process, s in enumerate(medians_s)
+        for m in base.measurements
+    )
+    return replace(base, measurements=parts, replication=Replication(asked, 1))
+
+
+def test_a_median_over_few_processes_is_not_known_however_well_each_knows_its_own() -> None:
+    (three,) = unsettled_sentences(figures_of(_processes([1e-3] * 3, 3)))
+    assert three == (
+        "INCONCLUSIVE, onnxruntime fp32, 1 s: over 3 processes no median has an interval; it takes "
+        "6 (--processes 6)"
+    )
+    assert unsettled_sentences(figures_of(_processes([1e-3] * 6, 6))) == []
+
+
+def test_a_median_over_processes_that_differ_is_not_known() -> None:
+    record = _processes([1e-3] * 3 + [1.1e-3] * 3, 6)
+    (sentence,) = unsettled_sentences(figures_of(record))
+    assert "3 of 3 medians over processes are not known to ±0.5%; the worst is" in sentence
+    assert "known to ±4.76%; more --processes can tell" in sentence
+
+
+def test_what_arrived_in_two_ways_is_open_under_two_names() -> None:
+    (whole,) = (m for m in make_record(CPU).measurements if m.component == "pipeline")
+    open_ones = {**open_for("time", latency_s=spread(50, 0.3))}
+    for other, names in (
+        (
+            [replace(whole, mode=CONCURRENT, streams=n, **open_ones) for n in (1, 4)],
+            ("1 stream:", "4 streams:"),
+        ),
+        (
+            [replace(whole, mode=mode, **open_ones) for mode in (PACED, HOT)],
+            ("paced:", "hot:"),
+        ),
+    ):
+        record = replace(make_record(CPU), measurements=tuple(other))
+        sentences = unsettled_sentences(figures_of(record))
+        for sentence, name in zip(sentences, names, strict=True):
+            assert sentence.startswith(f"INCONCLUSIVE, onnxruntime fp32, 1 s, {name} 1 of 1 series")

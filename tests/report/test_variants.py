@@ -12,26 +12,32 @@ from rich.console import Console
 
 from harness.errors import RecordError
 from harness.report.figures import figures_of
+from harness.report.gate import missed_reasons, open_reasons
 from harness.report.json import to_json
 from harness.report.precisions import render_accuracies, render_costs
 from harness.report.terminal import render
+from harness.states import FAIL, Finding, Validity
 from harness.types import (
     CALL,
+    COLD,
     ENQUEUE,
     GRAPH,
     Artifact,
     Budget,
     Engine,
     Measurement,
+    MissingProcess,
     NodeCounts,
     Record,
+    Replication,
     Variant,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report.figures import Figures, Row
+    from harness.report.figures import Figures
+    from harness.report.rows import Row
 
 COMPONENTS = ("encoder", "decoder")
 COPIES = ("host_to_device", "device_to_host", "host_enqueue")
@@ -375,3 +381,48 @@ def test_json_tells_the_route_and_launch_of_each_row_and_how_its_engine_was_buil
     engine = next(e for e in document["engines"] if e["route"] == "flag")
     assert (engine["size_bytes"], engine["build_s"]) == (5_000_000, 12.5)
     assert engine["details"] == {"library": "tensorrt 10.0"}
+
+
+def test_the_main_table_says_what_ran() -> None:
+    record = replace(
+        RECORD,
+        measurements=tuple(m for m in RECORD.measurements if m.variant == FLAG),
+    )
+
+    text = " ".join(_printed(render(figures_of(record))).split())
+
+    assert "tensorrt fp16 by flag (mostly fp32), graph, 1 s, hot: latency in ms" in text
+    assert "2 of 20 convolutions and products ran in fp16" in text
+
+
+def test_what_a_budget_is_not_of_is_told() -> None:
+    budget = Budget(0.0075, 1.0, 1, "", "")
+    cold = tuple(replace(m, mode=COLD) for m in RECORD.measurements if m.variant == FP32)
+    parts = tuple(m for m in RECORD.measurements if m.variant == FP32 and m.component == "encoder")
+    for measurements, told in (
+        (cold, "not judged: it is one of the mode hot, and this run is cold"),
+        (parts, "not judged: it is one of the whole pipeline, which was not measured"),
+    ):
+        figures = figures_of(replace(RECORD, budget=budget, measurements=measurements))
+        assert f"end to end at 1 s: {told}" in _printed(render(figures))
+        assert open_reasons(figures) == [f"the budget of tensorrt fp32, graph is {told}"]
+        (verdict,) = json.loads(to_json(figures))["budget_verdicts"]
+        assert (verdict["verdict"], verdict["reason"]) == ("not measured", told)
+    elsewhere = figures_of(replace(RECORD, budget=replace(budget, duration_s=9.0)))
+    assert "end to end at 9 s: not measured in this run" in _printed(render(elsewhere))
+
+
+def test_what_makes_a_run_missed_or_open_is_told() -> None:
+    floors = tuple(replace(m, min_snr_db=99.0) for m in RECORD.measurements)
+    figures = figures_of(replace(RECORD, budget=Budget(1e-9, 1.0, 1, "", ""), measurements=floors))
+    reasons = missed_reasons(figures)
+    assert "the budget is missed by tensorrt fp32, graph" in reasons
+    assert reasons[-1] == "an accuracy floor is missed"
+    unchecked = tuple(replace(m, snr_db=None) for m in RECORD.measurements)
+    bad = Validity((Finding(FAIL, "hot", "cool"),))
+    lost = Replication(2, 1, missing=(MissingProcess(1, 0, "died"),))
+    record = replace(RECORD, measurements=unchecked, validity=bad, replication=lost)
+    found = open_reasons(figures_of(record))
+    assert found[:2] == ["1 process is missing", "the machine's state makes the run invalid"]
+    assert "the budget of tensorrt fp16 by graph types, graph is inconclusive" in found
+    assert found[-1] == "accuracy floors are not checked"

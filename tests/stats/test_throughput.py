@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from harness.stats.proportions import independent_trials, upper_bound
-from harness.stats.throughput import Span, share, throughput
+from harness.stats.throughput import Span, in_flight, share, throughput
 
 
 def _loop(start_s: float, *latency_s: float) -> list[Span]:
@@ -24,13 +24,24 @@ def _loop(start_s: float, *latency_s: float) -> list[Span]:
 
 
 def test_only_the_time_at_which_all_are_at_work_counts() -> None:
-    # The second begins at 1 and ends at 5; the first goes from 0 to 6.
-    shared = share([_loop(0.0, 2.0, 2.0, 2.0), _loop(1.0, 1.0, 1.0, 1.0, 1.0)])
+    # The second begins at 1, and its last at 41; of these 40 the first 2 are left out.
+    shared = share([_loop(0.0, *[2.0] * 40), _loop(1.0, *[1.0] * 41)])
 
-    assert shared.window_s == 4.0
-    # Of the first: half of its first and last, and the middle one.
-    assert shared.rate_per_s == pytest.approx((0.5 + 1 + 0.5 + 4) / 4)
-    assert shared.latency_s == (1.0, 1.0, 2.0, 1.0, 1.0)
+    assert shared.window_s == pytest.approx(38.0)
+    assert shared.rate_per_s == pytest.approx(1.5)
+    assert len(shared.latency_s) == 19 + 38
+    assert shared.latency_s[:4] == (1.0, 1.0, 2.0, 1.0)
+
+
+def test_what_began_before_the_end_counts_however_long_it_takes() -> None:
+    streams = [_loop(0.0, *[1.0] * 10, 30.0), _loop(0.0, *[1.0] * 40)]
+
+    shared = share(streams, 20.0)
+
+    assert shared.window_s == pytest.approx(19.0)
+    assert max(shared.latency_s) == 30.0
+    assert len(shared.latency_s) == 10 + 19
+    assert shared.rate_per_s == pytest.approx((9 + 1 / 3 + 19) / 19)
 
 
 @given(
@@ -42,7 +53,7 @@ def test_only_the_time_at_which_all_are_at_work_counts() -> None:
 def test_streams_without_gaps_give_their_number_over_the_mean_latency(
     streams: int, launches: int, mean_s: float, seed: int
 ) -> None:
-    # Little's law; the rates of equal streams add up whenever each began.
+    # Little's law: the rates of equal streams add up whenever each began.
     start = random.Random(seed)  # noqa: S311
     own = [_loop(start.uniform(0, mean_s), *[mean_s] * launches) for _ in range(streams)]
 
@@ -50,7 +61,8 @@ def test_streams_without_gaps_give_their_number_over_the_mean_latency(
 
     assert shared.rate_per_s == pytest.approx(streams / mean_s, rel=1e-6)
     assert shared.latency_s == pytest.approx([mean_s] * len(shared.latency_s))
-    assert len(shared.latency_s) >= launches - 1
+    assert len(shared.latency_s) >= streams * (0.95 * (launches - 2) - 2)
+    assert in_flight(shared.rate_per_s, shared.latency_s) == pytest.approx(streams, rel=1e-6)
 
 
 def test_a_gap_between_inferences_lowers_the_rate_and_not_the_latency() -> None:
@@ -58,12 +70,14 @@ def test_a_gap_between_inferences_lowers_the_rate_and_not_the_latency() -> None:
 
     shared = share([spans, spans])
 
-    assert shared.rate_per_s == pytest.approx(200 / 199)
+    assert shared.rate_per_s == pytest.approx(1.0, rel=0.01)
+    assert in_flight(shared.rate_per_s, shared.latency_s) == pytest.approx(1.0, rel=0.01)
     assert set(shared.latency_s) == {1.0}
 
 
 def test_what_is_too_short_for_the_clock_counts_once() -> None:
-    assert share([[Span(0, 0), Span(1, 1), Span(2, 2)]]).rate_per_s == 1.5
+    shared = share([[Span(0, 0), Span(1, 1), Span(2, 2)]])
+    assert shared.rate_per_s == pytest.approx(1 / 1.9)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +86,7 @@ def test_what_is_too_short_for_the_clock_counts_once() -> None:
         ([], "needs an inference"),
         ([_loop(0.0, 1.0), []], "needs an inference"),
         ([_loop(0.0, 1.0), _loop(2.0, 1.0)], "at no time"),
-        ([_loop(0.0, 4.0), _loop(1.0, 4.0)], "no inference lies wholly"),
+        ([_loop(0.0, 4.0, 4.0), _loop(1.0, 4.0)], "at no time"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(streams: list[list[Span]], message: str) -> None:
@@ -80,11 +94,41 @@ def test_what_cannot_be_counted_is_refused(streams: list[list[Span]], message: s
         share(streams)
 
 
-def test_throughput_is_the_median_of_blocks_with_an_interval_from_six_on() -> None:
+def test_throughput_is_all_over_all_with_an_interval_from_six_blocks_on() -> None:
     few = throughput([10] * 5, [1.0, 2.0, 1.0, 1.0, 1.0])
-    assert (few.value, few.is_finite) == (10.0, False)
+    assert (few.value, few.is_finite) == (pytest.approx(50 / 6), False)
     many = throughput([10, 20, 10, 10, 10, 40], [1.0] * 6)
-    assert (many.value, many.lower, many.upper) == (10.0, 10.0, 40.0)
+    assert (many.inferences, many.counted_s, many.count) == (100, 6.0, 6)
+    # Blocks that are equally long: the mean, and Student's t of it.
+    error = float(np.std([10, 20, 10, 10, 10, 40], ddof=1)) / math.sqrt(6)
+    assert many.value == pytest.approx(100 / 6)
+    assert many.upper == pytest.approx(many.value + 2.5706 * error, rel=1e-4)
+    assert many.lower == pytest.approx(many.value - 2.5706 * error, rel=1e-4)
+
+
+def test_a_long_block_counts_for_more_than_a_short_one() -> None:
+    # The median of the rates would be 1000.
+    found = throughput([10, 10, 10, 10, 10, 1000], [0.01] * 5 + [10.0])
+    assert found.value == pytest.approx(1050 / 10.05)
+    assert found.lower >= 0.0
+
+
+@pytest.mark.parametrize(("passes", "walls"), [([], []), ([1], []), ([1, 2], [1.0])])
+def test_no_blocks_give_no_rate(passes: list[int], walls: list[float]) -> None:
+    with pytest.raises(ValueError, match="give no rate"):
+        throughput(passes, walls)
+    with pytest.raises(ValueError, match="no latency"):
+        in_flight(1.0, ())
+
+
+def test_the_interval_of_a_rate_covers_it() -> None:
+    draws = np.random.default_rng(1)
+    covered = 0
+    for _ in range(300):
+        walls = draws.uniform(0.1, 0.3, 12)
+        found = throughput([int(n) for n in draws.poisson(1000 * walls)], list(walls))
+        covered += found.lower <= 1000 <= found.upper
+    assert 273 <= covered < 300
 
 
 @given(total=st.integers(1, 2000), data=st.data())

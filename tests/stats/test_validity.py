@@ -298,8 +298,14 @@ def test_without_blocks_all_readings_count() -> None:
 @pytest.mark.parametrize(
     ("facts", "what"),
     [
-        ({"others_busy": 0.3}, "other processes took 30% of all cores' time at worst"),
-        ({"steal": 0.04}, "the hypervisor took 4% of the cores' time at worst"),
+        (
+            {"others_busy": 0.3},
+            "other processes took 1% of all cores' time (median), 30% at worst",
+        ),
+        (
+            {"steal": 0.04},
+            "the hypervisor took 0% of the cores' time (median), 4% at worst",
+        ),
     ],
 )
 def test_load_is_a_flag_where_it_is_common(facts: dict[str, float], what: str) -> None:
