@@ -21,7 +21,7 @@ from harness.measure.sampler import Group, SamplingPlan
 from harness.measuring import CaseMeasuring, Watch
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.report.words import milliseconds
+from harness.report.words import bare_milliseconds, milliseconds
 from harness.states import Validity
 from harness.stats.budget import BudgetVerdict, Verdict, judge_budget, judge_processes
 from harness.stats.stopping import TAIL, Decision, Status, give_up, next_look
@@ -99,7 +99,7 @@ class Terms:
 
     def __str__(self) -> str:
         """For messages: ``p99 <= 100 ms``."""
-        return f"{self.name} <= {milliseconds(self.limit_s or math.nan)} ms"
+        return f"{self.name} <= {bare_milliseconds(self.limit_s or math.nan)} ms"
 
     def judge(
         self, latency_s: Sequence[float], limit_s: float, passes: Sequence[int] = ()

@@ -121,7 +121,7 @@ def test_a_budget_is_kept_missed_or_open_by_its_interval() -> None:
     assert between.verdict is Verdict.INCONCLUSIVE
     estimate = between.judged.estimate
     assert estimate.lower <= 1.0235e-3 < estimate.upper
-    assert "p99 <= 1.02 ms: p99 is about 1.02 ms, 95 % interval 1.02 ms to " in between.line
+    assert "p99 <= 1.0235 ms: p99 is about 1.02 ms, 95 % interval 1.02 ms to " in between.line
     assert "give samples=" in between.text
     assert "it is missed beyond doubt, by a factor of 1.1 or more" in missed.text
     assert within.text.splitlines()[0].startswith("latency budget WITHIN, p99 <= 1.1 ms: p99 is")

@@ -94,7 +94,7 @@ def test_a_budget_that_is_missed_fails_with_all_that_helps(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "latency budget MISSED, p99 <= .500 ms: p99 is about * interval * n = 373",
+            "latency budget MISSED, p99 <= 0.5 ms: p99 is about * interval * n = 373",
             "  of: call, median * ms",
             "  it is missed beyond doubt, by a factor of 2 or more",
             "  on: * load *; Python 3.*; clock: a made up host; machine: unknown",
@@ -125,7 +125,7 @@ def test_what_cannot_be_told_never_passes(
     result = session(quiet(OPEN, more), "latency_budget(call)", "-rsxf", *arguments, ini=ini)
 
     result.assert_outcomes(**{outcome: 1})
-    result.stdout.fnmatch_lines(["*INCONCLUSIVE, p99 <= 1.02 ms: *"])
+    result.stdout.fnmatch_lines(["*INCONCLUSIVE, p99 <= 1.0235 ms: *"])
 
 
 @pytest.mark.parametrize("limit", [WITHIN, MISSED])

@@ -37,7 +37,7 @@ def milliseconds(seconds: float) -> str:
 
 def bare_milliseconds(seconds: float) -> str:
     """``seconds`` in ms as somebody has written it: no more digits than it has."""
-    return f"{seconds * 1e3:.6g}"
+    return f"{seconds * 1e3:.6g}" if math.isfinite(seconds) else "-"
 
 
 def percent(share: float) -> str:
