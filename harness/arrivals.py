@@ -14,6 +14,7 @@ from harness.backends.protocol import StreamsBackend, variant_of
 from harness.describe import describe_accuracy, find_floor
 from harness.errors import EngineError, FeatureUnavailableError, OptionError
 from harness.kept import cause_of, kept_of, settle
+from harness.measure.causes import INTERRUPTED
 from harness.measure.concurrent import StreamSamples, sample_streams
 from harness.measure.environment import available_cores
 from harness.measure.paced import (
@@ -24,7 +25,6 @@ from harness.measure.paced import (
     sample_paced,
     series_names,
 )
-from harness.measure.sampler import INTERRUPTED
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.states import FLAG, Finding
 from harness.stats.accuracy import relative_l2

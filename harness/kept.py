@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.measure.sampler import OUT_OF_SAMPLES, OUT_OF_TIME, decide
+from harness.measure.causes import OUT_OF_SAMPLES, OUT_OF_TIME
+from harness.measure.sampler import decide
 from harness.measuring import own_pids
 from harness.stats.stopping import MedianPrecision
 from harness.stats.ticks import clock_tick_s

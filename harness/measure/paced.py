@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from harness.errors import OptionError
+from harness.measure.causes import OUT_OF_SAMPLES, OUT_OF_TIME
 from harness.measure.garbage import no_garbage_collection
-from harness.measure.sampler import OUT_OF_SAMPLES, OUT_OF_TIME
 from harness.states import Block
 
 if TYPE_CHECKING:

@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from harness.errors import OptionError
+from harness.measure.causes import (
+    INTERRUPTED,
+    NOT_STEADY,
+    NOT_WATCHED,
+    OUT_OF_SAMPLES,
+    OUT_OF_TIME,
+)
 from harness.measure.garbage import no_garbage_collection
 from harness.measure.warmup import warm_up
 from harness.states import Block
@@ -27,10 +34,6 @@ DEFAULT_MAX_TIME_S: Final = 30.0
 MAX_PASSES: Final = 64
 _LEAST_BLOCKS: Final = 8
 _DEFAULT_LIMIT: Final = 4000
-OUT_OF_TIME, OUT_OF_SAMPLES = "time", "samples"
-INTERRUPTED, NOT_STEADY = "interrupted", "not steady"
-# Of a series that nothing waits for, when all the others have enough samples.
-NOT_WATCHED = "not watched"
 
 
 @dataclass(frozen=True)
