@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import select
 import shutil
 import stat
 import sys
@@ -98,6 +99,14 @@ def reader_may_leave() -> Iterator[None]:
         # What is left in the buffer would fail again when the interpreter ends.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def reader_has_left() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    poll = select.poll()
+    # Errors are told of, whatever is asked for.
+    poll.register(1, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _publish(scratch: Path, path: Path) -> None:

@@ -13,7 +13,7 @@ import click
 
 from harness.cli.app import app
 from harness.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_PASS, HarnessError
-from harness.files import reader_may_leave
+from harness.files import reader_has_left, reader_may_leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         # So click and rich end where the reader of the output has left, such as ``head``: by 1,
         # which would say that a budget is missed.
-        if not isinstance(error.__context__, BrokenPipeError):
+        if not (isinstance(error.__context__, BrokenPipeError) or reader_has_left()):
             raise
         with reader_may_leave():
             code = EXIT_PASS

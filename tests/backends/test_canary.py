@@ -310,7 +310,7 @@ def test_the_report_has_a_line_of_it_and_its_tables_do_not(
     assert canary.drift.is_seen
     assert canary.latency.median.value == statistics.median(drifting.latency_s)
     (line,) = (line for line in _lines(figures) if "anary" in line)
-    assert line == "Canary (cpu-1): p50 1 ms, drift in the run +2.0 % [+2.0, +2.0]"
+    assert line == "Canary (cpu-1): p50 1.00 ms, drift in the run +2.0 % [+2.0, +2.0]"
     document = json.loads(to_json(figures))
     assert len(document["measurements"]) == len(measured(record))
     assert document["canaries"][0]["drift"]["value"] == pytest.approx(0.02)
@@ -334,7 +334,7 @@ def test_processes_that_differ_are_no_drift(execute: Callable[..., Record]) -> N
     assert not any(drift.is_seen for drift in canary.drifts)
     assert canary.latency.count == 540
     (line,) = (line for line in _lines(figures_of(apart)) if line.startswith("Canary"))
-    assert "(1 to 1.05 in 6 series), drift within a series +0.0 % in the median" in line
+    assert "(1.00 to 1.05 in 6 series), drift within a series +0.0 % in the median" in line
     slow = replace(steady[2], latency_s=(*wave[:60], *(1.02 * t for t in wave[60:])))
     (canary,) = figures_of(replace(apart, measurements=(*others, *steady[:2], slow))).canaries
     assert canary.drift.value == pytest.approx(0.02)
