@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo import SIMULATION
-from repository import BASE_MACS, TAP_MACS, commit_with
+from repository import Commit, commit_with, odd_taps
 
-MACHINE: Final = "simulated"
 FACTOR: Final = "1.02"
 BENCHMARK: Final = "latency.Pipeline.track_latency"
 _STEP: Final = 0.05
@@ -37,16 +36,23 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     folder: Path = options.folder.resolve()
+    about = [sys.executable, "-m", "asv", "machine", "--yes", "--machine", options.backend]
+    subprocess.run(about, cwd=folder, check=True, capture_output=True)  # noqa: S603
     base = commit_with(folder, 0, "The base")
     equal = commit_with(folder, 0, "Nothing of the pipeline")
-    slower = commit_with(folder, 2 * round(_STEP * BASE_MACS / TAP_MACS / 2) + 1, "5 % more work")
+    taps = odd_taps(_STEP)
+    slower = commit_with(folder, taps, "About 5 % more work")
+    share = Commit("", taps).macs / Commit("").macs - 1.0
+    sys.stdout.write(f"{options.backend}, injected: {100 * share:.2f} % more work\n")
     counts: Counter[str] = Counter()
     for repetition in range(options.repetitions):
         _plan(folder / "benchmarks" / "plan.json", options.backend, repetition)
         for name, commit in (("equal", equal), ("5 % slower", slower)):
+            # What the second one looks at is what the first one has measured.
             for command in ("continuous", "compare"):
+                words = [base, commit, "--machine", options.backend]
                 counts[f"{command}, {name}: flagged"] += _is_flagged(
-                    command, folder, base, commit, options.rounds
+                    command, folder, words, options.rounds
                 )
         sys.stdout.write(f"{repetition + 1}: {dict(counts)}\n")
         sys.stdout.flush()
@@ -62,25 +68,25 @@ def _plan(path: Path, backend: str, repetition: int) -> None:
     path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
 
 
-def _is_flagged(command: str, folder: Path, base: str, commit: str, rounds: int) -> bool:
+def _is_flagged(command: str, folder: Path, words: list[str], rounds: int) -> bool:
     """Whether the whole pipeline is told to be slower; ``compare`` takes what is there."""
-    words = ["--factor", FACTOR, base, commit]
+    options = ["--factor", FACTOR]
     if command == "continuous":
-        more = ["--machine", MACHINE, "--record-samples", "--launch-method", "forkserver"]
-        words += [*more, "--bench", BENCHMARK, "-a", f"rounds={rounds}"]
-    else:
-        words += ["--machine", MACHINE]
+        options += ["--record-samples", "--launch-method", "forkserver"]
+        options += ["--bench", BENCHMARK, "-a", f"rounds={rounds}"]
     done = subprocess.run(  # noqa: S603  # our own interpreter and commands
-        [sys.executable, "-m", "asv", command, *words],
+        [sys.executable, "-m", "asv", command, *options, *words],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
     rows = [match for line in done.stdout.splitlines() if (match := _ROW.search(line))]
-    if done.returncode not in {0, 1} or (command == "compare" and not rows):
-        message = f"asv {command} ended with {done.returncode}: {done.stdout}\n{done.stderr}"
-        raise RuntimeError(message)
+    said = f"asv {command} ended with {done.returncode}: {done.stdout}\n{done.stderr}"
+    if done.returncode not in {0, 1} or "failed" in done.stdout:
+        raise RuntimeError(said)
+    if command == "compare" and (not rows or any("n/a" in match.string for match in rows)):
+        raise RuntimeError(said)
     return any(match["mark"] == "+" for match in rows)
 
 

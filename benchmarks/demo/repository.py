@@ -41,7 +41,7 @@ class Commit:
         return BASE_MACS + self.taps * TAP_MACS
 
 
-def _odd(share: float, before: int = 0) -> int:
+def odd_taps(share: float, before: int = 0) -> int:
     """The odd number of taps that makes the work of ``before`` taps about ``share`` more."""
     taps = before + share * (BASE_MACS + before * TAP_MACS) / TAP_MACS
     return 2 * round((taps - 1) / 2) + 1
@@ -49,10 +49,10 @@ def _odd(share: float, before: int = 0) -> int:
 
 def plan_commits() -> tuple[Commit, ...]:
     """The 30 commits: a 10 % step, a 3 % step, a spike, one that fails, and a slow drift."""
-    high = _odd(0.10)
-    higher = _odd(0.03, high)
-    spiked = _odd(0.08, higher)
-    drifting = [_odd(0.005 * step, higher) for step in range(1, 7)]
+    high = odd_taps(0.10)
+    higher = odd_taps(0.03, high)
+    spiked = odd_taps(0.08, higher)
+    drifting = [odd_taps(0.005 * step, higher) for step in range(1, 7)]
     return (
         Commit("Add the pipeline"),
         *(Commit(f"Notes, part {part}") for part in range(1, 8)),
@@ -92,6 +92,11 @@ def make_repository(folder: Path, tiny: Path) -> tuple[Commit, ...]:
         date = f"{_FIRST_COMMIT_UNIX_S + index * _DAY_S} +0000"
         _git(folder, "commit", "--quiet", "--message", commit.message, date=date)
     return commits
+
+
+def commit_names(folder: Path) -> list[str]:
+    """The names of all commits, the first one first."""
+    return _git(folder, "rev-list", "--reverse", "main").splitlines()
 
 
 def commit_with(folder: Path, taps: int, message: str) -> str:
