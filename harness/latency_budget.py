@@ -14,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.api import benchmark_end_to_end_latency
+from harness.budget_doubts import SIMULATED, RecordDoubts
 from harness.errors import OptionError
 from harness.measure.clock import HostClock
 from harness.measure.environment import describe_environment
@@ -22,7 +23,7 @@ from harness.measuring import CaseMeasuring, Watch
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.words import bare_milliseconds, milliseconds
-from harness.states import Validity
+from harness.states import UNKNOWN, Finding, Validity
 from harness.stats.budget import BudgetVerdict, Verdict, judge_budget, judge_processes
 from harness.stats.stopping import TAIL, Decision, Status, give_up, next_look
 from harness.stats.validity import RetryPolicy
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from harness.types import Measurement, Record
 
 WHERE: Final = "latency_budget"
+_UNREAD: Final = Validity(
+    (Finding(UNKNOWN, "the record tells nothing of the machine", "measure it again"),)
+)
 _UNITS_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s)\s*")
 
@@ -72,7 +76,8 @@ class Terms:
 
     It is answered from its two-sided interval of ``confidence``. Measuring ends where that is known
     and there are ``samples`` of them, or after ``max_time_s``. ``telemetry`` has the machine read
-    meanwhile, its GPU as well with ``gpu``. Without a limit a pipeline's own budget is taken.
+    meanwhile, its GPU as well with ``gpu``. Without a limit a pipeline's own budget is taken. Times
+    that are made up answer only with ``simulated``.
     """
 
     limit_s: float | None
@@ -82,6 +87,7 @@ class Terms:
     max_time_s: float = 10.0
     telemetry: bool = True
     gpu: bool = False
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be answered."""
@@ -93,6 +99,7 @@ class Terms:
             ("samples", _is_count(given["samples"]), "give a whole number"),
             ("telemetry", isinstance(given["telemetry"], bool), "give True or False"),
             ("gpu", isinstance(given["gpu"], bool), "give True or False"),
+            ("simulated", isinstance(given["simulated"], bool), "give True or False"),
         ):
             if not is_good:
                 raise OptionError(f"{name} cannot be {given[name]!r}", where=WHERE, fix=fix)
@@ -119,8 +126,9 @@ class Terms:
 class BudgetCheck:
     """The answer, and what it is answered from.
 
-    ``verdict`` is ``inconclusive`` also where the machine's state lets nothing count. ``subject``
-    is what was measured, by ``clock``, on ``machine``.
+    ``verdict`` is ``inconclusive`` also where the machine's state lets nothing count, and where
+    there are ``doubts``: why the samples do not answer. ``subject`` is what was measured, by
+    ``clock``, on ``machine``.
     """
 
     terms: Terms
@@ -131,11 +139,12 @@ class BudgetCheck:
     clock: str
     machine: str
     simulated: bool = False
+    doubts: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """Whether the budget is kept, missed, or neither can be told."""
-        if self.validity.status == "invalid":
+        if self.doubts or self.validity.status == "invalid":
             return Verdict.INCONCLUSIVE
         return self.judged.verdict
 
@@ -143,7 +152,8 @@ class BudgetCheck:
     def line(self) -> str:
         """On one line: ``WITHIN, p99 <= 100 ms: p99 3.2 ms (3.1 to 3.4), n = 373``."""
         simulated = ", SIMULATED" if self.simulated else ""
-        return f"{self.verdict.name}{simulated}, {self.terms}: {self._evidence}"
+        told = "; ".join((self._evidence, *self.doubts))
+        return f"{self.verdict.name}{simulated}, {self.terms}: {told}"
 
     @property
     def text(self) -> str:
@@ -172,6 +182,8 @@ class BudgetCheck:
         found, terms = self.judged.estimate, self.terms
         if self.validity.status == "invalid":
             return "the machine's state lets it not count, whatever the samples say"
+        if self.doubts:
+            return "that does not answer it, whatever the samples say"
         if self.judged.verdict is Verdict.MISSED:
             factor = found.lower / self.judged.limit_s
             return f"it is missed beyond doubt, by a factor of {factor:.2g} or more"
@@ -251,6 +263,7 @@ def check_call(
         clock=clock.name,
         machine=_machine(environment) + _disturbing(),
         simulated=clock.is_simulated,
+        doubts=(SIMULATED,) if clock.is_simulated and not terms.simulated else (),
     )
 
 
@@ -317,6 +330,7 @@ def check_record(record: Record, terms: Terms) -> tuple[BudgetCheck, ...]:
     if not series:
         what, fix = "the whole pipeline was not measured at its size", "measure it there"
         raise OptionError(what, where=WHERE, fix=fix)
+    doubts = RecordDoubts(record, takes_simulated=terms.simulated)
     return tuple(
         BudgetCheck(
             terms=terms,
@@ -329,10 +343,11 @@ def check_record(record: Record, terms: Terms) -> tuple[BudgetCheck, ...]:
                 quantile=terms.quantile,
                 confidence=terms.confidence,
             ),
-            validity=record.validity or Validity(),
+            validity=record.validity or _UNREAD,
             clock=parts[0].clock,
             machine=_machine(record.environment),
             simulated=any(part.simulated for part in parts),
+            doubts=doubts.of(parts),
         )
         for subject, parts in series.items()
     )

@@ -28,8 +28,8 @@ _CHOICES: Final = (_FAIL, _SKIP, _XFAIL)
 _OPTION: Final = "latency_budget_inconclusive"
 _MARKER: Final = (
     f"{_NAME}(limit, *, quantile=0.99, confidence=0.95, samples=0, max_time_s=10, telemetry=True, "
-    "gpu=False, inconclusive='fail'): the latency that the fixture of this name measures is at "
-    "most limit, such as '100 ms'"
+    "gpu=False, simulated=False, inconclusive='fail'): the latency that the fixture of this name "
+    "measures is at most limit, such as '100 ms'"
 )
 
 

@@ -22,10 +22,11 @@ from harness.latency_budget import (
     worst_of,
 )
 from harness.measuring import Watch
+from harness.pipeline.pipeline import TRANSFERS
 from harness.states import FAIL, Finding, Validity
 from harness.stats.budget import Verdict
-from harness.types import Budget
-from tests.report.devices import CPU, FP32, make_record
+from harness.types import Budget, MissingProcess, Replication
+from tests.report.devices import CPU, FLAG, FP32, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,6 +106,7 @@ def test_what_is_no_time_is_refused(value: object) -> None:
         {"samples": True},
         {"telemetry": "yes"},
         {"gpu": 1},
+        {"simulated": "yes"},
     ],
 )
 def test_terms_that_cannot_be_answered_are_refused(terms: dict[str, Any]) -> None:
@@ -241,8 +243,9 @@ def test_a_pipeline_is_held_against_its_own_budget_at_its_size(
         "cache": shared_cache.root,
     }
     root = onnx_toy(("durations_s = [0.5]", "durations_s = [0.25, 0.5]"))
-    (own,) = check_pipeline(root, Terms(None), options)
-    several = check_pipeline(root, Terms(1e-6), options | {"durations_s": [0.25, 0.5]})
+    (own,) = check_pipeline(root, Terms(None, simulated=True), options)
+    both = options | {"durations_s": [0.25, 0.5]}
+    several = check_pipeline(root, Terms(1e-6, simulated=True), both)
 
     assert own.verdict is Verdict.WITHIN
     assert own.subject == "toy, simulated fp32, 0.5 s, hot"
@@ -269,6 +272,76 @@ def test_every_variant_of_a_record_is_judged_and_the_worst_tells() -> None:
     budget = Budget(p99_s=0.01, duration_s=1.0, batch=1, includes="", excludes="")
     own = check_record(replace(record, budget=budget), Terms(None, quantile=0.5))
     assert {(one.terms.limit_s, one.terms.quantile) for one in own} == {(0.01, 0.99)}
+
+
+@pytest.mark.parametrize("limit_s", [0.1, 1e-6])
+def test_made_up_times_answer_only_where_they_are_asked_for(limit_s: float) -> None:
+    record = make_record(FP32)
+    made_up = tuple(replace(m, simulated=True) for m in record.measurements)
+    record = replace(record, measurements=made_up)
+    (open_one,) = check_record(record, Terms(limit_s))
+    (taken,) = check_record(record, Terms(limit_s, simulated=True))
+
+    assert open_one.verdict is Verdict.INCONCLUSIVE
+    assert "its times are simulated, and count only with simulated=True" in open_one.line
+    assert taken.verdict is taken.judged.verdict is not Verdict.INCONCLUSIVE
+
+
+def test_a_simulated_clock_answers_only_where_it_is_asked_for() -> None:
+    class MadeUp(Noisy):
+        is_simulated = True
+
+    assert check(1.0, MadeUp()).verdict is Verdict.INCONCLUSIVE
+    assert check(1.0, MadeUp(), simulated=True).verdict is Verdict.WITHIN
+
+
+def test_a_run_that_is_not_whole_answers_nothing() -> None:
+    record = make_record(FP32)
+    (cut_off,) = check_record(replace(record, is_complete=False), Terms(0.1))
+    lost = Replication(2, 1, missing=(MissingProcess(1, 0, "it died"),))
+    (one_of_two,) = check_record(replace(record, replication=lost), Terms(0.1))
+
+    for found, reason in (
+        (cut_off, "the run was interrupted"),
+        (one_of_two, "1 of its processes measured nothing"),
+    ):
+        assert found.verdict is Verdict.INCONCLUSIVE
+        assert found.line.endswith(f"; {reason}")
+        assert "that does not answer it, whatever the samples say" in found.text
+
+
+@pytest.mark.parametrize("component", ["pipeline", "encoder"])
+@pytest.mark.parametrize(
+    ("snr_db", "reason"),
+    [
+        (45.5, "is wrong: 45.5 dB against PyTorch fp32, the floor is 60 dB"),
+        (None, "was not held against its floor of 60 dB"),
+    ],
+)
+def test_outputs_that_are_wrong_or_unchecked_answer_nothing(
+    component: str, snr_db: float | None, reason: str
+) -> None:
+    record = make_record(FP32, FLAG)
+    series = tuple(
+        replace(m, snr_db=snr_db, min_snr_db=60.0)
+        if (m.variant, m.component) == (FLAG, component)
+        else replace(m, min_snr_db=45.0)
+        for m in record.measurements
+        if m.component not in TRANSFERS
+    )
+    good, bad = check_record(replace(record, measurements=series), Terms(0.1))
+
+    assert good.verdict is Verdict.WITHIN
+    assert bad.verdict is Verdict.INCONCLUSIVE
+    assert f"{component} (tensorrt, " in bad.line
+    assert bad.line.endswith(reason)
+
+
+def test_a_record_that_tells_nothing_of_the_machine_is_not_called_valid() -> None:
+    (found,) = check_record(make_record(FP32), Terms(0.1))
+
+    assert found.validity.status == "unknown"
+    assert "; machine: unknown" in found.text
 
 
 def test_an_invalid_record_is_open_and_processes_are_judged_apart() -> None:

@@ -238,8 +238,9 @@ def test_a_pipeline_is_held_against_its_own_budget_or_the_marks(
 ) -> None:
     root, cache = str(onnx_toy()), str(shared_cache.root)
     measure = f'latency_budget.pipeline({root!r}, backends=["simulated"], cache={cache!r}'
-    own = session("quantile=0.99", f"{measure})")
-    strict = session('"1 us"', f"{measure})")
+    own = session("quantile=0.99, simulated=True", f"{measure})")
+    strict = session('"1 us", simulated=True', f"{measure})")
+    unasked = session("quantile=0.99", f"{measure})")
     wrong = session('"1 us"', f"{measure}, durations_s=[99])")
 
     own.assert_outcomes(passed=1)
@@ -248,6 +249,8 @@ def test_a_pipeline_is_held_against_its_own_budget_or_the_marks(
     strict.stdout.fnmatch_lines(
         ["latency budget MISSED, SIMULATED, *", "  of: toy, simulated fp32, 0.5 s, hot, median *"]
     )
+    unasked.assert_outcomes(failed=1)
+    unasked.stdout.fnmatch_lines(["latency budget INCONCLUSIVE, SIMULATED, *simulated=True"])
     wrong.assert_outcomes(failed=1)
     wrong.stdout.fnmatch_lines(["--duration: 99 s lies outside the profile of toy; choose *"])
 

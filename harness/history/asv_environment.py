@@ -23,7 +23,7 @@ from asv.console import log
 from asv.environment import Environment, EnvironmentUnavailable
 
 from harness.errors import HarnessError, OptionError
-from harness.history.asv_machine import machine_of_run, telling_gpu
+from harness.history.asv_machine import check_machine_of_run, machine_of_run, telling_gpu
 from harness.history.context import HistoryContext
 from harness.history.exports import choose_exports
 from harness.history.instrument import (
@@ -167,10 +167,11 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         """Make it unless it is there.
 
         Raises:
-            UserError: another run works on the same results.
+            UserError: another run works on the same results, or they are of another machine.
         """
         if self._results_dir not in self._locks:
             try:
+                check_machine_of_run(self._results_dir)
                 self._locks[self._results_dir] = hold_results(self._results_dir)
             except HarnessError as error:
                 raise util.UserError(str(error)) from error

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # A name stands for one machine: these do not change while it is the same one.
-_IDENTITY: Final = ("arch", "cpu", "num_cpu", "gpu")
+_GPU, _DRIVER = "gpu", "driver"
+_IDENTITY: Final = ("arch", "cpu", "num_cpu", _GPU)
 
 
 def telling_gpu() -> dict[str, str]:
     """The GPU's name and its driver's version, as far as they can be told."""
     gpu = describe_gpu() or {}
-    found = {"gpu": gpu.get("name"), "driver": gpu.get("driver")}
+    found = {_GPU: gpu.get("name"), _DRIVER: gpu.get("driver")}
     return {key: str(value) for key, value in found.items() if value}
 
 
@@ -38,23 +39,42 @@ def found_machine(name: str | None) -> dict[str, str]:
 def settle_machine(results_dir: Path, name: str | None) -> dict[str, str]:
     """The machine's entry in asv's own file, made without a question where there is none.
 
-    What was written there by hand, such as a better name of the processor, stays.
+    What was written there by hand, such as a better name of the system, stays.
 
     Raises:
         OptionError: that entry, or the one beside the results, is of another machine.
     """
     found = found_machine(name)
+    written = _checked_entry(results_dir, found)
+    values = {**found, **_without_gpu(written)}
+    values.pop("version", None)
+    MachineCollection.save(found["machine"], values)
+    return values
+
+
+def check_machine_of_run(results_dir: Path) -> None:
+    """Check that the machine that the running asv command has taken is this one.
+
+    Raises:
+        OptionError: its entry in asv's own file, or beside the results, is of another machine.
+    """
+    _checked_entry(results_dir, found_machine(_name_of_run()))
+
+
+def _checked_entry(results_dir: Path, found: Mapping[str, str]) -> dict[str, Any]:
+    """The entry in asv's own file, if there is one."""
     machine = found["machine"]
     beside = results_dir / machine / "machine.json"
     own = MachineCollection.get_machine_file_path()
-    written = _read_all(own).get(machine)
-    entries = {str(beside): _read(beside), f"{own} ({machine})": written}
-    for where, entry in entries.items():
+    written = dict(_read_all(own).get(machine) or {})
+    for where, entry in {str(beside): _read(beside), f"{own} ({machine})": written}.items():
         _check_same(entry, found, where, machine)
-    values = {**found, **(written or {}), **telling_gpu()}
-    values.pop("version", None)
-    MachineCollection.save(machine, values)
-    return values
+    return written
+
+
+def _without_gpu(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """It may be gone, or have a new driver, since that was written."""
+    return {key: value for key, value in entry.items() if key not in {_GPU, _DRIVER}}
 
 
 def _check_same(
@@ -63,8 +83,10 @@ def _check_same(
     """Check that ``entry`` is of the machine that was found; what it does not tell is no matter."""
     for key in _IDENTITY:
         told = (entry or {}).get(key)
-        if told and key in found and str(told) != found[key]:
-            what = f"is of another machine: its {key} is {told!r}, here it is {found[key]!r}"
+        # A GPU that is not found is none; of the rest nothing is known then.
+        if told and (key in found or key == _GPU) and str(told) != found.get(key):
+            here = f"here it is {found[key]!r}" if key in found else f"here no {key} is found"
+            what = f"is of another machine: its {key} is {told!r}, {here}"
             fix = f"give this machine a name of its own with --machine, other than {machine}"
             raise OptionError(what, where=where, fix=fix)
 
@@ -89,13 +111,20 @@ def _read_all(path: str) -> dict[str, Any]:
 
 
 def machine_of_run() -> dict[str, str]:
-    """The machine that the running asv command has taken, from its arguments and its own file."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--machine", "-m")
-    known, _ = parser.parse_known_args(sys.argv[1:])
-    name = known.machine or Machine.get_unique_machine_name()
+    """The machine that the running asv command has taken, from its arguments and its own file.
+
+    Its GPU and driver are those that are found now.
+    """
+    name = _name_of_run()
     try:
-        values = MachineCollection.load(name)
+        values = {**_without_gpu(MachineCollection.load(name)), **telling_gpu()}
     except util.UserError:
         values = {"machine": name}
     return {key: str(value) for key, value in values.items() if key != "version"}
+
+
+def _name_of_run() -> str:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--machine", "-m")
+    known, _ = parser.parse_known_args(sys.argv[1:])
+    return str(known.machine or Machine.get_unique_machine_name())

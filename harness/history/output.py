@@ -32,7 +32,14 @@ _ROW_GROUP: Final = 2048
 # What says which series a row is of: where all rows agree, it is said once, above them.
 _LABELS: Final = frozenset(LABELS) - {"commit_utc", "created_utc", "commit"}
 # Of these the value says what it is.
-_NAMES: Final = frozenset({"pipeline", "component", "variant", "size", "simulated", "imported"})
+_NAMES: Final = frozenset(
+    {
+        *("pipeline", "component", "variant", "size"),
+        *("simulated", "imported", "superseded", "is_complete"),
+    }
+)
+# What is so of nearly all rows, and what is told of those of which it is not.
+_USUAL: Final = {"is_complete": "interrupted"}
 
 
 def simulated_note(answer: Answer) -> str:
@@ -95,11 +102,10 @@ def render_answer(answer: Answer) -> RenderableType:
 
     names, rows = _dated(answer.columns, list(answer.rows()))
     common = [i for i, name in enumerate(names) if name in _LABELS and _is_common(i, rows)]
-    # What is not known or not so, or is the first of its kind, need not be said.
     title = ", ".join(
         _text(names[i], rows[0][i]) if names[i] in _NAMES else f"{names[i]} {rows[0][i]}"
         for i in common
-        if rows[0][i] not in {None, False} and (names[i], rows[0][i]) != ("streams", 1)
+        if _is_telling(names[i], rows[0][i])
     )
     shown = [i for i in range(len(names)) if i not in common]
     texts = [title, simulated_note(answer)]
@@ -141,6 +147,13 @@ def _is_common(index: int, rows: Sequence[tuple[Any, ...]]) -> bool:
     return len({row[index] for row in rows}) == 1
 
 
+def _is_telling(name: str, cell: Any) -> bool:  # noqa: ANN401
+    """Whether to say it: not what is not known or not so, or is the first of its kind, or usual."""
+    if name in _USUAL:
+        return cell is False
+    return cell not in {None, False} and (name, cell) != ("streams", 1)
+
+
 def _is_time(name: str) -> bool:
     return name.endswith(_SECONDS)
 
@@ -149,7 +162,8 @@ def _text(name: str, cell: Any) -> str:  # noqa: ANN401
     if cell is None:
         return "-"
     if isinstance(cell, bool):
-        return name if cell else ""
+        yes, no = ("", _USUAL[name]) if name in _USUAL else (name, "")
+        return yes if cell else no
     if isinstance(cell, datetime):
         return f"{cell:%Y-%m-%d %H:%M}"
     if isinstance(cell, list):

@@ -49,19 +49,20 @@ METRICS: Final = {
 }
 # What says which series a row is of, and in which order rows come.
 LABELS: Final = (
-    *("commit_utc", "created_utc", "commit", "machine", "environment", "round", "pipeline"),
-    *("component", "variant", "size", "mode", "streams", "process", "simulated", "imported"),
+    *("commit_utc", "created_utc", "commit", "machine", "environment", "run", "superseded"),
+    *("round", "pipeline", "component", "variant", "size", "mode", "streams", "process"),
+    *("validity", "is_complete", "simulated", "imported"),
 )
 _ORDER: Final = (
-    "coalesce(commit_utc, created_utc), commit, machine, environment, round, created_utc, "
+    "coalesce(commit_utc, created_utc), commit, machine, environment, run, round, created_utc, "
     "record_id, pipeline, component, variant, duration_s, batch, mode, streams, process"
 )
 _RECORDS: Final = """
     file VARCHAR, record_id VARCHAR, created_utc TIMESTAMP, pipeline VARCHAR, commit VARCHAR,
-    commit_utc TIMESTAMP, is_dirty BOOLEAN, machine VARCHAR, environment VARCHAR, round BIGINT,
-    requirements VARCHAR, imported_from VARCHAR, python VARCHAR, cpu VARCHAR, gpu VARCHAR,
-    driver VARCHAR, harness_version VARCHAR, harness_commit VARCHAR, is_complete BOOLEAN,
-    validity VARCHAR, schema_version BIGINT"""
+    commit_utc TIMESTAMP, is_dirty BOOLEAN, machine VARCHAR, environment VARCHAR, run BIGINT,
+    superseded BOOLEAN, round BIGINT, requirements VARCHAR, imported_from VARCHAR, python VARCHAR,
+    cpu VARCHAR, gpu VARCHAR, driver VARCHAR, harness_version VARCHAR, harness_commit VARCHAR,
+    is_complete BOOLEAN, validity VARCHAR, schema_version BIGINT"""
 _BUILDS: Final = """
     file VARCHAR, component VARCHAR, backend VARCHAR, precision VARCHAR, route VARCHAR,
     build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT"""

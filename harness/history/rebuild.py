@@ -25,6 +25,7 @@ from harness.history.asv_results import (
 from harness.history.asv_rows import Figures, Orders, content_of
 from harness.history.context import HistoryContext, context_in
 from harness.history.places import RECORDS
+from harness.history.runs import is_new_run, order_of
 from harness.history.series import BENCHMARKS, series_of
 from harness.store.headers import read_header
 from harness.store.parquet import read_record
@@ -55,7 +56,7 @@ class _Source:
 
     @property
     def order(self) -> tuple[float, int, str]:
-        return self.context.started_unix_s, self.context.round, self.path.name
+        return order_of(self.context, self.path.name)
 
 
 def repair(results_dir: Path) -> Rebuilt:
@@ -176,7 +177,7 @@ class _Rebuild:
             except HarnessError as error:
                 self._leave_out(error, source.path)
                 continue
-            if last is not None and _is_new_run(source.context, last):
+            if last is not None and is_new_run(source.context, last):
                 figures = Figures()
             figures.add(values)
             last = source.context
@@ -202,11 +203,6 @@ def _check_names(context: HistoryContext, path: Path) -> None:
         if name == ".." or Path(name).name != name:
             what = f"names a machine or environment {name!r}, which cannot be that of a file"
             raise RecordError(what, where=str(path))
-
-
-def _is_new_run(context: HistoryContext, last: HistoryContext) -> bool:
-    is_same_round = (context.round, context.started_unix_s) == (last.round, last.started_unix_s)
-    return context.round <= last.round and not is_same_round
 
 
 def _machine_values(source: _Source) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import HarnessError, MissingDependencyError, OptionError, RecordError
 from harness.history.context import context_in
+from harness.history.runs import number_runs
 from harness.states import Finding, Validity
 from harness.store.headers import METADATA_KEY, decode_header, read_header
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
+
+    from harness.history.context import HistoryContext
 
 _ADDRESS: Final = re.compile(r"^[a-z][a-z0-9]+://", re.IGNORECASE)
 _WITHOUT_LISTING: Final = ("http://", "https://")
@@ -39,6 +42,15 @@ class Headers:
     records: list[dict[str, Any]] = field(default_factory=list)
     builds: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Of one record: its row, those of its engines, and its context where asv's results hold it."""
+
+    record: dict[str, Any]
+    builds: list[dict[str, Any]]
+    context: HistoryContext | None
 
 
 def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Headers:
@@ -61,31 +73,38 @@ def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Head
             remote |= dict.fromkeys(_remote_files(source, connection))
         else:
             local |= dict.fromkeys(_local_files(source))
-    found = Headers()
-    for name in local:
-        _take(found, _rows(name, partial(read_header, Path(name))))
+    rows = [_rows(name, partial(read_header, Path(name))) for name in local]
     if remote:
         with ThreadPoolExecutor(_REQUESTS) as pool:
-            for rows in pool.map(partial(_remote_rows, connection), remote):
-                _take(found, rows)
-    return found
+            rows += pool.map(partial(_remote_rows, connection), remote)
+    return _joined(rows)
 
 
-def _take(found: Headers, rows: tuple[dict[str, Any], list[dict[str, Any]]] | str) -> None:
-    if isinstance(rows, str):
-        found.skipped.append(rows)
-    else:
-        found.records.append(rows[0])
-        found.builds.extend(rows[1])
+def _joined(rows: Sequence[_Rows | str]) -> Headers:
+    """Those of all records; which runs are superseded only all of them tell."""
+    read = [one for one in rows if isinstance(one, _Rows)]
+    runs = number_runs({one.record["file"]: one.context for one in read if one.context})
+    unknown = (None, None)
+    for one in read:
+        one.record["run"], one.record["superseded"] = runs.get(one.record["file"], unknown)
+    return Headers(
+        records=[one.record for one in read],
+        builds=[build for one in read for build in one.builds],
+        skipped=[one for one in rows if isinstance(one, str)],
+    )
 
 
-def _rows(
-    name: str, read: Callable[[], dict[str, Any]]
-) -> tuple[dict[str, Any], list[dict[str, Any]]] | str:
+def _rows(name: str, read: Callable[[], dict[str, Any]]) -> _Rows | str:
     """The rows of the record called ``name``, or why it has none."""
     try:
         header = read()
-        return _record_row(name, header), list(_build_rows(name, header))
+        context = context_in(header.get("history"), where=name)
+        is_asvs = context is not None and header["is_complete"] and not context.imported_from
+        return _Rows(
+            record=_record_row(name, header, context),
+            builds=list(_build_rows(name, header)),
+            context=context if is_asvs else None,
+        )
     except MissingDependencyError:
         # It is not the record that is wrong.
         raise
@@ -131,9 +150,7 @@ def _remote_files(source: str, connection: DuckDBPyConnection) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _remote_rows(
-    connection: DuckDBPyConnection, name: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]] | str:
+def _remote_rows(connection: DuckDBPyConnection, name: str) -> _Rows | str:
     def read() -> dict[str, Any]:
         import duckdb  # noqa: PLC0415
 
@@ -168,7 +185,9 @@ def _unreadable(error: Exception, source: str) -> RecordError:
     )
 
 
-def _record_row(name: str, header: dict[str, Any]) -> dict[str, Any]:
+def _record_row(
+    name: str, header: dict[str, Any], context: HistoryContext | None
+) -> dict[str, Any]:
     """The columns of the table ``records``; what a record does not tell is None."""
     environment = header["environment"]
     gpu = environment.get("gpu") or {}
@@ -176,7 +195,6 @@ def _record_row(name: str, header: dict[str, Any]) -> dict[str, Any]:
     validity = header["validity"] and Validity(
         tuple(Finding(**one) for one in header["validity"]["findings"])
     )
-    context = context_in(header.get("history"), where=name)
     return {
         "file": name,
         "record_id": header["record_id"],

@@ -25,8 +25,9 @@ from asv.config import Config
 from asv.environment import EnvironmentUnavailable
 from asv.repo import get_repo
 
-from harness.history import asv_environment
+from harness.history import asv_environment, asv_machine
 from harness.history.asv_environment import SharedEnvironment, shared_versions
+from harness.history.asv_machine import settle_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -317,6 +318,21 @@ def test_a_second_run_on_the_same_results_is_refused(repository: Repository) -> 
         environment.create()
 
     held.release()
+    environment.create()
+
+
+def test_a_run_on_a_machine_of_another_kind_is_refused(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, conf, _ = _environment()
+    monkeypatch.setattr(asv_machine, "describe_gpu", lambda: {"name": "NVIDIA H200"})
+    settle_machine(Path(conf.results_dir), "here")
+    monkeypatch.setattr(asv_machine, "describe_gpu", lambda: None)
+
+    with pytest.raises(util.UserError, match="its gpu is 'NVIDIA H200', here no gpu is found"):
+        environment.create()
+
+    monkeypatch.setattr(sys, "argv", ["asv", "run", "HEAD^!", "--machine", "there"])
     environment.create()
 
 

@@ -13,7 +13,12 @@ from harness.errors import OptionError
 pytest.importorskip("asv")
 
 from harness.history import asv_machine
-from harness.history.asv_machine import found_machine, machine_of_run, settle_machine
+from harness.history.asv_machine import (
+    check_machine_of_run,
+    found_machine,
+    machine_of_run,
+    settle_machine,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +66,45 @@ def test_a_machine_file_of_another_machine_is_refused(own: Path, tmp_path: Path,
 
     with pytest.raises(OptionError, match=f"is of another machine: its {key} is 'another', here"):
         settle_machine(tmp_path / "results", "here")
+
+
+def test_a_gpu_that_is_gone_is_another_machine(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle_machine(tmp_path / "results", "here")
+    before = own.read_text()
+    monkeypatch.setattr(asv_machine, "describe_gpu", lambda: None)
+
+    with pytest.raises(OptionError, match="its gpu is 'NVIDIA H200', here no gpu is found"):
+        settle_machine(tmp_path / "results", "here")
+
+    assert own.read_text() == before
+    assert "gpu" not in settle_machine(tmp_path / "results", "there")
+
+
+def test_a_driver_that_tells_nothing_is_not_told_from_before(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle_machine(tmp_path / "results", "here")
+    monkeypatch.setattr(asv_machine, "describe_gpu", lambda: {"name": "NVIDIA H200"})
+    monkeypatch.setattr(sys, "argv", ["asv", "run", "--machine", "here"])
+
+    assert "driver" not in machine_of_run()
+    assert "driver" not in settle_machine(tmp_path / "results", "here")
+    assert "driver" not in json.loads(own.read_text())["here"]
+
+
+def test_the_machine_of_a_run_is_checked(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["asv", "run", "NEW", "--machine", "here"])
+    check_machine_of_run(tmp_path / "results")
+    settle_machine(tmp_path / "results", "here")
+    check_machine_of_run(tmp_path / "results")
+    _edit(own, "here", gpu="NVIDIA L40S")
+
+    with pytest.raises(OptionError, match="its gpu is 'NVIDIA L40S', here it is 'NVIDIA H200'"):
+        check_machine_of_run(tmp_path / "results")
 
 
 def test_results_of_another_machine_are_refused_as_well(own: Path, tmp_path: Path) -> None:
