@@ -42,6 +42,11 @@ class AsvProject:
         """The folder of asv's results."""
         return (self.folder / str(self.conf.results_dir)).resolve()
 
+    @property
+    def env_dir(self) -> Path:
+        """The folder of asv's environments, and of the commits' checkouts."""
+        return (self.folder / str(self.conf.env_dir)).resolve()
+
     def commits(self, range_spec: str, steps: int | None) -> list[str]:
         """The hashes of a range as asv takes it, those first that asv would measure first.
 

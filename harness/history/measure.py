@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import WorkerError
+from harness.history.checkout import check_checkout
 from harness.history.exports import limit_entries
 from harness.history.places import record_label
 from harness.history.plan import plan_backends, read_plan
@@ -59,7 +60,8 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     """The record of one round; nothing is written but the caches.
 
     Raises:
-        HarnessError: the commit cannot be exported, built or measured.
+        HarnessError: the commit cannot be exported, built or measured, or the checkout is of
+            another one, before or after.
         KeyboardInterrupt: it was interrupted; what was measured by then is no figure of a commit.
     """
     from harness.api import choose_cases  # noqa: PLC0415  # loads numpy and the like
@@ -72,12 +74,16 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     from harness.runner import Run, RunOptions  # noqa: PLC0415
 
     plan = read_plan(order.plan)
+    commit = order.context.commit
+    check_checkout(order.checkout, commit, plan.pipeline)
     pipeline = load_pipeline(order.checkout / plan.pipeline)
     cases = choose_cases(pipeline, plan.durations_s, plan.batches)
-    backends = plan_backends(plan, order.context.commit, order.context.round)
+    backends = plan_backends(plan, commit, order.context.round)
     started = time.perf_counter()
     artifacts = export_by_commit(order, plan, pipeline, observer)
     export_s = time.perf_counter() - started
+    # What was exported, and what is read from now on, must be of the commit.
+    check_checkout(order.checkout, commit, plan.pipeline)
     options = RunOptions(
         cases=cases,
         sampling=SamplingPlan(
@@ -94,6 +100,7 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     record = run.execute().record
     if not record.is_complete:
         raise KeyboardInterrupt
+    check_checkout(order.checkout, commit, plan.pipeline)
     context = order.context
     label = record_label(context.commit, context.environment_name, context.round)
     return replace(

@@ -18,7 +18,7 @@ from harness.history.asv_machine import settle_machine
 from harness.history.asv_project import open_project
 from harness.history.asv_results import results_name
 from harness.history.instrument import EXPORT_PYTHON, asv_command
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders, release
 from harness.history.places import Progress, read_progress, records_folder, short
 from harness.history.rebuild import rebuild, repair
 from harness.history.rounds import APPENDING
@@ -107,21 +107,21 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
 
     Raises:
         HarnessError: the range, the configuration or the machine file cannot be used, or another
-            run works on the same results.
+            run works on the same results or in the same checkouts.
         KeyboardInterrupt: asv was ended as well; every finished round is kept.
     """
     if request.export_python is not None:
         # asv's plugin reads it, here and in asv's own process.
         os.environ[EXPORT_PYTHON] = str(request.export_python)
     project = open_project(request.config)
-    lock = hold_results(project.results_dir)
+    held = hold_folders(project.results_dir, project.env_dir)
     try:
         machine = settle_machine(project.results_dir, request.machine)["machine"]
         _mend(project, machine, say)
         commits = project.commits(request.range_spec, request.steps)
     finally:
-        # asv takes it itself, and holds it also where this process is killed.
-        lock.release()
+        # asv takes them itself, and holds them also where this process is killed.
+        release(held)
     for line in project.warnings():
         say(line)
     summary = RunSummary()

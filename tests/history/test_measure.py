@@ -14,6 +14,8 @@ import pytest
 
 from harness.artifacts.export import KIND
 from harness.errors import DeclarationError, WorkerError
+from harness.history import measure
+from harness.history.checkout import check_checkout
 from harness.history.context import HistoryContext, context_of
 from harness.history.instrument import PACKAGE, asv_command, harness_command
 from harness.history.measure import Order, export_by_commit, measure_commit, values_of
@@ -22,6 +24,7 @@ from harness.history.plan import read_plan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.store.parquet import ParquetStore
+from tests.history.repositories import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +46,11 @@ with log.open("a") as file:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Order]:
     """What to measure: a checkout, an interpreter that runs ``script``, and a plan."""
+
+    # The checkouts of these tests are under no git, but for those that say so.
+    monkeypatch.setattr(measure, "check_checkout", lambda *_: None)
 
     def make(checkout: Path, script: str = "", **plan: object) -> Order:
         python = tmp_path / "python"
@@ -153,6 +159,69 @@ def test_a_record_says_of_which_commit_it_is_and_asv_is_told_its_figures(
     assert len(whole["samples"]) >= 8
     assert all(("samples" in one) != ("value" in one) for one in figures.values())
     assert json.loads(json.dumps(values_of(record), allow_nan=False))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, toy: ToyFactory) -> Repository:
+    """A working tree at its second commit, with a pipeline that is exported."""
+    root = toy().parent
+    made = Repository(root)
+    made.commit("one", {".gitignore": "/*\n!/toy\n"})
+    made.commit("two", {"toy/words": "two"})
+    return made
+
+
+# What an export of the commit does meanwhile to the tree, in which the second commit is measured.
+_MEANWHILE = {
+    "before: another commit": ("", "is at .*: something else has checked that out"),
+    "git checkout -q HEAD^": ("git checkout -q HEAD^", "something else has checked that out"),
+    "a file is changed": ("echo 3 >> toy/words", "files of toy are not as they are in the commit"),
+    "git goes away": ("rm -r .git", "git cannot tell of which commit the checkout is"),
+}
+
+
+@pytest.mark.parametrize("name", _MEANWHILE)
+def test_a_checkout_of_another_commit_is_never_measured(
+    order: Callable[..., Order],
+    checkout: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    does, message = _MEANWHILE[name]
+    head = checkout.git("rev-parse", "HEAD" if does else "HEAD^")
+    script = f"os.chdir({str(checkout.root)!r}); os.system({does!r})"
+    context = replace(CONTEXT, commit=head)
+    given = replace(order(checkout.root, script), context=context)
+    monkeypatch.setattr(measure, "check_checkout", check_checkout)
+
+    with pytest.raises(WorkerError, match=f"^commit {head[:8]}: .*{message}"):
+        measure_commit(given, SilentObserver())
+
+
+def test_a_checkout_that_changes_while_it_is_measured_leaves_no_record(
+    order: Callable[..., Order],
+    onnx_toy: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkout = Repository(onnx_toy().parent)
+    context = replace(CONTEXT, commit=checkout.commit("one", {".gitignore": "/*\n!/toy\n"}))
+    given = replace(order(checkout.root), context=context)
+    looks: list[Path] = []
+
+    def check(*arguments: Any) -> None:
+        looks.append(arguments[0])
+        # Left behind by a build or an import: that is no change.
+        (checkout.root / "toy" / "untracked").touch()
+        check_checkout(*arguments)
+        if len(looks) == 2:
+            checkout.commit("two")
+
+    monkeypatch.setattr(measure, "check_checkout", check)
+
+    with pytest.raises(WorkerError, match="something else has checked that out"):
+        measure_commit(given, SilentObserver())
+
+    assert looks == [checkout.root] * 3
 
 
 def test_a_commit_without_the_pipeline_is_refused(

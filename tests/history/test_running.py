@@ -15,7 +15,7 @@ from harness.history.places import BUILD, Failure, record_label, write_failure
 pytest.importorskip("asv")
 
 from harness.history import running
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders, release
 from harness.history.running import RunRequest, run_history
 from tests.history.repositories import Repository, with_history
 
@@ -229,14 +229,19 @@ def test_an_interruption_ends_asv_as_well(
     assert ended == [signal.SIGINT]
 
 
-def test_two_runs_at_once_are_refused(repository: Repository) -> None:
+@pytest.mark.parametrize("shared", [0, 1])
+def test_two_runs_at_once_are_refused(repository: Repository, shared: int) -> None:
     repository.commit("one")
-    held = hold_results(repository.root / "reports" / "asv" / "results")
+    root = repository.root
+    folders = [root / "reports" / "asv" / "results", root / ".asv" / "env"]
+    folders[1 - shared] = root / "reports" / "elsewhere"
+    held = hold_folders(*folders)
 
-    with pytest.raises(StorageError, match="another run works on these results"):
+    what = ("on these results", "in this env_dir")[shared]
+    with pytest.raises(StorageError, match=f"another run works {what}"):
         _run(repository)
 
-    held.release()
+    release(held)
     assert _run(repository)[0].measured == 1
 
 
