@@ -118,18 +118,23 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
     try:
         machine = settle_machine(project.results_dir, request.machine)["machine"]
         _mend(project, machine, say)
-        commits = project.commits(request.range_spec, request.steps)
+        records = records_folder(project.results_dir, machine)
+        commits = {
+            name: project.commits(
+                request.range_spec, request.steps, read_progress(records, name).keys()
+            )
+            for name in project.environment_names()
+        }
     finally:
         # asv takes them itself, and holds them also where this process is killed.
         release(held)
     for line in project.warnings():
         say(line)
     summary = RunSummary()
-    records = records_folder(project.results_dir, machine)
-    for environment_name in project.environment_names():
+    for environment_name, chosen in commits.items():
         for round_ in range(request.rounds):
             there = read_progress(records, environment_name)
-            todo = [c for c in commits if _is_open(c, there, round_, request, summary)]
+            todo = [c for c in chosen if _is_open(c, there, round_, request, summary)]
             if not todo:
                 continue
             say(f"Round {round_ + 1} of {request.rounds}: {len(todo)} commits, {environment_name}")

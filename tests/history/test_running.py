@@ -132,6 +132,58 @@ def test_a_run_goes_on_where_another_was_interrupted(repository: Repository) -> 
     assert [call["commits"] for call in _calls(repository)] == [[three], [three, two]]
 
 
+# As a kill after the first commit leaves it: its record is there, and asv's results of it as well.
+_KILLED = """
+import signal, pathlib
+name = words[words.index("--environment") + 1]
+for commit in commits[:{count}]:
+    path = root / "reports/asv/results/here" / f"{{commit[:8]}}-{{name}}.json"
+    path.write_text(json.dumps({{"commit_hash": commit, "date": 0, "params": {{"machine": "here"}},
+        "env_name": name, "python": "", "requirements": {{}}, "result_columns": [], "results": {{}},
+        "version": 2}}))
+    os.utime(path, (2e9, 2e9))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_new_is_gone_on_with_where_a_kill_has_ended_it(repository: Repository) -> None:
+    commits = [repository.commit(str(number)) for number in range(4)]
+    (repository.root / "script").write_text(_KILLED.format(count=1))
+
+    assert _run(repository, "NEW", rounds=2)[0].asv_problem
+    (killed,) = _calls(repository)
+    environment = _environment_name(repository)
+    _keep(repository, killed["commits"][0], 0, environment)
+    (repository.root / "script").write_text(_MEASURES)
+    (repository.root / "calls").unlink()
+    _run(repository, "NEW", rounds=2)
+
+    assert killed["commits"] == commits
+    assert [call["commits"] for call in _calls(repository)] == [commits[1:], commits]
+
+
+def test_what_is_new_is_told_by_this_machine_and_environment_alone(repository: Repository) -> None:
+    old, one, two = (repository.commit(str(number)) for number in range(3))
+    _run(repository, "HEAD")
+    environment = _environment_name(repository)
+    (repository.root / "calls").unlink()
+    elsewhere = _records(repository).parents[1] / "there" / "records"
+    elsewhere.mkdir(parents=True)
+    label = record_label(two, environment, 0)
+    (elsewhere / f"toy-20261128T190000Z-abc-{label}.parquet").touch()
+    _keep(repository, two, 0, "another environment")
+
+    _run(repository, "NEW")
+    _keep(repository, one, 0, environment)
+    _run(repository, "NEW")
+    three = repository.commit("3")
+    _keep(repository, two, 0, environment)
+    _run(repository, "NEW")
+
+    # All where nothing was measured here; then what has come since what was.
+    assert [call["commits"] for call in _calls(repository)] == [[old, one, two], [two], [three]]
+
+
 def test_all_is_measured_anew_where_that_is_asked(repository: Repository) -> None:
     one = repository.commit("one")
     _run(repository)
