@@ -88,12 +88,15 @@ def read_failures(folder: Path) -> tuple[Failure, ...]:
 class Progress:
     """What is there of a commit: rounds of its latest run, and whether it failed after them.
 
-    ``recorded_s`` is when the last record was written, by the file system's clock.
+    ``rounds`` is the number of the round to come, and ``recorded`` that of the records there are:
+    asv's own rounds have gaps where one has failed. ``recorded_s`` is when the last record was
+    written, by the file system's clock.
     """
 
     rounds: int = 0
     has_failed: bool = False
     recorded_s: float = field(default=0.0, compare=False)
+    recorded: int = field(default=0, compare=False)
 
 
 def read_progress(folder: Path, environment_name: str) -> dict[str, Progress]:
@@ -111,9 +114,9 @@ def read_progress(folder: Path, environment_name: str) -> dict[str, Progress]:
     found: dict[str, Progress] = {}
     for _, round_, commit, recorded_s in sorted(events):
         before = found.get(commit, Progress())
-        found[commit] = (
-            replace(before, has_failed=True)
-            if round_ < 0
-            else Progress(round_ + 1, recorded_s=recorded_s)
-        )
+        if round_ < 0:
+            found[commit] = replace(before, has_failed=True)
+            continue
+        recorded = before.recorded + 1 if round_ >= before.rounds else 1
+        found[commit] = Progress(round_ + 1, recorded_s=recorded_s, recorded=recorded)
     return found

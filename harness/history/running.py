@@ -16,11 +16,10 @@ from harness.errors import OptionError
 from harness.history import told
 from harness.history.asv_machine import settle_machine
 from harness.history.asv_project import open_project
-from harness.history.asv_results import results_name
 from harness.history.instrument import EXPORT_PYTHON, asv_command
 from harness.history.lock import hold_folders, release
+from harness.history.mending import mend
 from harness.history.places import Progress, read_progress, records_folder, short
-from harness.history.rebuild import rebuild, repair
 from harness.history.rounds import APPENDING
 
 if TYPE_CHECKING:
@@ -117,13 +116,16 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
     held = hold_folders(project.results_dir, project.env_dir)
     try:
         machine = settle_machine(project.results_dir, request.machine)["machine"]
-        _mend(project, machine, say)
+        names = project.environment_names()
+        made = mend(project.results_dir, machine, names)
+        if made:
+            say(f"An interrupted run is mended: {len(made)} of asv's files made again")
         records = records_folder(project.results_dir, machine)
         commits = {
             name: project.commits(
                 request.range_spec, request.steps, read_progress(records, name).keys()
             )
-            for name in project.environment_names()
+            for name in names
         }
     finally:
         # asv takes them itself, and holds them also where this process is killed.
@@ -143,27 +145,6 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
             if summary.asv_problem:
                 return summary
     return summary
-
-
-def _mend(project: AsvProject, machine: str, say: Callable[[str], None]) -> None:
-    """Make asv's results whole again from the records: a kill may have cut them off.
-
-    One that is older than its record, or is not there, lacks what was measured last.
-    """
-    results_dir = project.results_dir
-    made = [*repair(results_dir).written]
-    stale = []
-    for environment_name in project.environment_names():
-        there = read_progress(records_folder(results_dir, machine), environment_name)
-        for commit, progress in there.items():
-            path = results_dir / machine / results_name(commit, environment_name)
-            saved_s = path.stat().st_mtime if path.exists() else 0.0
-            if saved_s < progress.recorded_s:
-                stale.append(path)
-    if stale:
-        made += rebuild(results_dir, stale).written
-    if made:
-        say(f"An interrupted run is mended: {len(made)} files of asv's made again from the records")
 
 
 def _is_open(
@@ -207,11 +188,14 @@ def _run_round(
         environment.pop(APPENDING, None)
         if round_:
             environment[APPENDING] = "1"
+        failed_before = len(summary.failed)
         with log.open("ab") as file:
             start = file.tell()
             process = _start_asv(command, environment, project.folder, file)
             code = _attend(process, _follow(events), lambda event: _say(event, summary, say))
-        if code not in {0, _SOME_FAILED}:
+        # Where asv calls something failed, and no commit has: a suite, or what asv made of it.
+        is_told = code == _SOME_FAILED and len(summary.failed) > failed_before
+        if code != 0 and not is_told:
             text = log.read_bytes()[start:].decode("utf-8", "replace").splitlines()
             lines = [line.strip() for line in text if line.strip()]
             summary.asv_problem = " | ".join(lines[-_LAST_LINES:]) or f"asv ended with {code}"

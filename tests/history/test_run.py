@@ -103,7 +103,7 @@ def test_commits_are_measured_and_failures_told(
     )
 
     assert (again.returncode, again.stdout.split(":")[0]) == (0, "Nothing new"), again.stderr
-    assert "An interrupted run is mended: 2 files" in again.stderr
+    assert "An interrupted run is mended: 2 of asv's files" in again.stderr
     for commit in (first, last):
         for name, row in _results(repository)[commit].items():
             for column in ("result", "params", "samples", "stats_ci_99_a", "stats_q_25", "version"):

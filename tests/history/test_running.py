@@ -256,6 +256,22 @@ def test_an_error_of_asv_itself_ends_the_run(
     assert (repository.root / "reports" / "asv" / "asv.log").read_text() == "no\nsuch thing\n"
 
 
+def test_a_failure_that_nobody_has_told_of_is_no_success(
+    repository: Repository, harness: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A suite that raises: asv ends with 2, and no commit has failed."""
+    repository.commit("one")
+    (repository.root / "script").write_text('print("ImportError: a suite"); sys.exit(2)')
+
+    options = ("--config", repository.root, "--machine", "here", "--rounds", 2)
+    code, out, err = harness("history", "run", "main", *options)
+
+    assert code == 2
+    assert "Nothing new" not in out
+    assert "asv ended early: ImportError: a suite" in err
+    assert len(_calls(repository)) == 1
+
+
 def test_an_interruption_ends_asv_as_well(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
