@@ -17,6 +17,7 @@ from asv.repo import get_repo
 from harness.errors import OptionError
 from harness.history.asv_environment import SharedEnvironment
 from harness.history.places import short
+from harness.history.plan import PLAN_NAME
 from harness.measure.environment import git_state
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class AsvProject:
     def env_dir(self) -> Path:
         """The folder of asv's environments, and of the commits' checkouts."""
         return (self.folder / str(self.conf.env_dir)).resolve()
+
+    @property
+    def plan(self) -> Path:
+        """The file that says what is measured of each commit."""
+        return (self.folder / str(self.conf.benchmark_dir) / PLAN_NAME).resolve()
 
     def commits(self, range_spec: str, steps: int | None, known: Collection[str]) -> list[str]:
         """The hashes of a range as asv takes it, those first that asv would measure first.

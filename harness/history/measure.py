@@ -19,7 +19,7 @@ from harness.errors import WorkerError
 from harness.history.checkout import check_checkout
 from harness.history.exports import limit_entries
 from harness.history.places import record_label
-from harness.history.plan import plan_backends, read_plan
+from harness.history.plan import plan_backends, plan_hash, read_plan
 from harness.history.series import series_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     if not record.is_complete:
         raise KeyboardInterrupt
     check_checkout(order.checkout, commit, plan.pipeline)
-    context = order.context
+    context = replace(order.context, plan_hash=plan_hash(plan))
     label = record_label(context.commit, context.environment_name, context.round)
     return replace(
         record,

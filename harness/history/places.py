@@ -90,33 +90,36 @@ class Progress:
 
     ``rounds`` is the number of the round to come, and ``recorded`` that of the records there are:
     asv's own rounds have gaps where one has failed. ``recorded_s`` is when the last record was
-    written, by the file system's clock.
+    written, by the file system's clock, and ``newest`` is that record.
     """
 
     rounds: int = 0
     has_failed: bool = False
     recorded_s: float = field(default=0.0, compare=False)
     recorded: int = field(default=0, compare=False)
+    newest: Path | None = field(default=None, compare=False)
 
 
 def read_progress(folder: Path, environment_name: str) -> dict[str, Progress]:
     """By the commit as :func:`short` gives it, what is there of one environment."""
     of = _hashed(environment_name)
-    events: list[tuple[str, int, str, float]] = []
+    events: list[tuple[str, int, str, Path]] = []
     for path in folder.glob("*.parquet"):
         match = _RECORD.search(path.name)
         if match and match[3] == of:
-            events.append((match[1], int(match[4]), match[2], path.stat().st_mtime))
+            events.append((match[1], int(match[4]), match[2], path))
     for path in folder.glob(f"*{_SUFFIX}"):
         match = _FAILURE.match(path.name)
         if match and match[3] == of:
-            events.append((match[1], -1, match[2], 0.0))
+            events.append((match[1], -1, match[2], path))
     found: dict[str, Progress] = {}
-    for _, round_, commit, recorded_s in sorted(events):
+    for _, round_, commit, path in sorted(events):
         before = found.get(commit, Progress())
         if round_ < 0:
             found[commit] = replace(before, has_failed=True)
             continue
         recorded = before.recorded + 1 if round_ >= before.rounds else 1
-        found[commit] = Progress(round_ + 1, recorded_s=recorded_s, recorded=recorded)
+        found[commit] = Progress(
+            round_ + 1, recorded_s=path.stat().st_mtime, recorded=recorded, newest=path
+        )
     return found

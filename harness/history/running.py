@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from harness.errors import OptionError
 from harness.history import told
+from harness.history.appending import check_appendable
 from harness.history.asv_machine import settle_machine
 from harness.history.asv_project import open_project
 from harness.history.instrument import EXPORT_PYTHON, asv_command
@@ -134,17 +135,35 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
         say(line)
     summary = RunSummary()
     for environment_name, chosen in commits.items():
+        _check_rounds(project, chosen, read_progress(records, environment_name), request)
+    for environment_name, chosen in commits.items():
         for round_ in range(request.rounds):
             there = read_progress(records, environment_name)
             todo = [c for c in chosen if _is_open(c, there, round_, request, summary)]
             if not todo:
                 continue
+            if round_:
+                # Also of those that were measured a moment ago: the plan may have been edited.
+                check_appendable(todo, there, project.plan)
             say(f"Round {round_ + 1} of {request.rounds}: {len(todo)} commits, {environment_name}")
             summary.begin(len(todo))
             _run_round(project, machine, environment_name, todo, round_, summary, say)
             if summary.asv_problem:
                 return summary
     return summary
+
+
+def _check_rounds(
+    project: AsvProject, commits: Sequence[str], there: dict[str, Progress], request: RunRequest
+) -> None:
+    """Check now, and not after hours, that what is to be appended may be."""
+    if request.again:
+        return
+    summary = RunSummary()
+    begun = [commit for commit in commits if there.get(short(commit), Progress()).rounds]
+    is_open = [c for c in begun if _is_open(c, there, request.rounds - 1, request, summary)]
+    if is_open:
+        check_appendable(is_open, there, project.plan)
 
 
 def _is_open(

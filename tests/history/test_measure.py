@@ -20,7 +20,7 @@ from harness.history.context import HistoryContext, context_of
 from harness.history.instrument import PACKAGE, asv_command, harness_command
 from harness.history.measure import Order, export_by_commit, measure_commit, values_of
 from harness.history.places import read_failures, read_progress
-from harness.history.plan import read_plan
+from harness.history.plan import plan_hash, read_plan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
 from harness.store.parquet import ParquetStore
@@ -149,7 +149,8 @@ def test_a_record_says_of_which_commit_it_is_and_asv_is_told_its_figures(
 
     record = measure_commit(order(root.parent), SilentObserver())
 
-    assert context_of(record) == CONTEXT
+    given = read_plan(tmp_path / "plan.json")
+    assert context_of(record) == replace(CONTEXT, plan_hash=plan_hash(given))
     assert record.record_id.endswith("-01234567-" + record.record_id.split("-")[-2] + "-r2")
     assert "export" in record.phases_s
     # The folder of the plan is under no git.

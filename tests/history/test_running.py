@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import OptionError, StorageError
+from harness.history.instrument import PACKAGE
 from harness.history.places import BUILD, Failure, record_label, write_failure
 
 pytest.importorskip("asv")
 
 from harness.history import running
 from harness.history.lock import hold_folders, release
+from harness.history.plan import plan_hash, read_plan
 from harness.history.running import RunRequest, run_history
+from harness.measure.environment import git_state
+from harness.store.parquet import ParquetStore
+from harness.version import __version__
+from tests.history.records import CONTEXT, record
 from tests.history.repositories import Repository, with_history
 
 if TYPE_CHECKING:
@@ -80,9 +87,29 @@ def _environment_name(repository: Repository) -> str:
     return str(words[words.index("--environment") + 1])
 
 
-def _keep(repository: Repository, commit: str, round_: int, environment: str) -> None:
+def _keep(
+    repository: Repository,
+    commit: str,
+    round_: int,
+    environment: str,
+    **changes: Any,
+) -> None:
     label = record_label(commit, environment, round_)
-    (_records(repository) / f"toy-20261128T19000{round_}Z-abc-{label}.parquet").touch()
+    plan = plan_hash(read_plan(repository.root / "benchmarks" / "plan.json"))
+    context = replace(
+        CONTEXT,
+        commit=commit,
+        machine="here",
+        environment_name=environment,
+        round=round_,
+        machine_values={},
+        plan_hash=plan,
+    )
+    known = {"environment": {"harness_commit": git_state(PACKAGE)}, "harness_version": __version__}
+    name = f"20261128T19000{round_}Z-abc-{label}"
+    ParquetStore(_records(repository)).append(
+        replace(record(name, context=context), **{**known, **changes})
+    )
 
 
 def test_asv_is_given_all_that_makes_it_ask_nothing_and_keep_samples(
@@ -182,6 +209,72 @@ def test_what_is_new_is_told_by_this_machine_and_environment_alone(repository: R
 
     # All where nothing was measured here; then what has come since what was.
     assert [call["commits"] for call in _calls(repository)] == [[old, one, two], [two], [three]]
+
+
+def _edit_plan(repository: Repository, **changes: Any) -> None:
+    path = repository.root / "benchmarks" / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=3))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"harness_version": "0.0.9"},
+        {"environment": {"harness_commit": {"commit": "f" * 40, "is_dirty": False}}},
+        {"history": asdict(replace(CONTEXT, machine="here", machine_values={}))},
+        {"plan": {"max_samples": 13}},
+    ],
+)
+def test_rounds_by_another_plan_or_harness_are_never_pooled(
+    repository: Repository, changes: dict[str, Any]
+) -> None:
+    one, two = repository.commit("one"), repository.commit("two")
+    _run(repository, "HEAD")
+    environment = _environment_name(repository)
+    plan = changes.pop("plan", {})
+    _keep(repository, one, 0, environment, **changes)
+    _edit_plan(repository, **plan)
+    (repository.root / "calls").unlink()
+
+    with pytest.raises(OptionError, match=f"--rounds: 1 commits .* {one[:8]} first;.*--again"):
+        _run(repository, rounds=2)
+
+    # Before anything else was measured for hours.
+    assert _calls(repository) == []
+    _run(repository)
+    _run(repository, again=True)
+    assert [call["commits"] for call in _calls(repository)] == [[two], [two, one]]
+
+
+def test_a_plan_that_is_written_otherwise_is_the_same(repository: Repository) -> None:
+    one = repository.commit("one")
+    _run(repository)
+    _keep(repository, one, 0, _environment_name(repository))
+    _edit_plan(repository, seed=0)
+    (repository.root / "calls").unlink()
+
+    _run(repository, rounds=2)
+
+    assert [call["commits"] for call in _calls(repository)] == [[one]]
+
+
+def test_a_plan_that_is_edited_between_two_rounds_ends_the_run(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = repository.commit("one")
+    run_round = running._run_round
+
+    def run(*arguments: Any) -> None:
+        run_round(*arguments)
+        _keep(repository, one, 0, _environment_name(repository))
+        _edit_plan(repository, max_samples=13)
+
+    monkeypatch.setattr(running, "_run_round", run)
+
+    with pytest.raises(OptionError, match="another plan"):
+        _run(repository, rounds=2)
+
+    assert len(_calls(repository)) == 1
 
 
 def test_all_is_measured_anew_where_that_is_asked(repository: Repository) -> None:
