@@ -91,16 +91,16 @@ def _keep(
     repository: Repository,
     commit: str,
     round_: int,
-    environment: str,
+    environment_name: str,
     **changes: Any,
 ) -> None:
-    label = record_label(commit, environment, round_)
+    label = record_label(commit, environment_name, round_)
     plan = plan_hash(read_plan(repository.root / "benchmarks" / "plan.json"))
     context = replace(
         CONTEXT,
         commit=commit,
         machine="here",
-        environment_name=environment,
+        environment_name=environment_name,
         round=round_,
         machine_values={},
         plan_hash=plan,
