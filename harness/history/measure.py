@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import WorkerError
+from harness.errors import MeasurementError, WorkerError
 from harness.history.checkout import check_checkout
 from harness.history.exports import limit_entries
 from harness.history.places import record_label
 from harness.history.plan import plan_backends, plan_hash, read_plan
 from harness.history.series import series_of
+from harness.states import FAIL, FLAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from harness.history.plan import HistoryPlan
     from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
+    from harness.states import Finding
+    from harness.store.parquet import ParquetStore
     from harness.types import Record
 
 # What would lead the commit's interpreter to modules of this one.
@@ -102,7 +105,10 @@ def measure_commit(order: Order, observer: Observer) -> Record:
         raise KeyboardInterrupt
     check_checkout(order.checkout, commit, plan.pipeline)
     context = replace(order.context, plan_hash=plan_hash(plan))
-    label = record_label(context.commit, context.environment_name, context.round)
+    is_invalid = bool(_findings(record, FAIL))
+    label = record_label(
+        context.commit, context.environment_name, context.round, is_invalid=is_invalid
+    )
     return replace(
         record,
         record_id=f"{record.record_id}-{label}",
@@ -111,6 +117,34 @@ def measure_commit(order: Order, observer: Observer) -> Record:
         phases_s={**record.phases_s, "export": export_s},
         history=asdict(context),
     )
+
+
+def flagged(record: Record) -> list[str]:
+    """What a line about the commit should tell of the machine; its figures count all the same."""
+    return [finding.what for finding in _findings(record, FLAG)]
+
+
+def refuse_invalid(record: Record, store: ParquetStore) -> None:
+    """Keep and refuse ``record`` where the harness itself judges it invalid.
+
+    It stays to be looked at, but is neither a round of the commit nor a figure of asv's.
+
+    Raises:
+        MeasurementError: it is invalid.
+        StorageError: it cannot be kept.
+    """
+    found = _findings(record, FAIL)
+    if found:
+        store.append(record)
+        what = f"the figures are invalid: {'; '.join(finding.what for finding in found)}"
+        fixes = "; ".join(dict.fromkeys(finding.fix for finding in found if finding.fix))
+        fix = f"{fixes}; then try again with --retry-failed" if fixes else "try --retry-failed"
+        raise MeasurementError(what, where=f"record {record.record_id}", fix=fix)
+
+
+def _findings(record: Record, level: str) -> list[Finding]:
+    found = record.validity.findings if record.validity else ()
+    return [finding for finding in found if finding.level == level]
 
 
 def values_of(record: Record) -> list[dict[str, Any]]:

@@ -48,9 +48,12 @@ def short(commit: str) -> str:
     return commit[:_HASH_LENGTH]
 
 
-def record_label(commit: str, environment_name: str, round_: int) -> str:
-    """What a record's id ends with."""
-    return f"{short(commit)}-{_hashed(environment_name)}-r{round_}"
+def record_label(
+    commit: str, environment_name: str, round_: int, *, is_invalid: bool = False
+) -> str:
+    """What a record's id ends with; one that is invalid is no round that was measured."""
+    end = "-invalid" if is_invalid else ""
+    return f"{short(commit)}-{_hashed(environment_name)}-r{round_}{end}"
 
 
 def _hashed(environment_name: str) -> str:

@@ -286,4 +286,5 @@ def _say(event: Event, summary: RunSummary, say: Callable[[str], None]) -> None:
         summary.measured += 1
         phases = summary.phases(commit, event["phases_s"]).items()
         told = [f"{name} {seconds:.1f} s" for name, seconds in phases if seconds >= _LEAST_TOLD_S]
-        say(f"  {commit}  {summary.place}: {event['seconds']:.1f} s ({', '.join(told)})")
+        flags = "".join(f", flagged: {what}" for what in event.get("flagged", ()))
+        say(f"  {commit}  {summary.place}: {event['seconds']:.1f} s ({', '.join(told)}){flags}")

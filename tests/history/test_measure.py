@@ -19,10 +19,12 @@ from harness.history.checkout import check_checkout
 from harness.history.context import HistoryContext, context_of
 from harness.history.instrument import PACKAGE, asv_command, harness_command
 from harness.history.measure import Order, export_by_commit, measure_commit, values_of
-from harness.history.places import read_failures, read_progress
+from harness.history.places import Progress, read_failures, read_progress
 from harness.history.plan import plan_hash, read_plan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
+from harness.runner import Run, RunResult
+from harness.states import FAIL, FLAG, Finding, Validity
 from harness.store.parquet import ParquetStore
 from tests.history.repositories import Repository
 
@@ -299,6 +301,60 @@ def test_the_command_notes_why_a_commit_cannot_be_measured(
     assert (failure.commit, failure.stage) == (COMMIT, "measure")
     assert failure.reason.startswith("toy/pipeline.toml: name")
     assert not (tmp_path / "figures.json").exists()
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the harness find something about the machine in whatever it measures."""
+
+    def judge(level: str, what: str, fix: str) -> None:
+        execute = Run.execute
+
+        def found(run: Run) -> RunResult:
+            done = execute(run)
+            validity = Validity((Finding(level, what, fix),))
+            return replace(done, record=replace(done.record, validity=validity))
+
+        monkeypatch.setattr(Run, "execute", found)
+
+    return judge
+
+
+def test_an_invalid_measurement_is_kept_and_is_no_figure_of_the_commit(
+    tmp_path: Path,
+    harness: Callable[..., tuple[int, str, str]],
+    command: list[object],
+    judged: Callable[..., None],
+) -> None:
+    judged(FAIL, "the clock fell to 600 MHz", "cool it")
+
+    code, _, err = harness(*command, "--out", tmp_path / "figures.json")
+
+    assert code == 3
+    assert "the figures are invalid: the clock fell to 600 MHz; cool it; then try again" in err
+    assert not (tmp_path / "figures.json").exists()
+    (kept,) = ParquetStore(tmp_path / "records").query()
+    assert kept.record_id.endswith("-r1-invalid")
+    (failure,) = read_failures(tmp_path / "records")
+    assert "the clock fell to 600 MHz" in failure.reason
+    progress = read_progress(tmp_path / "records", "shared-py3.11")["01234567"]
+    assert progress == Progress(0, has_failed=True)
+
+
+def test_what_is_only_flagged_counts_and_is_told(
+    tmp_path: Path,
+    harness: Callable[..., tuple[int, str, str]],
+    command: list[object],
+    judged: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRT_HARNESS_HISTORY_EVENTS", str(tmp_path / "events"))
+    judged(FLAG, "something else ran", "")
+
+    assert harness(*command)[0] == 0
+
+    assert json.loads((tmp_path / "events").read_text())["flagged"] == ["something else ran"]
+    assert read_progress(tmp_path / "records", "shared-py3.11")["01234567"].rounds == 2
 
 
 @pytest.mark.parametrize("command_of", [harness_command, asv_command])

@@ -132,6 +132,18 @@ def test_asv_is_given_all_that_makes_it_ask_nothing_and_keep_samples(
     assert json.loads((repository.root.parent / ".asv-machine.json").read_text())["here"]
 
 
+def test_what_the_machine_was_flagged_for_is_told_with_the_commit(repository: Repository) -> None:
+    one = repository.commit("one")
+    (repository.root / "script").write_text(
+        'tell(event="measured", commit=commits[0], seconds=2, phases_s={"measure": 1},'
+        ' flagged=["something else ran"])'
+    )
+
+    _, said = _run(repository)
+
+    assert said[-1] == f"  {one[:8]}  1 of 1: 2.0 s (measure 1.0 s), flagged: something else ran"
+
+
 def test_each_round_goes_over_all_commits_and_appends_to_the_one_before(
     repository: Repository,
 ) -> None:
