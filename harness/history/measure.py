@@ -15,18 +15,20 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import MeasurementError, WorkerError
+from harness.errors import FeatureUnavailableError, MeasurementError, WorkerError
 from harness.history.checkout import check_checkout
-from harness.history.exports import limit_entries
+from harness.history.exports import has_project, limit_entries
 from harness.history.places import record_label
-from harness.history.plan import plan_backends, plan_hash, read_plan
+from harness.history.plan import PLAN_NAME, plan_backends, plan_hash, read_plan
 from harness.history.series import series_of
+from harness.report.figures import REFERENCE_BACKEND
 from harness.states import FAIL, FLAG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from harness.backends.protocol import Backend
     from harness.history.context import HistoryContext
     from harness.history.plan import HistoryPlan
     from harness.observer import Observer
@@ -82,6 +84,7 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     pipeline = load_pipeline(order.checkout / plan.pipeline)
     cases = choose_cases(pipeline, plan.durations_s, plan.batches)
     backends = plan_backends(plan, commit, order.context.round)
+    _refuse_peers(backends, order)
     started = time.perf_counter()
     artifacts = export_by_commit(order, plan, pipeline, observer)
     export_s = time.perf_counter() - started
@@ -183,6 +186,15 @@ def export_by_commit(
         raise _export_error(code, said, order)
     observer.step("")
     return order.exports
+
+
+def _refuse_peers(backends: Sequence[Backend], order: Order) -> None:
+    """Refuse what would run the pipeline's own modules here, where the commit is not installed."""
+    peers = [one.name for one in backends if one.name.startswith(REFERENCE_BACKEND)]
+    if peers and has_project(order.exports):
+        what = "runs the models here, where what they import is not the commit's own project"
+        fix = "take it out of the plan's backends; accuracy is told without it"
+        raise FeatureUnavailableError(what, where=f"{PLAN_NAME}: {peers[0]}", fix=fix)
 
 
 def _run(order: Order, arguments: list[str]) -> tuple[int, str]:

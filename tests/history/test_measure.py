@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.artifacts.export import KIND
-from harness.errors import DeclarationError, WorkerError
+from harness.errors import DeclarationError, FeatureUnavailableError, WorkerError
 from harness.history import measure
 from harness.history.checkout import check_checkout
 from harness.history.context import HistoryContext, context_of
+from harness.history.exports import choose_exports
 from harness.history.instrument import PACKAGE, asv_command, harness_command
 from harness.history.measure import Order, export_by_commit, measure_commit, values_of
 from harness.history.places import Progress, read_failures, read_progress
@@ -135,6 +137,32 @@ def test_why_an_export_fails_is_told(
         _exported(order(tmp_path, script), toy())
 
     assert caught.value.where == "commit 01234567"
+
+
+@pytest.mark.parametrize("has_project", [True, False])
+def test_pytorch_is_no_peer_of_a_commit_that_has_a_project(
+    tmp_path: Path, toy: ToyFactory, order: Callable[..., Order], has_project: bool
+) -> None:
+    """Its modules would import what is installed here, for every commit alike."""
+    given = order(toy().parent, "sys.exit(5)", backends=["onnxruntime", "torch"])
+    cache = choose_exports(tmp_path / "environment", [_wheel(tmp_path)] if has_project else [])
+    error, message = (
+        (FeatureUnavailableError, "plan.json: torch: runs the models here, where what they import")
+        if has_project
+        else (WorkerError, "ended with 5")
+    )
+
+    with pytest.raises(error, match=message):
+        measure_commit(replace(given, exports=cache), SilentObserver())
+
+    assert len(_calls(tmp_path)) == (0 if has_project else 1)
+
+
+def _wheel(folder: Path) -> Path:
+    path = folder / "voice-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("voice/__init__.py", "")
+    return path
 
 
 def test_graphs_that_are_given_need_no_export(
