@@ -123,7 +123,13 @@ def measure(
     from harness.artifacts.cache import default_cache_root  # noqa: PLC0415
     from harness.cli.progress import ProgressObserver  # noqa: PLC0415
     from harness.history.context import HistoryContext  # noqa: PLC0415
-    from harness.history.measure import Order, measure_commit, values_of  # noqa: PLC0415
+    from harness.history.measure import (  # noqa: PLC0415
+        Order,
+        flagged,
+        measure_commit,
+        refuse_invalid,
+        values_of,
+    )
     from harness.history.places import MEASURE, Failure, write_failure  # noqa: PLC0415
     from harness.history.told import tell  # noqa: PLC0415
     from harness.store.parquet import ParquetStore  # noqa: PLC0415
@@ -137,6 +143,7 @@ def measure(
         with ProgressObserver() as observer:
             record = measure_commit(order, observer)
         figures = values_of(record)
+        refuse_invalid(record, store)
     except HarnessError as error:
         # Where the checkout lies is of no interest.
         reason = str(error).replace(f"{checkout}/", "")
@@ -149,8 +156,8 @@ def measure(
     if out is not None:
         out.write_text(json.dumps(figures), encoding="utf-8")
     spent_s = time.monotonic() - started
-    phases_s = record.phases_s
-    tell("measured", commit=made.commit, round=round_, seconds=spent_s, phases_s=phases_s)
+    facts = {"phases_s": record.phases_s, "flagged": flagged(record)}
+    tell("measured", commit=made.commit, round=round_, seconds=spent_s, **facts)
     click.echo(f"Record: {path}")
     return EXIT_PASS
 

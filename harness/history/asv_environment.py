@@ -33,7 +33,7 @@ from harness.history.instrument import (
     harness_command,
     version_in,
 )
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders
 from harness.history.places import BUILD, MEASURE, Failure, records_folder, short, write_failure
 from harness.history.plan import PLAN_NAME, offered, read_plan
 from harness.history.rounds import first_round
@@ -111,7 +111,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
     tool_name = "shared"
     matches_python_fallback = False
     # Held by the process until it ends.
-    _locks: ClassVar[dict[Path, object]] = {}
+    _locks: ClassVar[dict[tuple[Path, Path], object]] = {}
 
     def __init__(
         self,
@@ -130,6 +130,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         super().__init__(conf, python, self._requirements, tagged_env_vars)
         self._conf = conf
         self._results_dir = Path(conf.results_dir).resolve()
+        self._folders = self._results_dir, Path(conf.env_dir).resolve()
         self._interpreter = Path(self._path, "bin", "python")
         self._dates: dict[str, float] = {}
         self._exports = choose_exports(Path(self._path), [])
@@ -167,12 +168,13 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         """Make it unless it is there.
 
         Raises:
-            UserError: another run works on the same results, or they are of another machine.
+            UserError: another run works on the same results or checkouts, or they are of another
+                machine.
         """
-        if self._results_dir not in self._locks:
+        if self._folders not in self._locks:
             try:
                 check_machine_of_run(self._results_dir)
-                self._locks[self._results_dir] = hold_results(self._results_dir)
+                self._locks[self._folders] = hold_folders(*self._folders)
             except HarnessError as error:
                 raise util.UserError(str(error)) from error
         super().create()

@@ -13,14 +13,15 @@ from asv.config import Config
 from asv.environment import EnvironmentUnavailable, get_environments
 from asv.plugin_manager import plugin_manager
 from asv.repo import get_repo
-from asv.results import get_existing_hashes
 
 from harness.errors import OptionError
 from harness.history.asv_environment import SharedEnvironment
+from harness.history.places import short
+from harness.history.plan import PLAN_NAME
 from harness.measure.environment import git_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 _CONFIG: Final = "asv.conf.json"
 
@@ -42,17 +43,34 @@ class AsvProject:
         """The folder of asv's results."""
         return (self.folder / str(self.conf.results_dir)).resolve()
 
-    def commits(self, range_spec: str, steps: int | None) -> list[str]:
+    @property
+    def env_dir(self) -> Path:
+        """The folder of asv's environments, and of the commits' checkouts."""
+        return (self.folder / str(self.conf.env_dir)).resolve()
+
+    @property
+    def plan(self) -> Path:
+        """The file that says what is measured of each commit."""
+        return (self.folder / str(self.conf.benchmark_dir) / PLAN_NAME).resolve()
+
+    def commits(self, range_spec: str, steps: int | None, known: Collection[str]) -> list[str]:
         """The hashes of a range as asv takes it, those first that asv would measure first.
+
+        ``NEW`` is another one than asv's, which ends at the newest commit that there are results
+        of, whoever measured it, and so forgets all that an interrupted run has not come to. It is
+        what each branch has since the oldest of its commits that are ``known``, as
+        :func:`harness.history.places.short` gives them, and that one; all where none is. The oldest
+        comes first: what an interrupted run leaves over is what has come since.
 
         Raises:
             OptionError: it is no range of this repository.
         """
         with _asv_errors(self.folder, range_spec):
             repo = get_repo(self.conf)
-            if range_spec in {"NEW", "ALL"}:
-                old = get_existing_hashes(str(self.results_dir)) if range_spec == "NEW" else []
-                found = repo.get_new_branch_commits(self.conf.branches, old)
+            if range_spec == "NEW":
+                found = _since_oldest(repo, self.conf.branches, known)
+            elif range_spec == "ALL":
+                found = repo.get_new_branch_commits(self.conf.branches, [])
             elif range_spec == "TAGS":
                 found = [repo.get_hash_from_name(tag) for tag in repo.get_tags()][::-1]
             elif range_spec == "HEAD":
@@ -100,6 +118,16 @@ def open_project(config: Path) -> AsvProject:
         for plugin in conf.plugins:
             plugin_manager.import_plugin(plugin)
     return AsvProject(path, conf)
+
+
+def _since_oldest(repo: Any, branches: Sequence[str], known: Collection[str]) -> list[str]:  # noqa: ANN401
+    found: dict[str, None] = {}
+    for branch in branches:
+        newest_first = list(repo.get_branch_commits(branch))
+        places = [i for i, commit in enumerate(newest_first) if short(commit) in known]
+        part = newest_first[: places[-1] + 1] if places else newest_first
+        found.update(dict.fromkeys(reversed(part)))
+    return list(found)
 
 
 @contextmanager

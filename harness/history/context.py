@@ -22,6 +22,7 @@ class HistoryContext:
     one, as it does in asv. ``machine_values`` is the content of asv's machine file, without its
     version, and ``env_vars`` the variables that asv set for the environment. ``imported_from``
     names the file of asv's results that the record was made from; empty where it was measured.
+    ``plan_hash`` is that of the plan it was measured by; empty where that is not known.
     """
 
     commit: str
@@ -35,6 +36,7 @@ class HistoryContext:
     machine_values: dict[str, str] = field(default_factory=dict)
     env_vars: dict[str, str] = field(default_factory=dict)
     imported_from: str = ""
+    plan_hash: str = ""
 
 
 def context_of(record: Record) -> HistoryContext | None:

@@ -42,6 +42,11 @@ def choose_exports(environment: Path, wheels: Sequence[Path]) -> Path:
     return chosen
 
 
+def has_project(exports: Path) -> bool:
+    """Whether the commit that exports into this cache has a project that is installed."""
+    return exports.name != _NO_PROJECT
+
+
 def project_key(wheels: Sequence[Path]) -> str:
     """What is in the wheels, but for what only describes them; the same for the same code."""
     if not wheels:

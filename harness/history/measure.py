@@ -15,20 +15,26 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import WorkerError
-from harness.history.exports import limit_entries
+from harness.errors import FeatureUnavailableError, MeasurementError, WorkerError
+from harness.history.checkout import check_checkout
+from harness.history.exports import has_project, limit_entries
 from harness.history.places import record_label
-from harness.history.plan import plan_backends, read_plan
+from harness.history.plan import PLAN_NAME, plan_backends, plan_hash, read_plan
 from harness.history.series import series_of
+from harness.report.figures import REFERENCE_BACKEND
+from harness.states import FAIL, FLAG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from harness.backends.protocol import Backend
     from harness.history.context import HistoryContext
     from harness.history.plan import HistoryPlan
     from harness.observer import Observer
     from harness.pipeline.pipeline import Pipeline
+    from harness.states import Finding
+    from harness.store.parquet import ParquetStore
     from harness.types import Record
 
 # What would lead the commit's interpreter to modules of this one.
@@ -59,7 +65,8 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     """The record of one round; nothing is written but the caches.
 
     Raises:
-        HarnessError: the commit cannot be exported, built or measured.
+        HarnessError: the commit cannot be exported, built or measured, or the checkout is of
+            another one, before or after.
         KeyboardInterrupt: it was interrupted; what was measured by then is no figure of a commit.
     """
     from harness.api import choose_cases  # noqa: PLC0415  # loads numpy and the like
@@ -72,12 +79,17 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     from harness.runner import Run, RunOptions  # noqa: PLC0415
 
     plan = read_plan(order.plan)
+    commit = order.context.commit
+    check_checkout(order.checkout, commit, plan.pipeline)
     pipeline = load_pipeline(order.checkout / plan.pipeline)
     cases = choose_cases(pipeline, plan.durations_s, plan.batches)
-    backends = plan_backends(plan, order.context.commit, order.context.round)
+    backends = plan_backends(plan, commit, order.context.round)
+    _refuse_peers(backends, order)
     started = time.perf_counter()
     artifacts = export_by_commit(order, plan, pipeline, observer)
     export_s = time.perf_counter() - started
+    # What was exported, and what is read from now on, must be of the commit.
+    check_checkout(order.checkout, commit, plan.pipeline)
     options = RunOptions(
         cases=cases,
         sampling=SamplingPlan(
@@ -94,8 +106,12 @@ def measure_commit(order: Order, observer: Observer) -> Record:
     record = run.execute().record
     if not record.is_complete:
         raise KeyboardInterrupt
-    context = order.context
-    label = record_label(context.commit, context.environment_name, context.round)
+    check_checkout(order.checkout, commit, plan.pipeline)
+    context = replace(order.context, plan_hash=plan_hash(plan))
+    is_invalid = bool(_findings(record, FAIL))
+    label = record_label(
+        context.commit, context.environment_name, context.round, is_invalid=is_invalid
+    )
     return replace(
         record,
         record_id=f"{record.record_id}-{label}",
@@ -104,6 +120,34 @@ def measure_commit(order: Order, observer: Observer) -> Record:
         phases_s={**record.phases_s, "export": export_s},
         history=asdict(context),
     )
+
+
+def flagged(record: Record) -> list[str]:
+    """What a line about the commit should tell of the machine; its figures count all the same."""
+    return [finding.what for finding in _findings(record, FLAG)]
+
+
+def refuse_invalid(record: Record, store: ParquetStore) -> None:
+    """Keep and refuse ``record`` where the harness itself judges it invalid.
+
+    It stays to be looked at, but is neither a round of the commit nor a figure of asv's.
+
+    Raises:
+        MeasurementError: it is invalid.
+        StorageError: it cannot be kept.
+    """
+    found = _findings(record, FAIL)
+    if found:
+        store.append(record)
+        what = f"the figures are invalid: {'; '.join(finding.what for finding in found)}"
+        fixes = "; ".join(dict.fromkeys(finding.fix for finding in found if finding.fix))
+        fix = f"{fixes}; then try again with --retry-failed" if fixes else "try --retry-failed"
+        raise MeasurementError(what, where=f"record {record.record_id}", fix=fix)
+
+
+def _findings(record: Record, level: str) -> list[Finding]:
+    found = record.validity.findings if record.validity else ()
+    return [finding for finding in found if finding.level == level]
 
 
 def values_of(record: Record) -> list[dict[str, Any]]:
@@ -142,6 +186,15 @@ def export_by_commit(
         raise _export_error(code, said, order)
     observer.step("")
     return order.exports
+
+
+def _refuse_peers(backends: Sequence[Backend], order: Order) -> None:
+    """Refuse what would run the pipeline's own modules here, where the commit is not installed."""
+    peers = [one.name for one in backends if one.name.startswith(REFERENCE_BACKEND)]
+    if peers and has_project(order.exports):
+        what = "runs the models here, where what they import is not the commit's own project"
+        fix = "take it out of the plan's backends; accuracy is told without it"
+        raise FeatureUnavailableError(what, where=f"{PLAN_NAME}: {peers[0]}", fix=fix)
 
 
 def _run(order: Order, arguments: list[str]) -> tuple[int, str]:

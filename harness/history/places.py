@@ -48,9 +48,12 @@ def short(commit: str) -> str:
     return commit[:_HASH_LENGTH]
 
 
-def record_label(commit: str, environment_name: str, round_: int) -> str:
-    """What a record's id ends with."""
-    return f"{short(commit)}-{_hashed(environment_name)}-r{round_}"
+def record_label(
+    commit: str, environment_name: str, round_: int, *, is_invalid: bool = False
+) -> str:
+    """What a record's id ends with; one that is invalid is no round that was measured."""
+    end = "-invalid" if is_invalid else ""
+    return f"{short(commit)}-{_hashed(environment_name)}-r{round_}{end}"
 
 
 def _hashed(environment_name: str) -> str:
@@ -88,32 +91,38 @@ def read_failures(folder: Path) -> tuple[Failure, ...]:
 class Progress:
     """What is there of a commit: rounds of its latest run, and whether it failed after them.
 
-    ``recorded_s`` is when the last record was written, by the file system's clock.
+    ``rounds`` is the number of the round to come, and ``recorded`` that of the records there are:
+    asv's own rounds have gaps where one has failed. ``recorded_s`` is when the last record was
+    written, by the file system's clock, and ``newest`` is that record.
     """
 
     rounds: int = 0
     has_failed: bool = False
     recorded_s: float = field(default=0.0, compare=False)
+    recorded: int = field(default=0, compare=False)
+    newest: Path | None = field(default=None, compare=False)
 
 
 def read_progress(folder: Path, environment_name: str) -> dict[str, Progress]:
     """By the commit as :func:`short` gives it, what is there of one environment."""
     of = _hashed(environment_name)
-    events: list[tuple[str, int, str, float]] = []
+    events: list[tuple[str, int, str, Path]] = []
     for path in folder.glob("*.parquet"):
         match = _RECORD.search(path.name)
         if match and match[3] == of:
-            events.append((match[1], int(match[4]), match[2], path.stat().st_mtime))
+            events.append((match[1], int(match[4]), match[2], path))
     for path in folder.glob(f"*{_SUFFIX}"):
         match = _FAILURE.match(path.name)
         if match and match[3] == of:
-            events.append((match[1], -1, match[2], 0.0))
+            events.append((match[1], -1, match[2], path))
     found: dict[str, Progress] = {}
-    for _, round_, commit, recorded_s in sorted(events):
+    for _, round_, commit, path in sorted(events):
         before = found.get(commit, Progress())
-        found[commit] = (
-            replace(before, has_failed=True)
-            if round_ < 0
-            else Progress(round_ + 1, recorded_s=recorded_s)
+        if round_ < 0:
+            found[commit] = replace(before, has_failed=True)
+            continue
+        recorded = before.recorded + 1 if round_ >= before.rounds else 1
+        found[commit] = Progress(
+            round_ + 1, recorded_s=path.stat().st_mtime, recorded=recorded, newest=path
         )
     return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import DeclarationError
+from harness.pipeline.fingerprint import hash_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +94,11 @@ def read_plan(path: Path) -> HistoryPlan:
         fix = "give its path from the top of the repository, as it is in every commit"
         raise DeclarationError(what, where=f"{path}: pipeline", fix=fix)
     return plan
+
+
+def plan_hash(plan: HistoryPlan) -> str:
+    """The same for plans that say the same, however they are written."""
+    return hash_json(asdict(plan))
 
 
 def _converted(value: Any, kind: str, where: str) -> Any:  # noqa: ANN401

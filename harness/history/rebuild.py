@@ -25,7 +25,7 @@ from harness.history.asv_results import (
 from harness.history.asv_rows import Figures, Orders, content_of
 from harness.history.context import HistoryContext, context_in
 from harness.history.places import RECORDS
-from harness.history.runs import is_new_run, order_of
+from harness.history.runs import is_invalid, is_new_run, order_of
 from harness.history.series import BENCHMARKS, series_of
 from harness.store.headers import read_header
 from harness.store.parquet import read_record
@@ -88,9 +88,9 @@ def rebuild(results_dir: Path, only: Collection[Path] | None = None) -> Rebuilt:
 
     The rounds of a run are appended in their order, and a later run takes the place of an earlier
     one, as in asv. What a file holds of benchmarks that are not the harness's stays in it; one that
-    is damaged is set aside first. Records that cannot be used (cut off, interrupted, of another
-    schema, with samples that are none) are left out, each told in a warning. A commit that failed
-    left no record: asv tries it again.
+    is damaged is set aside first. Records that cannot be used (cut off, interrupted, judged
+    invalid, of another schema, with samples that are none) are left out, each told in a warning. A
+    commit that failed left no record: asv tries it again.
 
     Raises:
         RecordError: a file in the way is of another machine, or of another version of asv.
@@ -145,6 +145,8 @@ class _Rebuild:
                     raise RecordError("is not of the history", where=str(path))
                 if not header.get("is_complete"):
                     raise RecordError("was interrupted", where=str(path))
+                if is_invalid(header):
+                    raise RecordError("was judged invalid", where=str(path))
                 _check_names(context, path)
             except HarnessError as error:
                 self._leave_out(error)

@@ -14,13 +14,13 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from harness.errors import OptionError
 from harness.history import told
+from harness.history.appending import check_appendable
 from harness.history.asv_machine import settle_machine
 from harness.history.asv_project import open_project
-from harness.history.asv_results import results_name
 from harness.history.instrument import EXPORT_PYTHON, asv_command
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders, release
+from harness.history.mending import mend
 from harness.history.places import Progress, read_progress, records_folder, short
-from harness.history.rebuild import rebuild, repair
 from harness.history.rounds import APPENDING
 
 if TYPE_CHECKING:
@@ -107,31 +107,44 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
 
     Raises:
         HarnessError: the range, the configuration or the machine file cannot be used, or another
-            run works on the same results.
+            run works on the same results or in the same checkouts.
         KeyboardInterrupt: asv was ended as well; every finished round is kept.
     """
     if request.export_python is not None:
         # asv's plugin reads it, here and in asv's own process.
         os.environ[EXPORT_PYTHON] = str(request.export_python)
     project = open_project(request.config)
-    lock = hold_results(project.results_dir)
+    held = hold_folders(project.results_dir, project.env_dir)
     try:
         machine = settle_machine(project.results_dir, request.machine)["machine"]
-        _mend(project, machine, say)
-        commits = project.commits(request.range_spec, request.steps)
+        names = project.environment_names()
+        made = mend(project.results_dir, machine, names)
+        if made:
+            say(f"An interrupted run is mended: {len(made)} of asv's files made again")
+        records = records_folder(project.results_dir, machine)
+        commits = {
+            name: project.commits(
+                request.range_spec, request.steps, read_progress(records, name).keys()
+            )
+            for name in names
+        }
     finally:
-        # asv takes it itself, and holds it also where this process is killed.
-        lock.release()
+        # asv takes them itself, and holds them also where this process is killed.
+        release(held)
     for line in project.warnings():
         say(line)
     summary = RunSummary()
-    records = records_folder(project.results_dir, machine)
-    for environment_name in project.environment_names():
+    for environment_name, chosen in commits.items():
+        _check_rounds(project, chosen, read_progress(records, environment_name), request)
+    for environment_name, chosen in commits.items():
         for round_ in range(request.rounds):
             there = read_progress(records, environment_name)
-            todo = [c for c in commits if _is_open(c, there, round_, request, summary)]
+            todo = [c for c in chosen if _is_open(c, there, round_, request, summary)]
             if not todo:
                 continue
+            if round_:
+                # Also of those that were measured a moment ago: the plan may have been edited.
+                check_appendable(todo, there, project.plan)
             say(f"Round {round_ + 1} of {request.rounds}: {len(todo)} commits, {environment_name}")
             summary.begin(len(todo))
             _run_round(project, machine, environment_name, todo, round_, summary, say)
@@ -140,25 +153,17 @@ def run_history(request: RunRequest, say: Callable[[str], None]) -> RunSummary:
     return summary
 
 
-def _mend(project: AsvProject, machine: str, say: Callable[[str], None]) -> None:
-    """Make asv's results whole again from the records: a kill may have cut them off.
-
-    One that is older than its record, or is not there, lacks what was measured last.
-    """
-    results_dir = project.results_dir
-    made = [*repair(results_dir).written]
-    stale = []
-    for environment_name in project.environment_names():
-        there = read_progress(records_folder(results_dir, machine), environment_name)
-        for commit, progress in there.items():
-            path = results_dir / machine / results_name(commit, environment_name)
-            saved_s = path.stat().st_mtime if path.exists() else 0.0
-            if saved_s < progress.recorded_s:
-                stale.append(path)
-    if stale:
-        made += rebuild(results_dir, stale).written
-    if made:
-        say(f"An interrupted run is mended: {len(made)} files of asv's made again from the records")
+def _check_rounds(
+    project: AsvProject, commits: Sequence[str], there: dict[str, Progress], request: RunRequest
+) -> None:
+    """Check now, and not after hours, that what is to be appended may be."""
+    if request.again:
+        return
+    summary = RunSummary()
+    begun = [commit for commit in commits if there.get(short(commit), Progress()).rounds]
+    is_open = [c for c in begun if _is_open(c, there, request.rounds - 1, request, summary)]
+    if is_open:
+        check_appendable(is_open, there, project.plan)
 
 
 def _is_open(
@@ -202,11 +207,14 @@ def _run_round(
         environment.pop(APPENDING, None)
         if round_:
             environment[APPENDING] = "1"
+        failed_before = len(summary.failed)
         with log.open("ab") as file:
             start = file.tell()
             process = _start_asv(command, environment, project.folder, file)
             code = _attend(process, _follow(events), lambda event: _say(event, summary, say))
-        if code not in {0, _SOME_FAILED}:
+        # Where asv calls something failed, and no commit has: a suite, or what asv made of it.
+        is_told = code == _SOME_FAILED and len(summary.failed) > failed_before
+        if code != 0 and not is_told:
             text = log.read_bytes()[start:].decode("utf-8", "replace").splitlines()
             lines = [line.strip() for line in text if line.strip()]
             summary.asv_problem = " | ".join(lines[-_LAST_LINES:]) or f"asv ended with {code}"
@@ -278,4 +286,5 @@ def _say(event: Event, summary: RunSummary, say: Callable[[str], None]) -> None:
         summary.measured += 1
         phases = summary.phases(commit, event["phases_s"]).items()
         told = [f"{name} {seconds:.1f} s" for name, seconds in phases if seconds >= _LEAST_TOLD_S]
-        say(f"  {commit}  {summary.place}: {event['seconds']:.1f} s ({', '.join(told)})")
+        flags = "".join(f", flagged: {what}" for what in event.get("flagged", ()))
+        say(f"  {commit}  {summary.place}: {event['seconds']:.1f} s ({', '.join(told)}){flags}")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from harness.states import FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.history.context import HistoryContext
+
+
+def is_invalid(header: Mapping[str, Any]) -> bool:
+    """Whether the record of that header was judged invalid: it is kept, and is no figure."""
+    found = (header.get("validity") or {}).get("findings", ())
+    return any(finding["level"] == FAIL for finding in found)
 
 
 def order_of(context: HistoryContext, name: str) -> tuple[float, int, str]:
@@ -26,7 +34,7 @@ def number_runs(contexts: Mapping[str, HistoryContext]) -> dict[str, tuple[int, 
     """For each file its run, from 0 by commit, machine and environment, and if it is superseded.
 
     Files of different folders are of different results of asv. ``contexts`` are those of files that
-    asv's results are made of: what was interrupted, or imported, is not among them.
+    asv's results are made of: what was interrupted, invalid or imported is not among them.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for file, its in contexts.items():

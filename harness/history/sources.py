@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import HarnessError, MissingDependencyError, OptionError, RecordError
 from harness.history.context import context_in
-from harness.history.runs import number_runs
+from harness.history.runs import is_invalid, number_runs
 from harness.states import Finding, Validity
 from harness.store.headers import METADATA_KEY, decode_header, read_header
 
@@ -99,7 +99,8 @@ def _rows(name: str, read: Callable[[], dict[str, Any]]) -> _Rows | str:
     try:
         header = read()
         context = context_in(header.get("history"), where=name)
-        is_asvs = context is not None and header["is_complete"] and not context.imported_from
+        counts = header["is_complete"] and not is_invalid(header)
+        is_asvs = context is not None and counts and not context.imported_from
         return _Rows(
             record=_record_row(name, header, context),
             builds=list(_build_rows(name, header)),

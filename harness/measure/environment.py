@@ -150,16 +150,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit that ``folder`` is at and whether its files differ from it.
+def git_state(folder: Path, part: str = ".", *, untracked: bool = True) -> dict[str, Any] | None:
+    """The commit that ``folder`` is at and whether its files, or those of ``part``, differ from it.
+
+    Files that git does not track count where ``untracked`` is true.
 
     None where git does not track the folder: a package in an ignored virtual environment is not at
     the commit of the project around it. ``is_dirty`` is None where git cannot tell.
     """
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None or not _git(folder, "ls-files", "--", "."):
+    if commit is None or not _git(folder, "ls-files", "--", part):
         return None
-    status = _git(folder, "status", "--porcelain", "--", ".")
+    options = [] if untracked else ["--untracked-files=no", "--ignore-submodules=untracked"]
+    status = _git(folder, "status", "--porcelain", *options, "--", part)
     return {"commit": commit, "is_dirty": None if status is None else bool(status)}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.history.context import HistoryContext
 from harness.history.instrument import PACKAGE
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders, release
 from harness.history.places import read_failures
 from tests.history.repositories import with_history
 
@@ -312,12 +312,23 @@ def test_a_measurement_that_dies_without_a_word_is_noted(repository: Repository)
 
 def test_a_second_run_on_the_same_results_is_refused(repository: Repository) -> None:
     environment, conf, _ = _environment()
-    held = hold_results(Path(conf.results_dir).resolve())
+    held = hold_folders(Path(conf.results_dir).resolve(), repository.root / "elsewhere")
 
     with pytest.raises(util.UserError, match="another run works on these results"):
         environment.create()
 
-    held.release()
+    release(held)
+    environment.create()
+
+
+def test_a_second_run_in_the_same_checkouts_is_refused(repository: Repository) -> None:
+    environment, conf, _ = _environment()
+    held = hold_folders(repository.root / "elsewhere", Path(conf.env_dir).resolve())
+
+    with pytest.raises(util.UserError, match=r"another run works in this env_dir.*an env_dir of"):
+        environment.create()
+
+    release(held)
     environment.create()
 
 

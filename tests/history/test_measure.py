@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.artifacts.export import KIND
-from harness.errors import DeclarationError, WorkerError
+from harness.errors import DeclarationError, FeatureUnavailableError, WorkerError
+from harness.history import measure
+from harness.history.checkout import check_checkout
 from harness.history.context import HistoryContext, context_of
+from harness.history.exports import choose_exports
 from harness.history.instrument import PACKAGE, asv_command, harness_command
 from harness.history.measure import Order, export_by_commit, measure_commit, values_of
-from harness.history.places import read_failures, read_progress
-from harness.history.plan import read_plan
+from harness.history.places import Progress, read_failures, read_progress
+from harness.history.plan import plan_hash, read_plan
 from harness.observer import SilentObserver
 from harness.pipeline.loader import load_pipeline
+from harness.runner import Run, RunResult
+from harness.states import FAIL, FLAG, Finding, Validity
 from harness.store.parquet import ParquetStore
+from tests.history.repositories import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +50,11 @@ with log.open("a") as file:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Order]:
     """What to measure: a checkout, an interpreter that runs ``script``, and a plan."""
+
+    # The checkouts of these tests are under no git, but for those that say so.
+    monkeypatch.setattr(measure, "check_checkout", lambda *_: None)
 
     def make(checkout: Path, script: str = "", **plan: object) -> Order:
         python = tmp_path / "python"
@@ -129,6 +139,32 @@ def test_why_an_export_fails_is_told(
     assert caught.value.where == "commit 01234567"
 
 
+@pytest.mark.parametrize("has_project", [True, False])
+def test_pytorch_is_no_peer_of_a_commit_that_has_a_project(
+    tmp_path: Path, toy: ToyFactory, order: Callable[..., Order], has_project: bool
+) -> None:
+    """Its modules would import what is installed here, for every commit alike."""
+    given = order(toy().parent, "sys.exit(5)", backends=["onnxruntime", "torch"])
+    cache = choose_exports(tmp_path / "environment", [_wheel(tmp_path)] if has_project else [])
+    error, message = (
+        (FeatureUnavailableError, "plan.json: torch: runs the models here, where what they import")
+        if has_project
+        else (WorkerError, "ended with 5")
+    )
+
+    with pytest.raises(error, match=message):
+        measure_commit(replace(given, exports=cache), SilentObserver())
+
+    assert len(_calls(tmp_path)) == (0 if has_project else 1)
+
+
+def _wheel(folder: Path) -> Path:
+    path = folder / "voice-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("voice/__init__.py", "")
+    return path
+
+
 def test_graphs_that_are_given_need_no_export(
     tmp_path: Path, onnx_toy: Callable[..., Path], order: Callable[..., Order]
 ) -> None:
@@ -143,7 +179,8 @@ def test_a_record_says_of_which_commit_it_is_and_asv_is_told_its_figures(
 
     record = measure_commit(order(root.parent), SilentObserver())
 
-    assert context_of(record) == CONTEXT
+    given = read_plan(tmp_path / "plan.json")
+    assert context_of(record) == replace(CONTEXT, plan_hash=plan_hash(given))
     assert record.record_id.endswith("-01234567-" + record.record_id.split("-")[-2] + "-r2")
     assert "export" in record.phases_s
     # The folder of the plan is under no git.
@@ -153,6 +190,69 @@ def test_a_record_says_of_which_commit_it_is_and_asv_is_told_its_figures(
     assert len(whole["samples"]) >= 8
     assert all(("samples" in one) != ("value" in one) for one in figures.values())
     assert json.loads(json.dumps(values_of(record), allow_nan=False))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, toy: ToyFactory) -> Repository:
+    """A working tree at its second commit, with a pipeline that is exported."""
+    root = toy().parent
+    made = Repository(root)
+    made.commit("one", {".gitignore": "/*\n!/toy\n"})
+    made.commit("two", {"toy/words": "two"})
+    return made
+
+
+# What an export of the commit does meanwhile to the tree, in which the second commit is measured.
+_MEANWHILE = {
+    "before: another commit": ("", "is at .*: something else has checked that out"),
+    "git checkout -q HEAD^": ("git checkout -q HEAD^", "something else has checked that out"),
+    "a file is changed": ("echo 3 >> toy/words", "files of toy are not as they are in the commit"),
+    "git goes away": ("rm -r .git", "git cannot tell of which commit the checkout is"),
+}
+
+
+@pytest.mark.parametrize("name", _MEANWHILE)
+def test_a_checkout_of_another_commit_is_never_measured(
+    order: Callable[..., Order],
+    checkout: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    does, message = _MEANWHILE[name]
+    head = checkout.git("rev-parse", "HEAD" if does else "HEAD^")
+    script = f"os.chdir({str(checkout.root)!r}); os.system({does!r})"
+    context = replace(CONTEXT, commit=head)
+    given = replace(order(checkout.root, script), context=context)
+    monkeypatch.setattr(measure, "check_checkout", check_checkout)
+
+    with pytest.raises(WorkerError, match=f"^commit {head[:8]}: .*{message}"):
+        measure_commit(given, SilentObserver())
+
+
+def test_a_checkout_that_changes_while_it_is_measured_leaves_no_record(
+    order: Callable[..., Order],
+    onnx_toy: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkout = Repository(onnx_toy().parent)
+    context = replace(CONTEXT, commit=checkout.commit("one", {".gitignore": "/*\n!/toy\n"}))
+    given = replace(order(checkout.root), context=context)
+    looks: list[Path] = []
+
+    def check(*arguments: Any) -> None:
+        looks.append(arguments[0])
+        # Left behind by a build or an import: that is no change.
+        (checkout.root / "toy" / "untracked").touch()
+        check_checkout(*arguments)
+        if len(looks) == 2:
+            checkout.commit("two")
+
+    monkeypatch.setattr(measure, "check_checkout", check)
+
+    with pytest.raises(WorkerError, match="something else has checked that out"):
+        measure_commit(given, SilentObserver())
+
+    assert looks == [checkout.root] * 3
 
 
 def test_a_commit_without_the_pipeline_is_refused(
@@ -229,6 +329,60 @@ def test_the_command_notes_why_a_commit_cannot_be_measured(
     assert (failure.commit, failure.stage) == (COMMIT, "measure")
     assert failure.reason.startswith("toy/pipeline.toml: name")
     assert not (tmp_path / "figures.json").exists()
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the harness find something about the machine in whatever it measures."""
+
+    def judge(level: str, what: str, fix: str) -> None:
+        execute = Run.execute
+
+        def found(run: Run) -> RunResult:
+            done = execute(run)
+            validity = Validity((Finding(level, what, fix),))
+            return replace(done, record=replace(done.record, validity=validity))
+
+        monkeypatch.setattr(Run, "execute", found)
+
+    return judge
+
+
+def test_an_invalid_measurement_is_kept_and_is_no_figure_of_the_commit(
+    tmp_path: Path,
+    harness: Callable[..., tuple[int, str, str]],
+    command: list[object],
+    judged: Callable[..., None],
+) -> None:
+    judged(FAIL, "the clock fell to 600 MHz", "cool it")
+
+    code, _, err = harness(*command, "--out", tmp_path / "figures.json")
+
+    assert code == 3
+    assert "the figures are invalid: the clock fell to 600 MHz; cool it; then try again" in err
+    assert not (tmp_path / "figures.json").exists()
+    (kept,) = ParquetStore(tmp_path / "records").query()
+    assert kept.record_id.endswith("-r1-invalid")
+    (failure,) = read_failures(tmp_path / "records")
+    assert "the clock fell to 600 MHz" in failure.reason
+    progress = read_progress(tmp_path / "records", "shared-py3.11")["01234567"]
+    assert progress == Progress(0, has_failed=True)
+
+
+def test_what_is_only_flagged_counts_and_is_told(
+    tmp_path: Path,
+    harness: Callable[..., tuple[int, str, str]],
+    command: list[object],
+    judged: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRT_HARNESS_HISTORY_EVENTS", str(tmp_path / "events"))
+    judged(FLAG, "something else ran", "")
+
+    assert harness(*command)[0] == 0
+
+    assert json.loads((tmp_path / "events").read_text())["flagged"] == ["something else ran"]
+    assert read_progress(tmp_path / "records", "shared-py3.11")["01234567"].rounds == 2
 
 
 @pytest.mark.parametrize("command_of", [harness_command, asv_command])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import StorageError
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders, release
 from harness.history.places import (
     BUILD,
     Failure,
@@ -84,11 +84,16 @@ def test_failures_are_read_oldest_first_and_damaged_ones_left_out(tmp_path: Path
     assert not list(folder.glob("*.json"))
 
 
-def test_one_run_at_a_time_holds_the_results(tmp_path: Path) -> None:
-    held = hold_results(tmp_path / "results")
+def test_one_run_at_a_time_holds_the_results_and_the_environments(tmp_path: Path) -> None:
+    results, environments, others = (tmp_path / name for name in ("a", "b", "c"))
+    held = hold_folders(results, environments)
 
     with pytest.raises(StorageError, match="another run works on these results"):
-        hold_results(tmp_path / "results")
+        hold_folders(results, others)
+    with pytest.raises(StorageError, match="another run works in this env_dir"):
+        hold_folders(others, environments)
 
-    held.release()
-    hold_results(tmp_path / "results").release()
+    # What was refused holds nothing.
+    release(hold_folders(others, others))
+    release(held)
+    release(hold_folders(results, environments))

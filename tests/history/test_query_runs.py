@@ -64,21 +64,24 @@ def test_runs_of_one_commit_are_told_apart_and_which_asv_holds(tmp_path: Path) -
 
 def test_what_does_not_count_is_seen_in_a_table(tmp_path: Path) -> None:
     invalid = Validity((Finding(FAIL, "too hot", "cool it"),))
-    later = replace(CONTEXT, started_unix_s=CONTEXT.started_unix_s + 1.0)
+    later, last = (
+        replace(CONTEXT, started_unix_s=CONTEXT.started_unix_s + more_s) for more_s in (1.0, 2.0)
+    )
     keep(
         tmp_path,
         record("old", [measurement()], validity=Validity()),
-        record("new", [measurement()], context=later, validity=invalid),
+        record("new", [measurement()], context=later, validity=Validity()),
+        record("hot", [measurement()], context=last, validity=invalid),
         record("cut", [measurement()], is_complete=False, validity=Validity()),
     )
 
-    old, new, cut = [line.split() for line in table(tmp_path) if "01234567" in line]
+    told = [line.split() for line in table(tmp_path) if "01234567" in line]
+    marks = sorted([word for word in words if word in TELLING] for words in told)
 
-    assert [word for word in old if word in TELLING] == ["superseded", "valid"]
-    assert [word for word in new if word in TELLING] == ["invalid"]
-    assert [word for word in cut if word in TELLING] == ["valid", "interrupted"]
-    (tmp_path / "tiny-old.parquet").unlink()
-    (tmp_path / "tiny-new.parquet").unlink()
+    # What is invalid takes no other's place.
+    assert marks == [["invalid"], ["superseded", "valid"], ["valid"], ["valid", "interrupted"]]
+    for name in ("old", "new", "hot"):
+        (tmp_path / f"tiny-{name}.parquet").unlink()
     title = table(tmp_path)[0]
     assert "validity valid, interrupted" in title
     assert "superseded" not in title

@@ -18,6 +18,7 @@ from harness.history.asv_results import read_results, results_files
 from harness.history.places import records_folder
 from harness.history.rebuild import rebuild, repair
 from harness.history.series import series_of
+from harness.states import FAIL, FLAG, Finding, Validity
 from tests.history.records import COMMIT, CONTEXT, measurement, record
 from tests.history.records import keep_results as keep
 
@@ -247,6 +248,8 @@ def test_records_that_cannot_be_used_are_left_out_and_named(
         tmp_path,
         record("good"),
         record("interrupted", is_complete=False),
+        record("invalid", validity=Validity((Finding(FAIL, "it was hot", "cool it"),))),
+        record("flagged", validity=Validity((Finding(FLAG, "it was warm", ""),))),
         record("another", context=None),
         record("empty", [measurement(latency_s=())]),
         record("nan", [measurement(latency_s=(0.1, math.nan))]),
@@ -260,7 +263,7 @@ def test_records_that_cannot_be_used_are_left_out_and_named(
 
     made = rebuild(tmp_path)
 
-    told = {"interrupted", "another", "empty", "nan", "cut", "astray", "twin"}
+    told = {"interrupted", "invalid", "another", "empty", "nan", "cut", "astray", "twin"}
     for name in told:
         (reason,) = (one for one in made.left_out if f"tiny-{name}.parquet" in one)
         assert reason in caplog.text

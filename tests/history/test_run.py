@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def test_commits_are_measured_and_failures_told(
     )
 
     assert (again.returncode, again.stdout.split(":")[0]) == (0, "Nothing new"), again.stderr
-    assert "An interrupted run is mended: 2 files" in again.stderr
+    assert "An interrupted run is mended: 2 of asv's files" in again.stderr
     for commit in (first, last):
         for name, row in _results(repository)[commit].items():
             for column in ("result", "params", "samples", "stats_ci_99_a", "stats_q_25", "version"):
@@ -147,3 +148,29 @@ def test_asv_itself_stores_a_median_of_each_round(
     }
     assert set(medians) == whole
     assert len(medians) == len(whole) == 3
+
+
+@pytest.mark.slow
+def test_what_is_new_is_gone_on_with_after_an_interruption(
+    home: Path, tmp_path: Path, onnx_toy: Callable[..., Path]
+) -> None:
+    """asv's own range NEW would end at the commit that is measured, and call nothing new."""
+    root = tmp_path / "repository"
+    name = _copy(onnx_toy(), root / "toy")
+    repository = with_history(root, name, backends=["simulated"], simulation={"noise": 0.01})
+    commits = [repository.commit("one"), repository.commit("two")]
+    run = [sys.executable, "-m", "harness", "history", "run", "--machine", "here", "--rounds", "2"]
+    run += ["--config", str(root)]
+
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        assert any(f"{commits[0][:8]}  1 of 2" in line for line in first.stderr)
+        first.send_signal(signal.SIGINT)
+        first.communicate()
+    again = subprocess.run(run, capture_output=True, text=True, check=False)
+
+    assert (first.returncode, again.returncode) == (130, 0), again.stderr
+    assert " rounds measured" in again.stdout
+    for commit in commits:
+        medians = _results(repository)[commit]["latency.Pipeline.track_process_median"]["samples"]
+        assert len(medians[0]) == 2

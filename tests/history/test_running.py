@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import OptionError, StorageError
+from harness.history.instrument import PACKAGE
 from harness.history.places import BUILD, Failure, record_label, write_failure
 
 pytest.importorskip("asv")
 
 from harness.history import running
-from harness.history.lock import hold_results
+from harness.history.lock import hold_folders, release
+from harness.history.plan import plan_hash, read_plan
 from harness.history.running import RunRequest, run_history
+from harness.measure.environment import git_state
+from harness.store.parquet import ParquetStore
+from harness.version import __version__
+from tests.history.records import CONTEXT, record
 from tests.history.repositories import Repository, with_history
 
 if TYPE_CHECKING:
@@ -80,9 +87,29 @@ def _environment_name(repository: Repository) -> str:
     return str(words[words.index("--environment") + 1])
 
 
-def _keep(repository: Repository, commit: str, round_: int, environment: str) -> None:
-    label = record_label(commit, environment, round_)
-    (_records(repository) / f"toy-20261128T19000{round_}Z-abc-{label}.parquet").touch()
+def _keep(
+    repository: Repository,
+    commit: str,
+    round_: int,
+    environment_name: str,
+    **changes: Any,
+) -> None:
+    label = record_label(commit, environment_name, round_)
+    plan = plan_hash(read_plan(repository.root / "benchmarks" / "plan.json"))
+    context = replace(
+        CONTEXT,
+        commit=commit,
+        machine="here",
+        environment_name=environment_name,
+        round=round_,
+        machine_values={},
+        plan_hash=plan,
+    )
+    known = {"environment": {"harness_commit": git_state(PACKAGE)}, "harness_version": __version__}
+    name = f"20261128T19000{round_}Z-abc-{label}"
+    ParquetStore(_records(repository)).append(
+        replace(record(name, context=context), **{**known, **changes})
+    )
 
 
 def test_asv_is_given_all_that_makes_it_ask_nothing_and_keep_samples(
@@ -103,6 +130,18 @@ def test_asv_is_given_all_that_makes_it_ask_nothing_and_keep_samples(
     assert (summary.measured, summary.failed, summary.asv_problem) == (2, {}, "")
     assert said[-1] == f"  {one[:8]}  2 of 2: 2.0 s (install 0.2 s, measure 1.5 s)"
     assert json.loads((repository.root.parent / ".asv-machine.json").read_text())["here"]
+
+
+def test_what_the_machine_was_flagged_for_is_told_with_the_commit(repository: Repository) -> None:
+    one = repository.commit("one")
+    (repository.root / "script").write_text(
+        'tell(event="measured", commit=commits[0], seconds=2, phases_s={"measure": 1},'
+        ' flagged=["something else ran"])'
+    )
+
+    _, said = _run(repository)
+
+    assert said[-1] == f"  {one[:8]}  1 of 1: 2.0 s (measure 1.0 s), flagged: something else ran"
 
 
 def test_each_round_goes_over_all_commits_and_appends_to_the_one_before(
@@ -130,6 +169,124 @@ def test_a_run_goes_on_where_another_was_interrupted(repository: Repository) -> 
     _run(repository, rounds=2)
 
     assert [call["commits"] for call in _calls(repository)] == [[three], [three, two]]
+
+
+# As a kill after the first commit leaves it: its record is there, and asv's results of it as well.
+_KILLED = """
+import signal, pathlib
+name = words[words.index("--environment") + 1]
+for commit in commits[:{count}]:
+    path = root / "reports/asv/results/here" / f"{{commit[:8]}}-{{name}}.json"
+    path.write_text(json.dumps({{"commit_hash": commit, "date": 0, "params": {{"machine": "here"}},
+        "env_name": name, "python": "", "requirements": {{}}, "result_columns": [], "results": {{}},
+        "version": 2}}))
+    os.utime(path, (2e9, 2e9))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_new_is_gone_on_with_where_a_kill_has_ended_it(repository: Repository) -> None:
+    commits = [repository.commit(str(number)) for number in range(4)]
+    (repository.root / "script").write_text(_KILLED.format(count=1))
+
+    assert _run(repository, "NEW", rounds=2)[0].asv_problem
+    (killed,) = _calls(repository)
+    environment = _environment_name(repository)
+    _keep(repository, killed["commits"][0], 0, environment)
+    (repository.root / "script").write_text(_MEASURES)
+    (repository.root / "calls").unlink()
+    _run(repository, "NEW", rounds=2)
+
+    assert killed["commits"] == commits
+    assert [call["commits"] for call in _calls(repository)] == [commits[1:], commits]
+
+
+def test_what_is_new_is_told_by_this_machine_and_environment_alone(repository: Repository) -> None:
+    old, one, two = (repository.commit(str(number)) for number in range(3))
+    _run(repository, "HEAD")
+    environment = _environment_name(repository)
+    (repository.root / "calls").unlink()
+    elsewhere = _records(repository).parents[1] / "there" / "records"
+    elsewhere.mkdir(parents=True)
+    label = record_label(two, environment, 0)
+    (elsewhere / f"toy-20261128T190000Z-abc-{label}.parquet").touch()
+    _keep(repository, two, 0, "another environment")
+
+    _run(repository, "NEW")
+    _keep(repository, one, 0, environment)
+    _run(repository, "NEW")
+    three = repository.commit("3")
+    _keep(repository, two, 0, environment)
+    _run(repository, "NEW")
+
+    # All where nothing was measured here; then what has come since what was.
+    assert [call["commits"] for call in _calls(repository)] == [[old, one, two], [two], [three]]
+
+
+def _edit_plan(repository: Repository, **changes: Any) -> None:
+    path = repository.root / "benchmarks" / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=3))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"harness_version": "0.0.9"},
+        {"environment": {"harness_commit": {"commit": "f" * 40, "is_dirty": False}}},
+        {"history": asdict(replace(CONTEXT, machine="here", machine_values={}))},
+        {"plan": {"max_samples": 13}},
+    ],
+)
+def test_rounds_by_another_plan_or_harness_are_never_pooled(
+    repository: Repository, changes: dict[str, Any]
+) -> None:
+    one, two = repository.commit("one"), repository.commit("two")
+    _run(repository, "HEAD")
+    environment = _environment_name(repository)
+    plan = changes.pop("plan", {})
+    _keep(repository, one, 0, environment, **changes)
+    _edit_plan(repository, **plan)
+    (repository.root / "calls").unlink()
+
+    with pytest.raises(OptionError, match=f"--rounds: 1 commits .* {one[:8]} first;.*--again"):
+        _run(repository, rounds=2)
+
+    # Before anything else was measured for hours.
+    assert _calls(repository) == []
+    _run(repository)
+    _run(repository, again=True)
+    assert [call["commits"] for call in _calls(repository)] == [[two], [two, one]]
+
+
+def test_a_plan_that_is_written_otherwise_is_the_same(repository: Repository) -> None:
+    one = repository.commit("one")
+    _run(repository)
+    _keep(repository, one, 0, _environment_name(repository))
+    _edit_plan(repository, seed=0)
+    (repository.root / "calls").unlink()
+
+    _run(repository, rounds=2)
+
+    assert [call["commits"] for call in _calls(repository)] == [[one]]
+
+
+def test_a_plan_that_is_edited_between_two_rounds_ends_the_run(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = repository.commit("one")
+    run_round = running._run_round
+
+    def run(*arguments: Any) -> None:
+        run_round(*arguments)
+        _keep(repository, one, 0, _environment_name(repository))
+        _edit_plan(repository, max_samples=13)
+
+    monkeypatch.setattr(running, "_run_round", run)
+
+    with pytest.raises(OptionError, match="another plan"):
+        _run(repository, rounds=2)
+
+    assert len(_calls(repository)) == 1
 
 
 def test_all_is_measured_anew_where_that_is_asked(repository: Repository) -> None:
@@ -204,6 +361,22 @@ def test_an_error_of_asv_itself_ends_the_run(
     assert (repository.root / "reports" / "asv" / "asv.log").read_text() == "no\nsuch thing\n"
 
 
+def test_a_failure_that_nobody_has_told_of_is_no_success(
+    repository: Repository, harness: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A suite that raises: asv ends with 2, and no commit has failed."""
+    repository.commit("one")
+    (repository.root / "script").write_text('print("ImportError: a suite"); sys.exit(2)')
+
+    options = ("--config", repository.root, "--machine", "here", "--rounds", 2)
+    code, out, err = harness("history", "run", "main", *options)
+
+    assert code == 2
+    assert "Nothing new" not in out
+    assert "asv ended early: ImportError: a suite" in err
+    assert len(_calls(repository)) == 1
+
+
 def test_an_interruption_ends_asv_as_well(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,14 +402,19 @@ def test_an_interruption_ends_asv_as_well(
     assert ended == [signal.SIGINT]
 
 
-def test_two_runs_at_once_are_refused(repository: Repository) -> None:
+@pytest.mark.parametrize("shared", [0, 1])
+def test_two_runs_at_once_are_refused(repository: Repository, shared: int) -> None:
     repository.commit("one")
-    held = hold_results(repository.root / "reports" / "asv" / "results")
+    root = repository.root
+    folders = [root / "reports" / "asv" / "results", root / ".asv" / "env"]
+    folders[1 - shared] = root / "reports" / "elsewhere"
+    held = hold_folders(*folders)
 
-    with pytest.raises(StorageError, match="another run works on these results"):
+    what = ("on these results", "in this env_dir")[shared]
+    with pytest.raises(StorageError, match=f"another run works {what}"):
         _run(repository)
 
-    held.release()
+    release(held)
     assert _run(repository)[0].measured == 1
 
 
