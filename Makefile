@@ -55,7 +55,7 @@ demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated
 	$(BIN)/python benchmarks/demo/demo.py $(DEMO_ARGS) reports/demo-history
 
 test: $(STAMP) ## run the tests (TEST_ARGS)
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TEST_ARGS)
 
 lint: $(STAMP) ## ruff, mypy and the import contracts; changes nothing
 	$(BIN)/ruff check

@@ -64,7 +64,7 @@ def _plan(path: Path, backend: str, repetition: int) -> None:
     plan["backends"] = [backend]
     is_simulated = backend == "simulated"
     plan["simulation"] = {**SIMULATION, "seed": 1 + repetition} if is_simulated else None
-    plan["max_time_s"] = None if is_simulated else 5.0
+    plan["max_time_s"] = None if is_simulated else 2.0
     path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
 
 
