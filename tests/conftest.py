@@ -151,6 +151,13 @@ def _warm_up_briefly(
 
 
 @pytest.fixture(autouse=True)
+def not_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another pytest that a test starts is no worker of pytest-xdist."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def short_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a shared machine nothing is ever known to 0.5 %, and each run would take all its time."""
     monkeypatch.setattr("harness.measure.sampler.DEFAULT_MAX_TIME_S", 1.0)
