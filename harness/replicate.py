@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from harness.children import ended_in_order
 from harness.errors import HarnessError, OptionError, WorkerError
 from harness.handover import Order, read_answer, read_error
 from harness.states import Finding, Validity
@@ -120,17 +121,8 @@ def _run(command: Sequence[str], log: IO[bytes] | None) -> int:
         # Ctrl-C reaches this process alone, which then ends the other in order.
         start_new_session=True,
     )
-    try:
+    with ended_in_order(process, _PATIENCE_S):
         return process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE_S)
-        raise
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def check_replication(processes: int | None, builds: int, *, pins_tactics: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from harness.children import ended_in_order
 from harness.errors import OptionError
 from harness.history import told
 from harness.history.appending import check_appendable
@@ -241,7 +241,7 @@ def _attend(
     on_event: Callable[[Event], None],
 ) -> int:
     """Wait for the end of asv, and pass on what happens meanwhile; gives its exit code."""
-    try:
+    with ended_in_order(process, _PATIENCE_S):
         while True:
             code = process.poll()
             for event in iter(events.__next__, None):
@@ -250,15 +250,6 @@ def _attend(
                 return code
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_S)
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE_S)
-        raise
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def _follow(path: Path) -> Iterator[Event | None]:
