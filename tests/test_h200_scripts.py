@@ -18,8 +18,9 @@ import click
 import pytest
 
 from harness.backends.tensorrt import library as libraries
+from harness.backends.tensorrt.choice import check_components
 from harness.cli.app import app
-from harness.cli.engines import check_engines, take_choice
+from harness.cli.engines import take_choice
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
 from tests.backends.tensorrt.builder_fakes import World, make_builder_library
@@ -100,7 +101,7 @@ def test_the_command_line_takes_it(name: str) -> None:
     loaded = load_pipeline(options["pipeline"])
     components = options.get("components") or ()
     restrict(loaded, components)
-    check_engines(take_choice(dict(options)), loaded)
+    check_components(take_choice(dict(options)), loaded)
 
 
 def test_a_line_that_is_wrong_is_found() -> None:

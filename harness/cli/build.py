@@ -12,8 +12,8 @@ from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.contract import graph_files
 from harness.artifacts.precision import FP32, check_precisions
 from harness.artifacts.worker import WorkerPool
+from harness.backends.tensorrt.choice import check_components
 from harness.cases import accuracy_count
-from harness.cli.engines import check_engines
 from harness.cli.graphs import build_options
 from harness.cli.output import tell
 from harness.cli.progress import ProgressObserver
@@ -69,7 +69,7 @@ def build_command(
         precisions, calibration_file, calibration_method, percentile, opset, artifacts
     )
     loaded = load_pipeline(pipeline)
-    check_engines(tensorrt, loaded)
+    check_components(tensorrt, loaded)
     restrict(loaded, components)
     cases = choose_cases(loaded, durations_s, batches) if references else ()
     check_seed(seed or 0)

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.api import DEFAULT_BACKEND, check_used
 from harness.backends.peers import check_launches
-from harness.backends.tensorrt.header import read_header
 from harness.backends.tensorrt.options import TensorRTChoice, TensorRTOptions
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from harness.pipeline.pipeline import Pipeline
 
 _MIB = 1 << 20
 # What only TensorRT's backends take.
@@ -76,24 +73,6 @@ def _check_used(options: Mapping[str, Any]) -> None:
     given["--optimization-level"] = options["optimization_level"] is not None
     given["--precision-constraints"] = options["constraints"] != TensorRTOptions.constraints
     check_used(backends, tensorrt=given, launches={"--launch": bool(launches)})
-
-
-def check_engines(choice: TensorRTChoice, pipeline: Pipeline) -> None:
-    """Check what is given for single components, before anything long is begun.
-
-    Raises:
-        OptionError: something is for no component.
-        EngineError: a file is no engine.
-    """
-    named = [("--engine", name) for name in choice.engines]
-    named += [("--fp32-node", text.partition(":")[0]) for text in choice.options.fp32_nodes]
-    for option, name in named:
-        if name not in pipeline.components:
-            what = f"{pipeline.name} has no component {name!r}"
-            fix = f"name one of: {', '.join(pipeline.components)}"
-            raise OptionError(what, where=option, fix=fix)
-    for path in choice.engines.values():
-        read_header(path)
 
 
 def _previews(names: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.audio import read_recording, write_wav
 from harness.backends.protocol import variant_of
-from harness.cli.engines import check_engines
+from harness.backends.tensorrt.choice import check_components
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
 from harness.cli.output import tell
@@ -107,7 +107,7 @@ def run_command(
         }
     )
     loaded = load_pipeline(pipeline)
-    check_engines(tensorrt, loaded)
+    check_components(tensorrt, loaded)
     chosen = make_backends(
         backends or (DEFAULT_BACKEND,),
         precisions or (FP32,),

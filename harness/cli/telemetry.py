@@ -14,7 +14,7 @@ from harness.api import DEFAULT_BACKEND, choose_cases, make_backends
 from harness.artifacts.cache import Cache, default_cache_root
 from harness.artifacts.precision import FP32
 from harness.backends.gpu import has_gpu, read_gpu
-from harness.cli.engines import check_engines
+from harness.backends.tensorrt.choice import check_components
 from harness.cli.graphs import build_options
 from harness.cli.interpreters import parse_interpreters
 from harness.cli.output import tell
@@ -84,7 +84,7 @@ def overhead_command(
     """Measure, print the effects, and give the exit code."""
     _check_interval(interval_s)
     loaded = load_pipeline(pipeline)
-    check_engines(tensorrt, loaded)
+    check_components(tensorrt, loaded)
     (backend,) = _only_one(
         make_backends(
             backends or (DEFAULT_BACKEND,),

@@ -40,9 +40,9 @@ class HistoryPlan:
 
     ``pipeline`` is a folder, relative to the repository. No ``durations_s`` or ``batches`` means
     those that the pipeline declares. ``max_time_s`` and ``max_samples`` end what is not known to
-    ``rel_precision`` before. ``energy`` runs each whole pipeline for 2.5 s more. ``simulation`` is
-    what the backend ``simulated`` makes its times up from; its seed is mixed with the commit and
-    the round.
+    ``rel_precision`` before. ``energy`` runs each whole pipeline for 2.5 s more. ``tensorrt`` says
+    which engines are built, and how. ``simulation`` is what the backend ``simulated`` makes its
+    times up from; its seed is mixed with the commit and the round.
     """
 
     pipeline: str
@@ -58,6 +58,7 @@ class HistoryPlan:
     threads: int | None = None
     launches: tuple[str, ...] = ()
     energy: bool = True
+    tensorrt: Mapping[str, Any] | None = field(default=None, hash=False)
     simulation: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
@@ -130,10 +131,13 @@ def plan_backends(plan: HistoryPlan, *keys: object) -> list[Backend]:
     Raises:
         HarnessError: there is no such backend here, or it does not run so.
     """
-    from harness.api import make_backends  # noqa: PLC0415  # loads numpy and the like
+    from harness.api import check_used, make_backends  # noqa: PLC0415  # loads numpy and the like
     from harness.backends.simulated import read_simulation  # noqa: PLC0415
+    from harness.backends.tensorrt.choice import read_choice  # noqa: PLC0415
     from harness.types import GRAPH  # noqa: PLC0415
 
+    where = f"{PLAN_NAME}: tensorrt"
+    check_used(plan.backends, tensorrt={where: bool(plan.tensorrt)}, launches={})
     # Also without one: the seed must never come from the environment, for all commits alike.
     simulation = read_simulation(plan.simulation or {}, f"{PLAN_NAME}: simulation")
     return make_backends(
@@ -141,6 +145,7 @@ def plan_backends(plan: HistoryPlan, *keys: object) -> list[Backend]:
         plan.precisions,
         threads=plan.threads,
         launches=plan.launches or (GRAPH,),
+        tensorrt=read_choice(plan.tensorrt or {}, where),
         simulation=simulation.mixed(*keys),
     )
 
@@ -154,9 +159,11 @@ def offered(plan: HistoryPlan, pipeline: Pipeline) -> dict[str, Any]:
     from harness.api import choose_cases  # noqa: PLC0415
     from harness.backends.canary.series import CPU, CUDA  # noqa: PLC0415
     from harness.backends.simulated import is_simulated  # noqa: PLC0415
+    from harness.backends.tensorrt.choice import check_components, read_choice  # noqa: PLC0415
     from harness.types import Case  # noqa: PLC0415
 
     backends = plan_backends(plan)
+    check_components(read_choice(plan.tensorrt or {}, f"{PLAN_NAME}: tensorrt"), pipeline)
     variants = dict.fromkeys(str(v) for backend in backends for v in _launched(plan, backend))
     budget = pipeline.declaration.budget
     duration_s = budget.duration_s if budget and pipeline.time_dimension else None

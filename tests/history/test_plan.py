@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.backends.protocol import variant_of
 from harness.errors import DeclarationError, OptionError
 from harness.history.plan import HistoryPlan, offered, plan_backends, read_plan
 from harness.pipeline.loader import load_pipeline
@@ -44,6 +46,7 @@ def test_every_field_can_be_given(tmp_path: Path) -> None:
         "threads": 1,
         "launches": ["enqueue"],
         "energy": False,
+        "tensorrt": {"fp16": ["flag"]},
         "simulation": {"macs_per_s": 1e9},
     }
 
@@ -134,3 +137,27 @@ def test_backends_are_those_of_the_plan() -> None:
     ]
     with pytest.raises(OptionError, match=r"plan\.json: simulation: 'noize' is not known"):
         plan_backends(HistoryPlan("p", backends=("simulated",), simulation={"noize": 1}))
+
+
+def test_engines_are_built_as_the_plan_says() -> None:
+    plan = HistoryPlan("p", backends=("tensorrt-rtx",), tensorrt={"tf32": True})
+
+    assert [str(variant_of(one)) for one in plan_backends(plan)] == ["tensorrt-rtx fp32 by tf32"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "message"),
+    [
+        ("tensorrt-rtx", {"fp_16": ["flag"]}, "plan.json: tensorrt: 'fp_16' is not known"),
+        ("tensorrt-rtx", {"fp16": "flag"}, "fp16 cannot be 'flag'"),
+        ("tensorrt-rtx", {"workspace_mib": True}, "workspace_mib cannot be True"),
+        ("tensorrt-rtx", {"tf32": 1}, "tf32 cannot be 1"),
+        ("tensorrt-rtx", {"optimization_level": 6}, "level 6"),
+        ("onnxruntime", {"tf32": True}, "no backend is a TensorRT"),
+    ],
+)
+def test_options_of_engines_that_cannot_be(
+    backend: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)):
+        plan_backends(HistoryPlan("p", backends=(backend,), tensorrt=options))
