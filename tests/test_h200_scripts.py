@@ -18,9 +18,10 @@ import click
 import pytest
 
 from harness.backends.tensorrt import library as libraries
-from harness.backends.tensorrt.choice import check_components
+from harness.backends.tensorrt.choice import check_components, read_choice
 from harness.cli.app import app
 from harness.cli.engines import take_choice
+from harness.history.plan import read_plan
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
 from tests.backends.tensorrt.builder_fakes import World, make_builder_library
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "h200"
-SCRIPTS = ("build.sh", "measure.sh")
+BOTH = ("build.sh", "measure.sh")
+SCRIPTS = (*BOTH, "history.sh")
 
 
 def _run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,18 +92,47 @@ def test_the_steps_are_there() -> None:
     assert {"telemetry-graph", "telemetry-enqueue", "speeds"} <= names
     kinds = ("alone", "idle", "second", "enqueued", "peer")
     assert {f"speeds-{n}-{kind}" for n in (1, 2) for kind in kinds} <= names
-    assert len(HARNESS) >= len(STEPS) - 2
+    assert len(HARNESS) >= len(STEPS) - 3
 
 
 @pytest.mark.parametrize("name", HARNESS)
 def test_the_command_line_takes_it(name: str) -> None:
     command, options = _parse(HARNESS[name])
 
+    if command == "history run":
+        assert options["range_spec"] == "ALL"
+        return
     assert command in {"run", "build", "telemetry overhead"}
     loaded = load_pipeline(options["pipeline"])
     components = options.get("components") or ()
     restrict(loaded, components)
     check_components(take_choice(dict(options)), loaded)
+
+
+def test_the_suite_is_given_a_line_that_the_harness_takes() -> None:
+    words = STEPS["history.sh pytest"]
+    given = shlex.split(words[words.index("--harness-args") + 1])
+
+    command, options = _parse(["run", "voice_conversion", "--backend", "tensorrt", *given])
+
+    assert (command, options["tactic_sources"]) == ("run", ("CUBLAS", "CUBLAS_LT"))
+    assert options["fp16_routes"] == ("flag",)
+
+
+def test_the_plan_of_the_history_can_be_read(tmp_path: Path) -> None:
+    done = _run(
+        "history.sh", "1", "history", EXPORTED=str(tmp_path), OUT=str(tmp_path), PYTHON="true"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+    plan = read_plan(tmp_path / "repository" / "benchmarks" / "plan.json")
+
+    choice = read_choice(plan.tensorrt or {}, "here")
+    assert (plan.backends, choice.fp16_routes) == (("tensorrt",), ("flag",))
+    git = ["git", "-C", str(tmp_path / "repository"), "log", "--format=%s", "--shortstat"]
+    log = subprocess.run(git, capture_output=True, text=True, check=True).stdout
+    assert "Nothing that is measured" in log
+    assert "five couplings\n\n 1 file changed, 1 insertion(+), 1 deletion(-)" in log
 
 
 def test_a_line_that_is_wrong_is_found() -> None:
@@ -173,7 +204,7 @@ def test_a_step_can_be_chosen(script: str) -> None:
     assert list(_list(script, "10", name)) == [name]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", BOTH)
 def test_own_nodes_can_be_pinned(script: str) -> None:
     pins = "vocoder:* content_encoder:/a[01]*"
 
@@ -217,7 +248,7 @@ def _fake_python(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", BOTH)
 def test_what_fails_or_takes_too_long_is_told_and_the_others_go_on(
     script: str, tmp_path: Path
 ) -> None:
