@@ -1,0 +1,100 @@
+"""What comes of holding two sides against each other: one row a series, and what was compared.
+
+Everything that is shown of a comparison, in whatever format, is read from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.stats.pairs import PairVerdict
+    from harness.types import Case, Variant
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is measured of both sides: a component, or the whole ``pipeline``, at one size."""
+
+    component: str
+    variant: Variant
+    case: Case
+    mode: str
+
+    def __str__(self) -> str:
+        """For messages: ``vocoder, tensorrt fp16 by flag, graph, 1 s, hot``."""
+        return f"{self.component}, {self.variant}, {self.case}, {self.mode}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of both sides that is no time; None where it was not measured.
+
+    ``name`` ends in its unit, such as ``snr_db``, ``energy_j`` or ``memory_bytes``.
+    """
+
+    name: str
+    base: float | None
+    head: float | None
+
+
+@dataclass(frozen=True)
+class SeriesComparison:
+    """One series of both sides.
+
+    ``base_s`` and ``head_s`` are the medians of the process medians, in seconds, and ``time`` the
+    verdict on them. ``cycles`` is that on time times the SM clock, None where no clock was read: a
+    change in time alone is the clock's. ``is_discovery`` says whether the verdict stands when all
+    rows of the table are judged together (Benjamini-Hochberg). ``figures`` stand beside it.
+    """
+
+    series: Series
+    base_s: float
+    head_s: float
+    time: PairVerdict
+    cycles: PairVerdict | None = None
+    is_discovery: bool = True
+    figures: tuple[Figure, ...] = ()
+
+    @property
+    def change_s(self) -> float:
+        """By how many seconds the head is slower."""
+        return self.head_s - self.base_s
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: what it was called, and the records and the environment that it is of."""
+
+    label: str
+    commit: str
+    record_ids: tuple[str, ...]
+    environment: Mapping[str, Any]
+    is_simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All series of two sides.
+
+    ``differences`` tells in words how their environments differ, empty where they do not, and
+    ``findings`` what else a reader must know, such as processes that measured nothing.
+    ``is_paired`` says whether the processes took turns in one experiment.
+    """
+
+    pipeline: str
+    base: Side
+    head: Side
+    rows: tuple[SeriesComparison, ...]
+    margin: float
+    is_paired: bool
+    differences: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the times of a side are made up."""
+        return self.base.is_simulated or self.head.is_simulated
