@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from harness.measure.causes import OUT_OF_SAMPLES, OUT_OF_TIME
 from harness.measure.sampler import decide
-from harness.measuring import own_pids
 from harness.stats.stopping import MedianPrecision
 from harness.stats.ticks import clock_tick_s
 from harness.stats.validity import DEFAULT_LIMITS, judge
@@ -39,6 +38,7 @@ class Kept:
         self._findings = findings
         self._watch = watch
         self._driver = watch.driver()
+        watch.own_pids()
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Keep what was found of the figures themselves."""
@@ -54,7 +54,7 @@ class Kept:
         judgement = judge(
             sorted(blocks, key=lambda block: block.started_s),
             self._watch.states(),
-            own_pids=own_pids(),
+            own_pids=self._watch.own_pids(),
             device_uuid=self._watch.device_uuid,
             drivers=(self._driver, self._watch.driver()),
             limits=replace(DEFAULT_LIMITS, idling=frozenset(idling)),

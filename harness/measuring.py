@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import psutil
@@ -47,6 +47,22 @@ _SIMULATED: Final = Validity(
 )
 
 
+class OwnProcesses:
+    """This process and those that it has started: they are not foreign on the device.
+
+    Also those that are gone: an interruption ends them before their blocks are judged.
+    """
+
+    def __init__(self) -> None:
+        self._seen: frozenset[int] = frozenset()
+
+    def __call__(self) -> frozenset[int]:
+        """All that were there at this call or an earlier one, by their PIDs."""
+        own = psutil.Process()
+        self._seen |= {os.getpid(), *(child.pid for child in own.children(recursive=True))}
+        return self._seen
+
+
 @dataclass(frozen=True)
 class Watch:
     """What is known of the machine: readings since the start, the GPU, its driver.
@@ -54,6 +70,7 @@ class Watch:
     ``states`` gives the readings so far. ``device_uuid`` is None where no GPU is measured, and
     ``driver`` gives the version of its driver now. ``problem`` says why readings are missing.
     ``is_of_nothing`` where all times are simulated: then no machine tells anything of them.
+    ``own_pids`` gives the processes that are no others' on the GPU.
     """
 
     states: Callable[[], Sequence[DeviceState]]
@@ -61,6 +78,7 @@ class Watch:
     driver: Callable[[], str | None] = lambda: None
     problem: Callable[[], str] = lambda: ""
     is_of_nothing: bool = False
+    own_pids: Callable[[], frozenset[int]] = field(default_factory=OwnProcesses)
 
 
 @dataclass(frozen=True)
@@ -140,6 +158,7 @@ class CaseMeasuring(Generic[K]):
         retries = 0
         while True:
             sampling = Sampling(self._groups, self._plan)
+            self._watch.own_pids()
             is_whole = False
             try:
                 sampling.run(on_round)
@@ -162,7 +181,7 @@ class CaseMeasuring(Generic[K]):
         return judge(
             blocks,
             self._watch.states(),
-            own_pids=own_pids(),
+            own_pids=self._watch.own_pids(),
             device_uuid=self._watch.device_uuid,
             drivers=(self._driver, self._watch.driver()),
             problem=self._watch.problem(),
@@ -238,12 +257,6 @@ def split(result: SeriesResult, blocks: Sequence[Block], rule: StoppingRule) -> 
     )
 
 
-def own_pids() -> frozenset[int]:
-    """This process and those that it started: they are not foreign on the device."""
-    own = psutil.Process()
-    return frozenset((os.getpid(), *(child.pid for child in own.children(recursive=True))))
-
-
 @dataclass(frozen=True)
 class EnergyTarget:
     """Whose energy is measured: what launches it, the clock that waits for it, whose counter."""
@@ -269,7 +282,7 @@ def measure_energy(
             continue
         energy_j, window = _energy_per_launch_j(target, watch, time_s)
         judgement = judge(
-            [window], watch.states(), own_pids=own_pids(), device_uuid=watch.device_uuid
+            [window], watch.states(), own_pids=watch.own_pids(), device_uuid=watch.device_uuid
         )
         if judgement.validity.status == "invalid":
             what = f"an energy is left out: {_failure(judgement.validity)}"

@@ -17,9 +17,9 @@ from harness.measure.warmup import WarmedUp
 from harness.measuring import (
     CaseMeasuring,
     EnergyTarget,
+    OwnProcesses,
     Watch,
     measure_energy,
-    own_pids,
     split,
 )
 from harness.states import Block, DeviceState, GpuState, HostState
@@ -251,6 +251,25 @@ def test_without_readings_all_counts_and_it_is_said(wall: Wall) -> None:
 # Interrupted.
 
 
+def test_a_child_that_an_interruption_ended_was_no_foreign_process(wall: Wall) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+
+        def seen(_: float) -> dict[str, Any]:
+            return {"process_ids": (os.getpid(), child.pid)}
+
+        clock = two_groups(wall, fail_in_block=5)
+        case = measuring(clock, Machine(wall, seen))
+
+        def end_child(_: float) -> None:
+            child.kill()
+            child.wait()
+
+        with pytest.raises(KeyboardInterrupt):
+            case.run(end_child)
+
+    assert case.validity.status == "valid"
+
+
 def test_an_interruption_keeps_what_was_complete(wall: Wall) -> None:
     clock = two_groups(wall, fail_in_block=5)
     case = measuring(clock, Machine(wall))
@@ -379,10 +398,12 @@ def test_own_processes_are_this_one_and_all_below() -> None:
         while not process.children():
             assert child.poll() is None
         (grandchild,) = process.children()
+        own_pids = OwnProcesses()
         found = own_pids()
         assert {os.getpid(), child.pid, grandchild.pid} <= found
         assert os.getppid() not in found
-    assert child.pid not in own_pids()
+    assert child.pid not in OwnProcesses()()
+    assert child.pid in own_pids(), "its blocks are judged when it is gone"
 
 
 # Energy.
