@@ -1,0 +1,186 @@
+"""Where the records of a gate are: a file, the newest of a folder, or those of a commit."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import OptionError, RecordError
+from harness.history.commits import resolve_commits
+from harness.history.context import context_in
+from harness.history.runs import is_invalid, number_runs
+from harness.stats.fingerprint import fingerprint
+from harness.store.headers import read_header
+from harness.store.parquet import read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.history.context import HistoryContext
+    from harness.types import Record
+
+_log = logging.getLogger(__name__)
+_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
+# How far back a branch is followed to a commit that was measured.
+_MOST_COMMITS: Final = 200
+_SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The records that the head is held against, what they are called, and what to know of them."""
+
+    label: str
+    records: tuple[Record, ...]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A record's file, and what its header says."""
+
+    path: Path
+    header: Mapping[str, Any]
+    context: HistoryContext | None
+
+    @property
+    def created(self) -> tuple[str, str]:
+        return self.header["created_utc"], self.header["record_id"]
+
+    @property
+    def commit(self) -> str:
+        """The full hash of what was measured; empty where it was of no commit."""
+        if self.context is not None:
+            return self.context.commit
+        told = self.header["environment"].get("pipeline_commit") or {}
+        return "" if told.get("is_dirty") else told.get("commit") or ""
+
+    @property
+    def counts(self) -> bool:
+        return bool(self.header["is_complete"]) and not is_invalid(self.header)
+
+
+def newest_record(place: Path) -> tuple[Record, Path]:
+    """The record at ``place``, and its file; of a folder the newest, whatever became of it.
+
+    Raises:
+        OptionError: there is none, or those of the folder are of several pipelines.
+        RecordError: it cannot be read.
+    """
+    if not place.is_dir():
+        return read_record(place), place
+    kept = _kept_in([place])
+    if not kept:
+        raise OptionError("there is no record in it", where=str(place), fix="name a record")
+    pipelines = sorted({one.header["pipeline"] for one in kept})
+    if len(pipelines) > 1:
+        what = f"it holds records of several pipelines: {', '.join(pipelines)}"
+        raise OptionError(what, where=str(place), fix="name a record")
+    newest = max(kept, key=lambda one: one.created)
+    return read_record(newest.path), newest.path
+
+
+def find_baseline(name: str, head: Record, places: Sequence[Path], repository: Path) -> Baseline:
+    """What ``name`` stands for: a record's file, a folder, or a commit or branch.
+
+    Of a folder it is the newest record of the head's pipeline that is complete and valid. Of a
+    commit it is all rounds of its newest run, from ``places``, in the head's environment if there
+    are any; of a branch those of its newest commit that was measured.
+
+    Args:
+        name: as given.
+        head: the record that is to be held against it, which is never its own baseline.
+        places: folders of records, with all below.
+        repository: where git knows the commit.
+
+    Raises:
+        OptionError: there is none.
+        RecordError: it cannot be read, or is of another pipeline.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return _of_folder(path, head)
+    if path.exists() or path.suffix == ".parquet":
+        record = read_record(path)
+        if record.pipeline != head.pipeline:
+            what = f"it is of the pipeline {record.pipeline}, not of {head.pipeline}"
+            raise RecordError(what, where=name, fix="name one of the same pipeline")
+        return Baseline(name, (record,))
+    return _of_commit(name, head, places, repository)
+
+
+def _of_folder(folder: Path, head: Record) -> Baseline:
+    kept = [
+        one
+        for one in _kept_in([folder])
+        if one.header["pipeline"] == head.pipeline and one.header["record_id"] != head.record_id
+    ]
+    good = [one for one in kept if one.counts]
+    if not good:
+        what = f"no record of {head.pipeline} in it is complete and valid"
+        raise OptionError(what, where=str(folder), fix="measure one, or name another folder")
+    newest = max(good, key=lambda one: one.created)
+    later = sum(one.created > newest.created for one in kept)
+    told = (f"{later} newer records of the baseline's folder are incomplete or invalid",)
+    return Baseline(str(newest.path), (read_record(newest.path),), told if later else ())
+
+
+def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path) -> Baseline:
+    # What is a hash means that commit and no other; a branch goes on.
+    is_hash = _HASH.fullmatch(name) is not None
+    commits = resolve_commits(name, repository)[: 1 if is_hash else _MOST_COMMITS]
+    by_commit: dict[str, list[_Kept]] = {}
+    for one in _kept_in(places):
+        is_other = one.header["record_id"] != head.record_id
+        if one.counts and is_other and one.header["pipeline"] == head.pipeline and one.commit:
+            by_commit.setdefault(one.commit, []).append(one)
+    found = next((commit for commit in commits if commit in by_commit), None)
+    where = ", ".join(str(place) for place in places)
+    if found is None:
+        what = f"no record of it in {where}"
+        fix = "measure it with 'harness history run' or 'harness ab', or name a folder by --records"
+        raise OptionError(what, where=name, fix=fix)
+    chosen = _newest_run(by_commit[found], head)
+    back = commits.index(found)
+    remarks = [f"{name} is {back} commits on from the baseline, its newest that was measured"]
+    label = found[:_SHOWN] if is_hash else f"{name} ({found[:_SHOWN]})"
+    records = tuple(read_record(one.path) for one in chosen)
+    return Baseline(label, records, tuple(remarks if back else ()))
+
+
+def _newest_run(kept: Sequence[_Kept], head: Record) -> list[_Kept]:
+    """The rounds of the newest run, in the head's environment where there is one."""
+    own = fingerprint(head.environment)
+    alike = [one for one in kept if fingerprint(one.header["environment"]) == own]
+    chosen = alike or list(kept)
+    newest = max(chosen, key=lambda one: one.created)
+    if newest.context is None:
+        return [newest]
+    runs = number_runs({str(one.path): one.context for one in chosen if one.context})
+    of_run = runs[str(newest.path)]
+    return [
+        one
+        for one in sorted(chosen, key=lambda one: one.created)
+        if one.context is not None
+        and one.path.parent == newest.path.parent
+        and one.context.machine == newest.context.machine
+        and one.context.environment_name == newest.context.environment_name
+        and runs[str(one.path)] == of_run
+    ]
+
+
+def _kept_in(places: Iterable[Path]) -> list[_Kept]:
+    """Every record below ``places``; what is none, or damaged, is left out with a warning."""
+    found = []
+    for place in places:
+        for path in sorted(place.rglob("*.parquet")):
+            try:
+                header = read_header(path)
+                context = context_in(header.get("history"), where=str(path))
+                found.append(_Kept(path, header, context))
+            except RecordError as error:
+                _log.warning("%s; it is left out", error)
+    return found

@@ -1,0 +1,116 @@
+"""What a gate found, in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.report.words import milliseconds
+from harness.stats.pairs import PairStatus
+
+if TYPE_CHECKING:
+    from harness.report.gate_model import Change, GateReport, Movement, Part
+
+
+def signed_ms(seconds: float) -> str:
+    """``seconds`` in ms with a sign: ``+.026``."""
+    if not math.isfinite(seconds):
+        return "-"
+    return f"{'-' if seconds < 0 else '+'}{milliseconds(abs(seconds))}"
+
+
+def signed_percent(ratio: float) -> str:
+    """By how much ``ratio`` is above 1, in %: ``+0.62``."""
+    if not math.isfinite(ratio):
+        return "-"
+    value = 100.0 * (ratio - 1.0)
+    return f"{value:+.2f}" if abs(value) < 99.995 else f"{value:+.0f}"  # noqa: PLR2004
+
+
+def interval_percent(change: Change) -> str:
+    """The interval of a change, in %: ``+0.41 to +0.83``."""
+    bounds = (signed_percent(bound) for bound in (change.time.lower, change.time.upper))
+    return " to ".join(bounds)
+
+
+def share_percent(part: Part) -> str:
+    """Its share of the pipeline's change, in %; a dash where that is no change."""
+    return whole_percent(part.share)
+
+
+def whole_percent(share: float | None) -> str:
+    """``share`` in whole per cent; a dash where it is not known."""
+    # Not "-0".
+    return "-" if share is None else f"{round(100.0 * share)}"
+
+
+def change_sentence(change: Change) -> str:
+    """How something moved: ``slower: +0.62 % (+0.41 to +0.83), +.026 ms on 4.27 ms (...)``."""
+    found = change.time
+    verdict = found.status.value
+    text = (
+        f"{verdict}: {signed_percent(found.ratio)} % ({interval_percent(change)}), "
+        f"{signed_ms(change.change_s)} ms on {milliseconds(change.base_s)} ms "
+        f"({100.0 * found.confidence:g} % confidence, n = {found.pairs})"
+    )
+    if found.status is PairStatus.INCONCLUSIVE and found.reason:
+        return f"{text}: {found.reason}"
+    if not change.is_discovery and found.status in {PairStatus.SLOWER, PairStatus.FASTER}:
+        return f"{text}, which does not stand when all series are judged together"
+    return text
+
+
+def movement_sentence(movement: Movement) -> str:
+    """Which component moved and its share, and those that moved the other way; empty if none."""
+    culprit = movement.culprit
+    if not movement.change.is_known or not movement.parts:
+        return ""
+    if culprit is None:
+        first = movement.parts[0]
+        told = f"no component alone is known to have moved; most did {first.component}"
+        parts = [f"{told}, {_moved(first)} ({first.change.time.status.value})"]
+    else:
+        parts = [f"{culprit.component} moved by {_moved(culprit)}"]
+    more = [p for p in movement.parts if p is not culprit and p.change.is_known]
+    against = [p for p in more if p in movement.against]
+    along = [p for p in more if p not in movement.against]
+    if along:
+        parts.append("also " + ", ".join(f"{p.component} by {_moved(p)}" for p in along))
+    if against:
+        told = ", ".join(f"{p.component} by {_moved(p)}" for p in against)
+        parts.append(f"the other way moved {told}")
+    return "; ".join(parts)
+
+
+def _moved(part: Part) -> str:
+    share = share_percent(part)
+    told = "" if share == "-" else f", {share} % of the pipeline's change"
+    return (
+        f"{signed_ms(part.change.change_s)} ms, {signed_percent(part.change.time.ratio)} % of its "
+        f"own{told}"
+    )
+
+
+def headline(report: GateReport) -> str:
+    """The verdict in one line: ``MISSED: tiny, 2 of 5 checks missed``."""
+    asked = [check for check in report.checks if check.status.value != "not asked"]
+    counts = {check.status.value: 0 for check in asked}
+    for check in asked:
+        counts[check.status.value] += 1
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    simulated = " (SIMULATED)" if report.is_simulated else ""
+    return f"{report.status.value.upper()}{simulated}: {told}"
+
+
+def sides_sentence(report: GateReport) -> str:
+    """What was held against what."""
+    if report.base is None:
+        return f"{report.head.label}, against no baseline"
+    return f"{report.head.label} against {report.base.label}"
+
+
+def environment_label(report: GateReport) -> str:
+    """That the two sides are of different environments, and how; empty where they are not."""
+    if not report.differences:
+        return ""
+    return f"DIFFERENT ENVIRONMENT: {', '.join(report.differences)}"
