@@ -28,7 +28,9 @@ def signed_percent(ratio: float) -> str:
 
 
 def interval_percent(change: Change) -> str:
-    """The interval of a change, in %: ``+0.41 to +0.83``."""
+    """The interval of a change, in %: ``+0.41 to +0.83``; ``none`` where there are no bounds."""
+    if not (change.time.lower > 0.0 and math.isfinite(change.time.upper)):
+        return "none"
     bounds = (signed_percent(bound) for bound in (change.time.lower, change.time.upper))
     return " to ".join(bounds)
 
@@ -48,10 +50,12 @@ def change_sentence(change: Change) -> str:
     """How something moved: ``slower: +0.62 % (+0.41 to +0.83), +.026 ms on 4.27 ms (...)``."""
     found = change.time
     verdict = found.status.value
+    interval = interval_percent(change)
+    told = "no interval" if interval == "none" else f"{100.0 * found.confidence:.4g} % confidence"
+    bounds = "" if interval == "none" else f" ({interval})"
     text = (
-        f"{verdict}: {signed_percent(found.ratio)} % ({interval_percent(change)}), "
-        f"{signed_ms(change.change_s)} ms on {milliseconds(change.base_s)} ms "
-        f"({100.0 * found.confidence:g} % confidence, n = {found.pairs})"
+        f"{verdict}: {signed_percent(found.ratio)} %{bounds}, {signed_ms(change.change_s)} ms on "
+        f"{milliseconds(change.base_s)} ms ({told}, n = {found.pairs})"
     )
     if found.status is PairStatus.INCONCLUSIVE and found.reason:
         return f"{text}: {found.reason}"
