@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.gates import budget, gate
 from harness.cli.history import history
 from harness.cli.options import (
     FILE,
@@ -174,6 +175,8 @@ def schema() -> int:
 
 
 app.add_command(history)
+app.add_command(gate)
+app.add_command(budget)
 
 
 @app.group()

@@ -39,7 +39,7 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Kept:
     """A record's file, and what its header says."""
 
     path: Path
@@ -48,6 +48,7 @@ class _Kept:
 
     @property
     def created(self) -> tuple[str, str]:
+        """What records are sorted by: when, and whose."""
         return self.header["created_utc"], self.header["record_id"]
 
     @property
@@ -60,6 +61,7 @@ class _Kept:
 
     @property
     def counts(self) -> bool:
+        """Whether it is complete, and not invalid."""
         return bool(self.header["is_complete"]) and not is_invalid(self.header)
 
 
@@ -72,7 +74,7 @@ def newest_record(place: Path) -> tuple[Record, Path]:
     """
     if not place.is_dir():
         return read_record(place), place
-    kept = _kept_in([place])
+    kept = kept_in([place])
     if not kept:
         raise OptionError("there is no record in it", where=str(place), fix="name a record")
     pipelines = sorted({one.header["pipeline"] for one in kept})
@@ -115,7 +117,7 @@ def find_baseline(name: str, head: Record, places: Sequence[Path], repository: P
 def _of_folder(folder: Path, head: Record) -> Baseline:
     kept = [
         one
-        for one in _kept_in([folder])
+        for one in kept_in([folder])
         if one.header["pipeline"] == head.pipeline and one.header["record_id"] != head.record_id
     ]
     good = [one for one in kept if one.counts]
@@ -132,8 +134,8 @@ def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path
     # What is a hash means that commit and no other; a branch goes on.
     is_hash = _HASH.fullmatch(name) is not None
     commits = resolve_commits(name, repository)[: 1 if is_hash else _MOST_COMMITS]
-    by_commit: dict[str, list[_Kept]] = {}
-    for one in _kept_in(places):
+    by_commit: dict[str, list[Kept]] = {}
+    for one in kept_in(places):
         is_other = one.header["record_id"] != head.record_id
         if one.counts and is_other and one.header["pipeline"] == head.pipeline and one.commit:
             by_commit.setdefault(one.commit, []).append(one)
@@ -151,7 +153,7 @@ def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path
     return Baseline(label, records, tuple(remarks if back else ()))
 
 
-def _newest_run(kept: Sequence[_Kept], head: Record) -> list[_Kept]:
+def _newest_run(kept: Sequence[Kept], head: Record) -> list[Kept]:
     """The rounds of the newest run, in the head's environment where there is one."""
     own = fingerprint(head.environment)
     alike = [one for one in kept if fingerprint(one.header["environment"]) == own]
@@ -172,7 +174,7 @@ def _newest_run(kept: Sequence[_Kept], head: Record) -> list[_Kept]:
     ]
 
 
-def _kept_in(places: Iterable[Path]) -> list[_Kept]:
+def kept_in(places: Iterable[Path]) -> list[Kept]:
     """Every record below ``places``; what is none, or damaged, is left out with a warning."""
     found = []
     for place in places:
@@ -180,7 +182,7 @@ def _kept_in(places: Iterable[Path]) -> list[_Kept]:
             try:
                 header = read_header(path)
                 context = context_in(header.get("history"), where=str(path))
-                found.append(_Kept(path, header, context))
+                found.append(Kept(path, header, context))
             except RecordError as error:
                 _log.warning("%s; it is left out", error)
     return found
