@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.ab import ab
 from harness.cli.gates import budget, gate
 from harness.cli.history import history
 from harness.cli.options import (
@@ -174,6 +175,7 @@ def schema() -> int:
     return 0
 
 
+app.add_command(ab)
 app.add_command(history)
 app.add_command(gate)
 app.add_command(budget)

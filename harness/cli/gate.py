@@ -12,9 +12,10 @@ from harness.artifacts.cache import default_cache_root
 from harness.cli.output import tell
 from harness.errors import OptionError
 from harness.files import check_writable, is_stdout, write_text
+from harness.gate.comparing import compare_with
 from harness.gate.judge import judge
 from harness.gate.limits import Limits
-from harness.gate.records import find_baseline, newest_record
+from harness.gate.records import find_baseline, find_partner, newest_record
 from harness.gate.thresholds import find_threshold
 from harness.report.gate_annotations import to_annotations
 from harness.report.gate_json import to_gate_json
@@ -23,6 +24,7 @@ from harness.report.gate_markdown import to_markdown
 from harness.report.gate_terminal import render_gate
 
 if TYPE_CHECKING:
+    from harness.gate.records import Baseline
     from harness.report.gate_model import GateReport
     from harness.types import Record
 
@@ -90,10 +92,12 @@ def gate_command(
     outputs = _Outputs(markdown_file, junit_file, json_file)
     outputs.check()
     head, path = newest_record(record)
-    if baseline is None:
-        report = judge(head, limits)
-    else:
-        report = _held(head, baseline, limits, margin, (places, repository, cache))
+    held = (
+        find_partner(head, path)
+        if baseline is None
+        else find_baseline(baseline, head, places, repository)
+    )
+    report = _judged(head, held, limits, margin, cache or default_cache_root())
     report = replace(
         report,
         head=replace(report.head, label=str(path)),
@@ -102,6 +106,17 @@ def gate_command(
     outputs.write(report)
     _print(report, outputs.on_stdout, annotations=annotations)
     return report.exit_code
+
+
+def _judged(
+    head: Record, baseline: Baseline | None, limits: Limits, margin: float | None, cache: Path
+) -> GateReport:
+    if baseline is None:
+        return judge(head, limits)
+    threshold = find_threshold(head, cache, margin)
+    comparison = compare_with(baseline, head, threshold.margin)
+    remarks = (threshold.remark, *baseline.remarks)
+    return judge(head, limits, comparison, baseline.records, remarks)
 
 
 def _print(report: GateReport, taken: Path | None, *, annotations: bool) -> None:

@@ -18,7 +18,7 @@ _CHECKS = ("budget", "deadlines", "regression", "accuracy", "energy", "memory")
 @click.option(
     "--baseline",
     help="What it is held against: a record's file, a folder (its newest record), or a commit or "
-    "branch of which there are records.  [default: nothing]",
+    "branch of which there are records.  [default: the base of the A/B that it is the head of]",
 )
 @click.option(
     "--records",

@@ -27,6 +27,8 @@ _HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 # How far back a branch is followed to a commit that was measured.
 _MOST_COMMITS: Final = 200
 _SHOWN: Final = 12
+# What the names of both records of an A/B end in.
+_BASE: Final = "-base"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ class Kept:
         return "" if told.get("is_dirty") else told.get("commit") or ""
 
     @property
+    def experiment(self) -> str:
+        """The A/B that it is a side of; empty where it is of none."""
+        return (self.header.get("replication") or {}).get("experiment") or ""
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the base of an A/B."""
+        return bool(self.experiment) and self.header["record_id"].endswith(_BASE)
+
+    @property
     def counts(self) -> bool:
         """Whether it is complete, and not invalid."""
         return bool(self.header["is_complete"]) and not is_invalid(self.header)
@@ -82,7 +94,27 @@ def newest_record(place: Path) -> tuple[Record, Path]:
         what = f"it holds records of several pipelines: {', '.join(pipelines)}"
         raise OptionError(what, where=str(place), fix="name a record")
     newest = max(kept, key=lambda one: one.created)
+    experiment = newest.experiment
+    if experiment:
+        # Both sides of an A/B were made at the same time: it is the head that is asked about.
+        sides = [one for one in kept if one.experiment == experiment]
+        newest = next((one for one in sides if not one.is_base), newest)
     return read_record(newest.path), newest.path
+
+
+def find_partner(head: Record, path: Path) -> Baseline | None:
+    """The base of the A/B that ``head`` is the head of, beside its file ``path``; None of others.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    experiment = head.replication.experiment if head.replication else ""
+    if not experiment or head.record_id.endswith(_BASE):
+        return None
+    for one in kept_in([path.parent]):
+        if one.experiment == experiment and one.is_base:
+            return Baseline(str(one.path), (read_record(one.path),))
+    return None
 
 
 def find_baseline(name: str, head: Record, places: Sequence[Path], repository: Path) -> Baseline:
