@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.comparison.model import Series
+from harness.errors import OptionError
 from harness.noise.calibration import load
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.pairs import PairRule
@@ -37,8 +38,12 @@ def find_threshold(record: Record, cache: Path, given: float | None = None) -> T
         given: as asked; None to look for a calibration.
 
     Raises:
+        OptionError: ``given`` is no margin.
         RecordError: the calibration is damaged.
     """
+    if given is not None and not 0.0 <= given < 1.0:
+        fix = "give a share, such as 0.2%"
+        raise OptionError(f"{given:g} is no margin", where="--margin", fix=fix)
     calibration = load(cache, record.environment, record.pipeline)
     rows = _rows_of(record, calibration)
     if given is not None:
