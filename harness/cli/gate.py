@@ -15,7 +15,7 @@ from harness.files import check_writable, is_stdout, write_text
 from harness.gate.comparing import compare_with
 from harness.gate.judge import judge
 from harness.gate.limits import Limits
-from harness.gate.records import find_baseline, find_partner, newest_record
+from harness.gate.records import find_baseline, find_partner, label_of, newest_record
 from harness.gate.thresholds import find_threshold
 from harness.report.gate_annotations import to_annotations
 from harness.report.gate_json import to_gate_json
@@ -100,7 +100,7 @@ def gate_command(
     report = _judged(head, held, limits, margin, cache or default_cache_root())
     report = replace(
         report,
-        head=replace(report.head, label=str(path)),
+        head=replace(report.head, label=label_of(head)),
         source=_source_of(head) if source is None else source,
     )
     outputs.write(report)

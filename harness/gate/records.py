@@ -27,6 +27,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 # How far back a branch is followed to a commit that was measured.
 _MOST_COMMITS: Final = 200
 _SHOWN: Final = 12
+_SHORT: Final = 8
 # What the names of both records of an A/B end in.
 _BASE: Final = "-base"
 
@@ -113,7 +114,7 @@ def find_partner(head: Record, path: Path) -> Baseline | None:
         return None
     for one in kept_in([path.parent]):
         if one.experiment == experiment and one.is_base:
-            return Baseline(str(one.path), (read_record(one.path),))
+            return _baseline(read_record(one.path))
     return None
 
 
@@ -142,8 +143,22 @@ def find_baseline(name: str, head: Record, places: Sequence[Path], repository: P
         if record.pipeline != head.pipeline:
             what = f"it is of the pipeline {record.pipeline}, not of {head.pipeline}"
             raise RecordError(what, where=name, fix="name one of the same pipeline")
-        return Baseline(name, (record,))
+        return _baseline(record)
     return _of_commit(name, head, places, repository)
+
+
+def label_of(record: Record) -> str:
+    """What a record is called: by its id, and the commit that was measured."""
+    told = record.environment.get("pipeline_commit") or {}
+    commit = (record.history or {}).get("commit") or told.get("commit")
+    if not commit:
+        return record.record_id
+    is_dirty = record.history is None and told.get("is_dirty")
+    return f"{record.record_id} of {commit[:_SHORT]}{', changed' if is_dirty else ''}"
+
+
+def _baseline(record: Record, remarks: tuple[str, ...] = ()) -> Baseline:
+    return Baseline(label_of(record), (record,), remarks)
 
 
 def _of_folder(folder: Path, head: Record) -> Baseline:
@@ -159,7 +174,7 @@ def _of_folder(folder: Path, head: Record) -> Baseline:
     newest = max(good, key=lambda one: one.created)
     later = sum(one.created > newest.created for one in kept)
     told = (f"{later} newer records of the baseline's folder are incomplete or invalid",)
-    return Baseline(str(newest.path), (read_record(newest.path),), told if later else ())
+    return _baseline(read_record(newest.path), told if later else ())
 
 
 def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path) -> Baseline:
@@ -189,8 +204,9 @@ def _newest_run(kept: Sequence[Kept], head: Record) -> list[Kept]:
     """The rounds of the newest run, in the head's environment where there is one."""
     own = fingerprint(head.environment)
     alike = [one for one in kept if fingerprint(one.header["environment"]) == own]
-    chosen = alike or list(kept)
-    newest = max(chosen, key=lambda one: one.created)
+    newest = max(alike or kept, key=lambda one: one.created)
+    its = fingerprint(newest.header["environment"])
+    chosen = [one for one in kept if fingerprint(one.header["environment"]) == its]
     if newest.context is None:
         return [newest]
     runs = number_runs({str(one.path): one.context for one in chosen if one.context})

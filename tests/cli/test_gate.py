@@ -79,7 +79,7 @@ def test_the_head_of_an_ab_is_held_against_its_base(
         assert "MISSED regression, onnxruntime fp32, 1 s, hot: slower: +" in out
         assert "vocoder moved by +.5" in out
         assert "'harness noise' measures it" in out
-        assert f"head.parquet against {slower}" in out
+        assert "Gate of tiny: 20260101-head against 20260101-base" in out
 
 
 def test_equal_sides_pass(gate: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import OptionError, RecordError
-from harness.gate.records import find_baseline, newest_record
+from harness.gate.records import find_baseline, label_of, newest_record
 from harness.states import FAIL, Finding, Validity
 from harness.store.parquet import ParquetStore
 from tests.history.records import CONTEXT, record
@@ -72,7 +72,7 @@ def test_a_file_is_a_baseline_if_it_is_of_the_same_pipeline(tmp_path: Path) -> N
     keep(tmp_path, dated("a", 1), dated("b", 1, pipeline="other"))
     path = str(tmp_path / "tiny-a.parquet")
     found = find_baseline(path, HEAD, [], tmp_path)
-    assert (found.label, names(found)) == (path, ["a"])
+    assert (found.label, names(found)) == ("a of 01234567", ["a"])
     with pytest.raises(RecordError, match="of the pipeline other, not of tiny"):
         find_baseline(str(tmp_path / "other-b.parquet"), HEAD, [], tmp_path)
     with pytest.raises(RecordError, match="no such file"):
@@ -192,3 +192,12 @@ def test_what_is_incomplete_invalid_or_the_head_itself_is_no_baseline(
     )
     with pytest.raises(OptionError, match="no record of it"):
         find_baseline("main", head, [tmp_path], repository.root)
+
+
+def test_a_record_is_called_by_its_id_and_commit() -> None:
+    assert label_of(HEAD) == "head of 01234567"
+    bare = replace(HEAD, history=None)
+    assert label_of(bare) == "head"
+    told = {"commit": "ff" * 20, "is_dirty": True}
+    changed = replace(bare, environment={"pipeline_commit": told})
+    assert label_of(changed) == "head of ffffffff, changed"
