@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.compare import compare
 from harness.cli.history import history
 from harness.cli.options import (
     FILE,
@@ -173,6 +174,7 @@ def schema() -> int:
     return 0
 
 
+app.add_command(compare)
 app.add_command(history)
 
 
