@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.ab import ab
+from harness.cli.compare import compare
 from harness.cli.gates import budget, gate
 from harness.cli.history import history
 from harness.cli.options import (
@@ -176,6 +177,7 @@ def schema() -> int:
 
 
 app.add_command(ab)
+app.add_command(compare)
 app.add_command(history)
 app.add_command(gate)
 app.add_command(budget)

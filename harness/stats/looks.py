@@ -3,8 +3,9 @@
 Each look is one more chance of an error. The error that is allowed over all of them is spent as the
 data grow (Lan and DeMets, *Discrete sequential boundaries for clinical trials*, Biometrika 70,
 1983). Two fifths of it are due at the first look, the least by which eight pairs can decide at an
-error of 2 %; the rest grows evenly with the number of pairs. What a look cannot spend, since ranks
-have few values, is left to the next.
+error of 2 %; the rest comes with the power 3/2 of the pairs that were added, so that later looks
+are surer to find what earlier ones missed. What a look cannot spend, since ranks have few values,
+is left to the next.
 
 What a look may spend follows from how the statistics of several looks hang together, which is taken
 to be as for sums of normal values (Armitage, McPherson and Rowe, *Repeated significance tests on
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FIRST_SHARE: Final = 0.4
+_SPENDING_POWER: Final = 1.5
 _NODES: Final = 120
 # Where normal values and their sums do not come to, in standard deviations.
 _FAR_SDS: Final = 8.0
@@ -85,7 +87,8 @@ def _due(look: int, looks: tuple[int, ...]) -> float:
     """The part of the error that may be spent up to ``look``."""
     if look == looks[-1]:
         return 1.0
-    return _FIRST_SHARE + (1.0 - _FIRST_SHARE) * (look - looks[0]) / (looks[-1] - looks[0])
+    added = (look - looks[0]) / (looks[-1] - looks[0])
+    return _FIRST_SHARE + (1.0 - _FIRST_SHARE) * float(added**_SPENDING_POWER)
 
 
 def _z_of(level: float) -> float:

@@ -248,7 +248,7 @@ def _verdict(
     elif -margin <= lower and upper <= margin:
         status = PairStatus.SAME
     elif math.isinf(lower):
-        reason = f"{few} are too few for an interval at {100.0 * (1.0 - rule.alpha):.4g} %"
+        reason = f"too few for an interval at {100.0 * (1.0 - rule.alpha):.4g} %: {few}"
     else:
         reason = f"{_spanned(lower, upper, rule.margin)}: {more}"
     # Ranks attain less than the error that they may have: the p value lies on the verdict's side.

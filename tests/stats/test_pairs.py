@@ -66,7 +66,7 @@ def test_eight_pairs_tell_of_two_percent_and_seven_of_nothing() -> None:
     few = judge_pairs(base[:6], head[:6], RULE)
     assert few.status is PairStatus.INCONCLUSIVE
     assert (few.lower, few.upper) == (0.0, math.inf)
-    assert few.reason == "6 pairs are too few for an interval at 98 %"
+    assert few.reason == "too few for an interval at 98 %: 6 pairs"
 
 
 def test_what_is_left_open_is_told() -> None:
@@ -104,7 +104,7 @@ def test_an_odd_process_counts_where_too_few_pairs_would_be_left() -> None:
     assert verdict.odd_head == (2,)
     assert verdict.status is PairStatus.SLOWER
     unpaired = judge_unpaired(base[:5], head[:5], RULE)
-    expected = "4 processes a side (and 1 left out as odd) are too few for an interval at 98 %"
+    expected = "too few for an interval at 98 %: 4 processes a side (and 1 left out as odd)"
     assert unpaired.reason == expected
 
 
@@ -132,7 +132,7 @@ def test_runs_of_fewer_than_five_processes_a_side_are_not_judged(few: int) -> No
     assert verdict.status is PairStatus.INCONCLUSIVE
     assert verdict.p_value == 1.0
     name = "1 process" if few == 1 else "4 processes"
-    expected = f"{name} a side are too few for an interval at 98 %"
+    expected = f"too few for an interval at 98 %: {name} a side"
     assert verdict.reason == expected
     five = judge_unpaired(medians(1, 5), medians(2, 5, 1.5), RULE)
     assert five.status is PairStatus.SLOWER
