@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.ab.judging import compare_records
-from harness.comparison.model import Figure
-from harness.report.figures import figures_of
-from harness.stats.fingerprint import differences
+from harness.comparison.compare import compare_records
+from harness.gate.records import label_of
 from harness.stats.pairs import PairRule
-from harness.types import Case
 
 if TYPE_CHECKING:
     from harness.comparison.model import Comparison
     from harness.gate.records import Baseline
-    from harness.report.rows import Row
-    from harness.types import Measurement, Record
+    from harness.types import Record
 
 
 def compare_with(baseline: Baseline, head: Record, margin: float) -> Comparison:
-    """The baseline's records against ``head``, whatever their environments.
+    """The baseline's records against ``head``, whatever their environments, which is told.
 
     Raises:
+        ComparisonError: they have nothing in common.
         RecordError: a record is damaged.
     """
-    base = baseline.records[0]
-    found = compare_records(base, head, PairRule(margin=margin))
-    told = differences(base.environment, head.environment)
-    sides = [_rows(record) for record in (base, head)]
-    return replace(
-        found,
-        rows=tuple(
-            replace(row, figures=_figures(*(side.get(str(row.series)) for side in sides)))
-            for row in found.rows
-        ),
-        base=replace(found.base, label=baseline.label),
-        differences=tuple(str(one) for one in told if one.affects_latency),
-    )
+    labels = (baseline.label, label_of(head))
+    rule = _rule(head, margin)
+    return compare_records(baseline.records, [head], rule, across=True, labels=labels)
 
 
-def _rows(record: Record) -> dict[str, Row]:
-    groups = figures_of(record).groups
-    return {_series(row.measurement): row for group in groups for row in group.rows}
+def _rule(head: Record, margin: float) -> PairRule:
+    """As an A/B looks, up to the pairs that there are: there will be no more.
 
-
-def _series(measured: Measurement) -> str:
-    case = Case(measured.duration_s, measured.batch)
-    return f"{measured.component}, {measured.variant}, {case}, {measured.mode}"
-
-
-def _figures(base: Row | None, head: Row | None) -> tuple[Figure, ...]:
-    if base is None or head is None:
-        return ()
-    return (
-        Figure("snr_db", base.measurement.snr_db, head.measurement.snr_db),
-        Figure("energy_j", base.measurement.energy_j, head.measurement.energy_j),
-        Figure("memory_bytes", base.memory_bytes, head.memory_bytes),
-    )
+    What earlier looks may have spent of the error is not spent again.
+    """
+    usual = PairRule(margin=margin)
+    has_builds = head.replication is not None and head.replication.builds > 1
+    units = {one.build if has_builds else one.process for one in head.measurements}
+    count = max(1, len(units))
+    before = tuple(look for look in usual.looks if look < count)
+    return PairRule(margin=margin, looks=(*before, count))

@@ -46,8 +46,8 @@ def _movement(whole: SeriesComparison, rows: Sequence[SeriesComparison]) -> Move
 def _is_beside(row: SeriesComparison, whole: SeriesComparison) -> bool:
     """Whether both are of one variant at one size, as work arrived alike."""
     a, b = row.series, whole.series
-    return (a.variant, a.case, a.mode) == (b.variant, b.case, b.mode)
+    return (a.variant, a.case, a.mode, a.streams) == (b.variant, b.case, b.mode, b.streams)
 
 
 def _change(row: SeriesComparison) -> Change:
-    return Change(row.base_s, row.head_s, row.time, row.is_discovery)
+    return Change(row.base_s, row.head_s, row.time, row.is_discovery, row.cycles)

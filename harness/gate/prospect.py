@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from harness.gate.records import kept_in
+from harness.history.kept import kept_in
 from harness.history.runs import number_runs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.budget_spent import Prospect, Spent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from harness.gate.records import Kept
+    from harness.history.kept import Kept
     from harness.types import Measurement, Record, Variant
 
 _DAY_S: Final = 86400.0

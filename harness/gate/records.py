@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import OptionError, RecordError
 from harness.history.commits import resolve_commits
-from harness.history.context import context_in
-from harness.history.runs import is_invalid, number_runs
+from harness.history.kept import kept_in
+from harness.history.runs import number_runs
 from harness.stats.fingerprint import fingerprint
-from harness.store.headers import read_header
 from harness.store.parquet import read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from harness.history.context import HistoryContext
+    from harness.history.kept import Kept
     from harness.types import Record
 
-_log = logging.getLogger(__name__)
 _HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 # How far back a branch is followed to a commit that was measured.
 _MOST_COMMITS: Final = 200
@@ -41,41 +38,9 @@ class Baseline:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A record's file, and what its header says."""
-
-    path: Path
-    header: Mapping[str, Any]
-    context: HistoryContext | None
-
-    @property
-    def created(self) -> tuple[str, str]:
-        """What records are sorted by: when, and whose."""
-        return self.header["created_utc"], self.header["record_id"]
-
-    @property
-    def commit(self) -> str:
-        """The full hash of what was measured; empty where it was of no commit."""
-        if self.context is not None:
-            return self.context.commit
-        told = self.header["environment"].get("pipeline_commit") or {}
-        return "" if told.get("is_dirty") else told.get("commit") or ""
-
-    @property
-    def experiment(self) -> str:
-        """The A/B that it is a side of; empty where it is of none."""
-        return (self.header.get("replication") or {}).get("experiment") or ""
-
-    @property
-    def is_base(self) -> bool:
-        """Whether it is the base of an A/B."""
-        return bool(self.experiment) and self.header["record_id"].endswith(_BASE)
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is complete, and not invalid."""
-        return bool(self.header["is_complete"]) and not is_invalid(self.header)
+def _is_base(one: Kept) -> bool:
+    """Whether it is the base of an A/B."""
+    return bool(one.experiment) and str(one.header["record_id"]).endswith(_BASE)
 
 
 def newest_record(place: Path) -> tuple[Record, Path]:
@@ -99,7 +64,7 @@ def newest_record(place: Path) -> tuple[Record, Path]:
     if experiment:
         # Both sides of an A/B were made at the same time: it is the head that is asked about.
         sides = [one for one in kept if one.experiment == experiment]
-        newest = next((one for one in sides if not one.is_base), newest)
+        newest = next((one for one in sides if not _is_base(one)), newest)
     return read_record(newest.path), newest.path
 
 
@@ -113,7 +78,7 @@ def find_partner(head: Record, path: Path) -> Baseline | None:
     if not experiment or head.record_id.endswith(_BASE):
         return None
     for one in kept_in([path.parent]):
-        if one.experiment == experiment and one.is_base:
+        if one.experiment == experiment and _is_base(one):
             return _baseline(read_record(one.path))
     return None
 
@@ -220,17 +185,3 @@ def _newest_run(kept: Sequence[Kept], head: Record) -> list[Kept]:
         and one.context.environment_name == newest.context.environment_name
         and runs[str(one.path)] == of_run
     ]
-
-
-def kept_in(places: Iterable[Path]) -> list[Kept]:
-    """Every record below ``places``; what is none, or damaged, is left out with a warning."""
-    found = []
-    for place in places:
-        for path in sorted(place.rglob("*.parquet")):
-            try:
-                header = read_header(path)
-                context = context_in(header.get("history"), where=str(path))
-                found.append(Kept(path, header, context))
-            except RecordError as error:
-                _log.warning("%s; it is left out", error)
-    return found

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from harness.errors import OptionError, RecordError
+from harness.errors import OptionError
 from harness.history.commits import resolve_commits
-from harness.history.context import context_in
-from harness.history.runs import is_invalid, number_runs
+from harness.history.kept import Kept as _Kept
+from harness.history.kept import kept_in as _kept_in
+from harness.history.runs import number_runs
 from harness.stats.fingerprint import fingerprint
-from harness.store.headers import read_header
 from harness.store.parquet import read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from harness.history.context import HistoryContext
     from harness.types import Record
 
-_log = logging.getLogger(__name__)
 _HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 _SHOWN: Final = 12
 
@@ -33,38 +30,6 @@ class FoundSide:
 
     label: str
     records: tuple[Record, ...]
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """A record's file, and what its header says."""
-
-    path: Path
-    header: Mapping[str, Any]
-    context: HistoryContext | None
-
-    @property
-    def commit(self) -> str:
-        """The full hash; empty where it was of no commit, or of one that was changed."""
-        if self.context is not None:
-            return self.context.commit
-        told = self.header["environment"].get("pipeline_commit") or {}
-        return "" if told.get("is_dirty") else str(told.get("commit") or "")
-
-    @property
-    def experiment(self) -> str:
-        """The experiment of two sides that it is one of; empty if of none."""
-        return str((self.header.get("replication") or {}).get("experiment", ""))
-
-    @property
-    def created(self) -> tuple[str, str]:
-        """What records are sorted by."""
-        return str(self.header["created_utc"]), str(self.header["record_id"])
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is complete, and not invalid."""
-        return bool(self.header["is_complete"]) and not is_invalid(self.header)
 
 
 @dataclass(frozen=True)
@@ -221,17 +186,3 @@ def _read(label: str, kept: Iterable[_Kept]) -> FoundSide:
     """Each record once, oldest first."""
     ordered = {str(one.header["record_id"]): one for one in sorted(kept, key=_created)}
     return FoundSide(label, tuple(read_record(one.path) for one in ordered.values()))
-
-
-def _kept_in(places: Iterable[Path]) -> list[_Kept]:
-    """Every record below ``places``; what is none, or damaged, is left out with a warning."""
-    found = []
-    for place in places:
-        for path in sorted(place.rglob("*.parquet")):
-            try:
-                header = read_header(path)
-                context = context_in(header.get("history"), where=str(path))
-                found.append(_Kept(path, header, context))
-            except RecordError as error:
-                _log.warning("%s; it is left out", error)
-    return found

@@ -12,6 +12,7 @@ from harness.report.json import finite
 if TYPE_CHECKING:
     from harness.comparison.model import Side
     from harness.report.gate_model import Change, GateReport, Movement
+    from harness.stats.pairs import PairVerdict
 
 # Of the fields below; another number where one is taken away, or means something else.
 FORMAT: Final = 1
@@ -81,6 +82,14 @@ def _change(change: Change) -> dict[str, Any]:
         "change_s": change.change_s,
         "lower_s": change.lower_s,
         "upper_s": change.upper_s,
+        **_verdict(found),
+        "is_discovery": change.is_discovery,
+        "cycles": None if change.cycles is None else _verdict(change.cycles),
+    }
+
+
+def _verdict(found: PairVerdict) -> dict[str, Any]:
+    return {
         "ratio": found.ratio,
         "lower": found.lower,
         "upper": found.upper,
@@ -89,5 +98,4 @@ def _change(change: Change) -> dict[str, Any]:
         "pairs": found.pairs,
         "verdict": found.status.value,
         "reason": found.reason,
-        "is_discovery": change.is_discovery,
     }

@@ -10,6 +10,7 @@ from harness.report.gate_words import (
     environment_label,
     headline,
     interval_percent,
+    setting_of,
     share_percent,
     sides_sentence,
     signed_ms,
@@ -78,8 +79,8 @@ def _lines(report: GateReport) -> Iterator[str]:
 
 def _movement(movement: Movement) -> Iterator[str]:
     series = movement.series
-    what = f"{series.variant}, {series.case}, {series.mode}"
-    yield "<details><summary>By component: " + markdown(what) + "</summary>"
+    what = markdown(setting_of(series))
+    yield f"<details><summary>By component: {what}</summary>"
     yield ""
     yield f"| {' | '.join(_HEADINGS)} |"
     yield f"|---{'|--:' * 6}|---|"

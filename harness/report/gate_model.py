@@ -52,12 +52,14 @@ class Change:
     """How a series moved: the ratio of head to base, its interval, and what that is in seconds.
 
     ``is_known`` is true where the verdict is slower or faster, and stands among all of the table.
+    ``cycles`` is the verdict on cycles of the GPU's clock, None where that was not read.
     """
 
     base_s: float
     head_s: float
     time: PairVerdict
     is_discovery: bool = True
+    cycles: PairVerdict | None = None
 
     @property
     def change_s(self) -> float:
@@ -78,6 +80,13 @@ class Change:
     def is_known(self) -> bool:
         """Whether it has moved."""
         return self.is_discovery and self.time.status in {PairStatus.SLOWER, PairStatus.FASTER}
+
+    @property
+    def is_of_the_clock(self) -> bool:
+        """Whether it is slower in time and not in cycles: then the clock is, and not the code."""
+        if self.cycles is None or self.time.status is not PairStatus.SLOWER:
+            return False
+        return self.cycles.status in {PairStatus.SAME, PairStatus.FASTER}
 
 
 @dataclass(frozen=True)

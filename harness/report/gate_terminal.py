@@ -16,6 +16,7 @@ from harness.report.gate_words import (
     environment_label,
     headline,
     interval_percent,
+    setting_of,
     share_percent,
     sides_sentence,
     signed_ms,
@@ -75,7 +76,7 @@ def _sentence(check: Check) -> Text:
 
 def _movement(movement: Movement) -> Table:
     series = movement.series
-    what = f"{series.variant}, {series.case}, {series.mode}: base and head in ms"
+    what = f"{setting_of(series)}: base and head in ms"
     table = table_of(escape(visible(what)), ("base", "head", "share %"))
     for heading in ("base", "head", "change", "change %", "interval %", "share %", "verdict"):
         table.add_column(heading, justify="right", no_wrap=True)

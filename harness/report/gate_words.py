@@ -9,6 +9,7 @@ from harness.report.words import milliseconds
 from harness.stats.pairs import PairStatus
 
 if TYPE_CHECKING:
+    from harness.comparison.model import Series
     from harness.report.gate_model import Change, GateReport, Movement, Part
 
 
@@ -59,6 +60,9 @@ def change_sentence(change: Change) -> str:
     )
     if found.status is PairStatus.INCONCLUSIVE and found.reason:
         return f"{text}: {found.reason}"
+    if change.is_of_the_clock and change.cycles is not None:
+        in_cycles = signed_percent(change.cycles.ratio)
+        return f"{text}; in cycles {change.cycles.status.value}, {in_cycles} %: it is the clock's"
     if not change.is_discovery and found.status in {PairStatus.SLOWER, PairStatus.FASTER}:
         return f"{text}, which does not stand when all series are judged together"
     return text
@@ -104,6 +108,11 @@ def headline(report: GateReport) -> str:
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     simulated = " (SIMULATED)" if report.is_simulated else ""
     return f"{report.status.value.upper()}{simulated}: {told}"
+
+
+def setting_of(series: Series) -> str:
+    """A series without its component: ``tensorrt fp16 by flag, graph, 1 s, hot``."""
+    return str(series).removeprefix(f"{series.component}, ")
 
 
 def sides_sentence(report: GateReport) -> str:
