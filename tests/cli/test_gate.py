@@ -42,7 +42,7 @@ def side(name: str, *, slower: float = 0.0, seed: int = 0, **changes: Any) -> Re
     turns = tuple(2 * i + (name == "head") for i in range(PAIRS))
     made = record(f"20260101-{name}", measured, None)
     replication = Replication(PAIRS, 1, experiment="x", turns=turns)
-    return replace(made, replication=replication, **changes)
+    return replace(made, **{"replication": replication, **changes})
 
 
 def keep(folder: Path, *records: Record) -> list[Path]:
@@ -104,6 +104,43 @@ def test_a_baseline_of_another_machine_is_inconclusive(
     assert code == 3
     assert "DIFFERENT ENVIRONMENT: cpu other / some" in out
     assert "INCONCLUSIVE regression" in out
+
+
+def test_records_of_no_common_experiment_are_compared_by_their_processes(
+    gate: Callable[..., tuple[int, str, str]], slower: Path, tmp_path: Path
+) -> None:
+    other = side("base", replication=Replication(PAIRS, 1))
+    (base,) = keep(tmp_path / "other", other)
+    code, out, _ = gate(slower, "--baseline", base)
+    assert (code, "MISSED regression" in out, "n = 12" in out) == (1, True, True)
+    alone = [one for one in other.measurements if one.process == 0]
+    (base,) = keep(tmp_path / "alone", replace(other, measurements=tuple(alone), replication=None))
+    code, out, _ = gate(slower, "--baseline", base)
+    assert code == 3
+    assert "(no interval, n = 1): 1 process a side" in out
+
+
+def test_few_pairs_are_as_many_as_there_will_be(
+    gate: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """The looks of an A/B that goes on to 32 pairs would leave nine of them no interval."""
+    kept = {
+        name: replace(made, measurements=tuple(m for m in made.measurements if m.process < 9))
+        for name, made in (("base", side("base")), ("head", side("head", slower=0.5)))
+    }
+    keep(tmp_path, *kept.values())
+    code, out, _ = gate(tmp_path)
+    assert (code, "no interval" in out) == (1, False)
+
+
+def test_nothing_in_common_is_bad_input(
+    gate: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    other = side("base")
+    measured = tuple(replace(one, precision="fp16") for one in other.measurements)
+    keep(tmp_path, side("head"), replace(other, measurements=measured))
+    code, _, err = gate(tmp_path)
+    assert (code, "no series is common to both" in err) == (2, True)
 
 
 def test_every_output_at_once(

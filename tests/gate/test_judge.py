@@ -28,6 +28,7 @@ from tests.gate.made import (
 from tests.history.records import measurement, record
 
 if TYPE_CHECKING:
+    from harness.stats.pairs import PairStatus
     from harness.types import Record
 
 HOT = Validity((Finding(FAIL, "thermal slowdown", "cool it"),))
@@ -104,9 +105,9 @@ def test_flags_pass_and_are_told() -> None:
     ],
 )
 def test_a_regression_is_one_of_the_whole_pipeline(
-    status: object, is_discovery: bool, expected: Status, code: int
+    status: PairStatus, is_discovery: bool, expected: Status, code: int
 ) -> None:
-    whole = row("pipeline", status, 1.03, is_discovery=is_discovery, reason="too few")  # type: ignore[arg-type]
+    whole = row("pipeline", status, 1.03, is_discovery=is_discovery, reason="too few")
     report = judge(head(), Limits(), comparison((row("vocoder", SLOWER, 1.5, 0.1), whole)))
     assert (found(report, "regression").status, report.exit_code) == (expected, code)
 
@@ -213,3 +214,22 @@ def test_deadlines_are_checked_where_work_was_paced() -> None:
 
     assert (status(0), status(3)) == (Status.PASS, Status.MISSED)
     assert not [c for c in judge(head(), Limits()).checks if c.name == "deadlines"]
+
+
+@pytest.mark.parametrize(
+    ("cycles", "expected"),
+    [
+        (SAME, Status.INCONCLUSIVE),
+        (FASTER, Status.INCONCLUSIVE),
+        (SLOWER, Status.MISSED),
+        (INCONCLUSIVE, Status.MISSED),
+    ],
+)
+def test_what_is_slower_in_time_and_not_in_cycles_is_the_clocks(
+    cycles: PairStatus, expected: Status
+) -> None:
+    whole = row("pipeline", SLOWER, 1.03)
+    whole = replace(whole, cycles=row("pipeline", cycles, 1.0).time)
+    check = found(judge(head(), Limits(), comparison((whole,))), "regression")
+    assert check.status is expected
+    assert ("it is the clock's" in check.sentence) is (expected is Status.INCONCLUSIVE)
