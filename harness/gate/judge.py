@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 # What the state of the machine, or a clock that is made up, spoils: not accuracy, nor memory.
 _OF_TIME: Final = frozenset({BUDGET, DEADLINES, REGRESSION, ENERGY})
+_NO_TURNS: Final = (
+    "the processes of both took no turns: a drift of the machine between them would look like "
+    "a change of the code ('harness ab' tells them apart)"
+)
 _AGAINST: Final = frozenset({REGRESSION, ENERGY, MEMORY})
 
 
@@ -73,11 +77,18 @@ def judge(
         base=comparison.base if comparison else None,
         checks=tuple(checks),
         movements=movements or (),
-        remarks=(*remarks, *(comparison.findings if comparison else ())),
+        remarks=(*remarks, *_told(comparison)),
         differences=comparison.differences if comparison else (),
         machine=_machine(record),
         margin=comparison.margin if comparison else None,
     )
+
+
+def _told(comparison: Comparison | None) -> tuple[str, ...]:
+    """What the comparison says of itself."""
+    if comparison is None or comparison.is_paired:
+        return comparison.findings if comparison else ()
+    return (_NO_TURNS, *comparison.findings)
 
 
 def _checks(

@@ -14,17 +14,20 @@ if TYPE_CHECKING:
 
 
 def signed_ms(seconds: float) -> str:
-    """``seconds`` in ms with a sign: ``+.026``."""
+    """``seconds`` in ms with a sign, unless they are shown as none: ``+.026``."""
     if not math.isfinite(seconds):
         return "-"
-    return f"{'-' if seconds < 0 else '+'}{milliseconds(abs(seconds))}"
+    text = milliseconds(abs(seconds))
+    return f"{'-' if seconds < 0 else '+'}{text}" if float(text) else text
 
 
 def signed_percent(ratio: float) -> str:
-    """By how much ``ratio`` is above 1, in %: ``+0.62``."""
+    """By how much ``ratio`` is above 1, in %, with a sign unless it is shown as 1: ``+0.62``."""
     if not math.isfinite(ratio):
         return "-"
     value = 100.0 * (ratio - 1.0)
+    if not round(value, 2):
+        return "0.00"
     return f"{value:+.2f}" if abs(value) < 99.995 else f"{value:+.0f}"  # noqa: PLR2004
 
 
