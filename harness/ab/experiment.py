@@ -106,6 +106,7 @@ def measure_sides(
     }
     if not plan.rebuilds:
         for run in sides.values():
+            observer.phase(f"Preparing {run.name}", 1)
             run.prepare(0, rebuilds=False)
 
     def compare() -> Comparison:
@@ -120,7 +121,7 @@ def measure_sides(
     base, head = (
         replace(
             record,
-            record_id=f"{record.record_id}-{side}",
+            record_id=f"{name}-{side}",
             command=experiment.command or record.command,
         )
         for side, record in zip((BASE, HEAD), records, strict=True)

@@ -27,7 +27,7 @@ def compare_records(base: Record, head: Record, rule: PairRule) -> Comparison:
         base_s, head_s = ([its[series][pair] for pair in pairs] for its in found)
         verdict = judge_pairs(base_s, head_s, rule)
         rows.append(SeriesComparison(series, median(base_s), median(head_s), verdict))
-    sides = [
+    left, right = (
         Side(
             label,
             (record.environment.get("pipeline_commit") or {}).get("commit", ""),
@@ -36,8 +36,8 @@ def compare_records(base: Record, head: Record, rule: PairRule) -> Comparison:
             any(m.simulated for m in record.measurements),
         )
         for label, record in (("base", base), ("head", head))
-    ]
-    return Comparison(base.pipeline, *sides, tuple(rows), rule.margin, is_paired=True)
+    )
+    return Comparison(base.pipeline, left, right, tuple(rows), rule.margin, is_paired=True)
 
 
 def _units(record: Record) -> dict[Series, dict[int, float]]:
