@@ -65,7 +65,7 @@ def _flat(text: str) -> str:
 def test_a_slower_commit_is_told_and_two_records_are_left(
     ab: Callable[..., tuple[int, str, str]], repository: Repository, tmp_path: Path
 ) -> None:
-    code, out, _ = ab("first", "slow")
+    code, out, _ = ab("first", "slow", "--margin", "1%")
 
     assert code == 1
     told = _flat(out)
