@@ -11,10 +11,7 @@ import click
 from harness.cli.ab_words import find_plan, measuring_words, read_measuring
 from harness.cli.options import FILE, FOLDER, PERCENT, cache_option
 from harness.errors import (
-    EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
-    EXIT_MISSED,
-    EXIT_PASS,
     OptionError,
 )
 
@@ -216,17 +213,22 @@ def report(
     json_file: Path | None,
 ) -> None:
     """Print the comparison, and write its JSON."""
+    from rich.console import Console  # noqa: PLC0415
+
     from harness.ab.telling import (  # noqa: PLC0415
         describe_outcome,
-        describe_row,
         describe_sides,
         outcome_json,
     )
     from harness.cli.output import tell  # noqa: PLC0415
     from harness.files import is_stdout, write_text  # noqa: PLC0415
+    from harness.report.comparisons import render_comparison  # noqa: PLC0415
 
-    lines = [*describe_sides(*revisions), *map(describe_row, outcome.comparison.rows)]
-    lines += describe_outcome(outcome)
+    lines = [*describe_sides(*revisions)]
+    console = Console(highlight=False, stderr=json_file is not None and is_stdout(json_file))
+    with console.capture() as table:
+        console.print(render_comparison(outcome.comparison))
+    lines += [table.get().rstrip("\n"), *describe_outcome(outcome)]
     lines += [f"Record: {path}" for path in written]
     if json_file is not None:
         write_text(json_file, outcome_json(outcome))
@@ -237,14 +239,8 @@ def report(
 def exit_code(outcome: Outcome) -> int:
     """0 where nothing is slower, 1 where something is, 3 where that is open."""
     from harness.ab.running import Ended  # noqa: PLC0415
-    from harness.stats.pairs import PairStatus  # noqa: PLC0415
+    from harness.cli.comparing import EXITS  # noqa: PLC0415
 
     if outcome.ended is Ended.INTERRUPTED:
         return EXIT_INTERRUPTED
-    rows = outcome.comparison.rows
-    slower = [row for row in rows if row.time.status is PairStatus.SLOWER]
-    if any(row.is_discovery for row in slower):
-        return EXIT_MISSED
-    # Slower by itself, and not among so many series: that is open.
-    is_open = slower or any(row.time.status is PairStatus.INCONCLUSIVE for row in rows)
-    return EXIT_INCONCLUSIVE if is_open or not rows else EXIT_PASS
+    return EXITS[outcome.comparison.status]

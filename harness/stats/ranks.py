@@ -100,6 +100,13 @@ def hodges_lehmann(
     return (shift.estimate, *shift.interval((1.0 - confidence) / 2.0))
 
 
+def attained_level(pairs: int, level: float) -> float:
+    """The largest one-sided error up to ``level`` that signed ranks of ``pairs`` can have, or 0."""
+    cumulative = _signed_rank(pairs)
+    rank = int(np.searchsorted(cumulative, level, side="right"))
+    return float(cumulative[rank - 1]) if rank else 0.0
+
+
 @functools.lru_cache
 def _upper(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     rows, columns = np.triu_indices(count)

@@ -157,18 +157,6 @@ def components_of(sampled: Sequence[Sampled]) -> Components:
     )
 
 
-def odd_among(log_medians: NDArray[np.float64]) -> tuple[int, ...]:
-    """The places of processes whose medians, in logarithms, are far off those of the others.
-
-    None with fewer than :data:`MIN_FOR_ODD`.
-    """
-    if len(log_medians) < MIN_FOR_ODD:
-        return ()
-    limit = max(math.log1p(ODD_SHARE), _ODD_SDS * _robust_sd(log_medians))
-    offsets = np.abs(log_medians - np.median(log_medians))
-    return tuple(int(place) for place in np.flatnonzero(offsets > limit))
-
-
 def _logarithms(latency_s: Sequence[float]) -> NDArray[np.float64]:
     values = np.asarray(latency_s, dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all() or not (values > 0.0).all():
@@ -184,8 +172,11 @@ def _robust_sd(values: NDArray[np.float64]) -> float:
 def _odd(builds: Mapping[int, Sequence[int]], offsets: Mapping[int, float]) -> tuple[int, ...]:
     found = []
     for its in builds.values():
-        odd = odd_among(np.asarray([offsets[number] for number in its]))
-        found += [its[place] for place in odd]
+        if len(its) < MIN_FOR_ODD:
+            continue
+        sd = _robust_sd(np.asarray([offsets[number] for number in its]))
+        limit = max(math.log1p(ODD_SHARE), _ODD_SDS * sd)
+        found += [number for number in its if abs(offsets[number]) > limit]
     return tuple(sorted(found))
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.ab.judging import compare_records
 from harness.ab.running import Ended, PairPlan, SideRun, measure_pairs, records_of
+from harness.comparison.compare import compare_records
 from harness.errors import EngineError
 from harness.stats.pairs import PairRule, PairStatus
 from harness.store.parquet import read_record, write_record
@@ -50,7 +50,8 @@ class Scene:
                 side.prepare(0, rebuilds=False)
 
     def compare(self) -> Comparison:
-        return compare_records(*records_of(self.sides, "x", self.plan), self.plan.rule)
+        base, head = records_of(self.sides, "x", self.plan)
+        return compare_records([base], [head], self.plan.rule)
 
     def run(self, is_clear: Callable[[], bool] | None = None) -> Ended:
         def all_clear() -> bool:
@@ -197,7 +198,7 @@ def test_rebuilt_engines_have_two_processes_each_so_that_both_variances_are_told
     assert (head.replication.processes, head.replication.builds) == (2, 8)
     assert {(m.process, m.build) for m in head.measurements} == {(p, p // 2 + 1) for p in range(16)}
     # What is judged is eight builds, not sixteen processes.
-    assert {row.time.pairs for row in compare_records(base, head, plan.rule).rows} == {8}
+    assert {row.time.pairs for row in compare_records([base], [head], plan.rule).rows} == {8}
 
 
 def test_a_pairs_latency_is_the_median_of_its_process() -> None:

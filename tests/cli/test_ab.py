@@ -77,10 +77,11 @@ def test_a_slower_commit_is_told_and_two_records_are_left(
         commit = repository.git("rev-parse", tag)
         assert record.environment["pipeline_commit"] == {"commit": commit, "is_dirty": False}
         assert record.replication is not None
-        assert record.replication.processes == 8
+        count = record.replication.processes
+        assert count in {8, 12, 16}
         assert all(m.simulated for m in record.measurements)
         # Each process has its own level.
-        assert len({m.latency_s for m in record.measurements if m.component == "encoder"}) == 8
+        assert len({m.latency_s for m in record.measurements if m.component == "encoder"}) == count
     assert base.replication is not None
     assert head.replication is not None
     assert base.replication.experiment == head.replication.experiment != ""
@@ -94,8 +95,8 @@ def test_equal_graphs_are_told_and_are_the_same(
     assert code == 0
     assert "The same graph on both sides: every component." in _flat(out)
     told = json.loads((tmp_path / "it.json").read_text())
-    assert told["simulated"]
-    assert {row["time"]["status"] for row in told["rows"]} == {"same"}
+    assert told["is_simulated"]
+    assert {row["status"] for row in told["rows"]} == {"same"}
     assert told["same_graphs"] == ["encoder", "decoder"]
 
 
