@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.ab.judging import compare_records
 from harness.ab.running import Ended, PairPlan, SideRun, measure_pairs, records_of
 from harness.ab.schedule import BASE, HEAD
 from harness.ab.side import Workplace, make_side
 from harness.backends.simulated import VARIABLE
+from harness.comparison.compare import compare_records
 from harness.replicate import CommandLauncher
 from harness.stats.pairs import PairStatus
 
@@ -74,7 +74,7 @@ def run_experiment(
             side: make_side(revision, experiment.place, folder / side, observer)
             for side, revision in revisions.items()
         }
-        labels = {side: revision.name for side, revision in revisions.items()}
+        labels = {side: str(revision) for side, revision in revisions.items()}
         return measure_sides(arguments, labels, experiment, folder, observer)
 
 
@@ -106,28 +106,36 @@ def measure_sides(
     }
     if not plan.rebuilds:
         for run in sides.values():
+            observer.phase(f"Preparing {run.name}", 1)
             run.prepare(0, rebuilds=False)
 
     def compare() -> Comparison:
-        return compare_records(*records_of(sides, name, plan), plan.rule)
+        base, head = records_of(sides, name, plan)
+        return _compared(base, head, plan, labels)
 
     def is_clear() -> bool:
         wanted = [row for row in compare().rows if experiment.wants(row)]
-        return all(row.time.status is not PairStatus.INCONCLUSIVE for row in wanted)
+        return all(row.status is not PairStatus.INCONCLUSIVE for row in wanted)
 
     ended = measure_pairs(sides, plan, is_clear, observer)
     records = records_of(sides, name, plan, is_complete=ended is not Ended.INTERRUPTED)
     base, head = (
         replace(
             record,
-            record_id=f"{record.record_id}-{side}",
+            record_id=f"{name}-{side}",
             command=experiment.command or record.command,
         )
         for side, record in zip((BASE, HEAD), records, strict=True)
     )
     said = tuple(_lines(launches))
-    comparison = compare_records(base, head, plan.rule)
+    comparison = _compared(base, head, plan, labels)
     return Outcome(base, head, comparison, ended, said)
+
+
+def _compared(base: Record, head: Record, plan: PairPlan, labels: Mapping[str, str]) -> Comparison:
+    names = (labels[BASE], labels[HEAD])
+    # One machine, now: what differs all the same is told, and nothing is lost.
+    return compare_records([base], [head], plan.rule, across=True, labels=names)
 
 
 def same_graphs(base: Record, head: Record) -> tuple[str, ...]:

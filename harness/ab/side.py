@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.ab.checkout import check_out
 from harness.ab.install import install
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from harness.ab.revisions import Revision
     from harness.observer import Observer
 
-_FOLDER = "ab"
+_FOLDER: Final = "ab"
+_MANIFEST: Final = "pipeline.toml"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def make_side(
     observer.phase(f"Installing {revision.name}", 1)
     tree = check_out(revision, place.repository, folder / "tree")
     root = tree / place.pipeline
-    if not (root / "pipeline.toml").is_file():
+    if not (root / _MANIFEST).is_file():
         raise _no_pipeline(revision, place)
     installed = install(revision, tree, folder, python=place.python, cache=place.cache / _FOLDER)
     observer.step("")
@@ -81,18 +82,11 @@ def make_side(
 
 
 def _no_pipeline(revision: Revision, place: Workplace) -> DeclarationError:
-    _, found, _ = run_git(
-        place.repository,
-        "ls-tree",
-        "-r",
-        "--name-only",
-        revision.commit,
-        "--",
-        ":(glob)**/pipeline.toml",
-    )
-    folders = [name.rpartition("/")[0] or "." for name in found.splitlines()]
+    _, found, _ = run_git(place.repository, "ls-tree", "-r", "--name-only", revision.commit)
+    files = (name for name in found.splitlines() if f"/{name}".endswith(f"/{_MANIFEST}"))
+    folders = [name.rpartition("/")[0] or "." for name in files]
     there = f"name one of: {', '.join(folders)}" if folders else "it has no pipeline at all"
-    what = f"there is no pipeline.toml in its folder {place.pipeline!r}"
+    what = f"there is no {_MANIFEST} in its folder {place.pipeline!r}"
     return DeclarationError(what, where=f"commit {revision.name}", fix=f"--pipeline: {there}")
 
 

@@ -11,10 +11,7 @@ import click
 from harness.cli.ab_words import find_plan, measuring_words, read_measuring
 from harness.cli.options import FILE, FOLDER, PERCENT, cache_option
 from harness.errors import (
-    EXIT_INCONCLUSIVE,
     EXIT_INTERRUPTED,
-    EXIT_MISSED,
-    EXIT_PASS,
     OptionError,
 )
 
@@ -26,7 +23,8 @@ if TYPE_CHECKING:
     from harness.history.plan import HistoryPlan
 
 _PAIRS = "8:32"
-_LEAST_PAIRS = 6
+# Fewer leave no interval at the error that is allowed.
+_LEAST_PAIRS = 7
 
 _PAIR_OPTIONS = (
     click.option(
@@ -215,21 +213,34 @@ def report(
     json_file: Path | None,
 ) -> None:
     """Print the comparison, and write its JSON."""
-    for row in outcome.comparison.rows:
-        click.echo(f"{row.series}: {row.time}")
-    for path in written:
-        click.echo(f"Record: {path}")
+    from rich.console import Console  # noqa: PLC0415
+
+    from harness.ab.telling import (  # noqa: PLC0415
+        describe_outcome,
+        describe_sides,
+        outcome_json,
+    )
+    from harness.cli.output import tell  # noqa: PLC0415
+    from harness.files import is_stdout, write_text  # noqa: PLC0415
+    from harness.report.comparisons import render_comparison  # noqa: PLC0415
+
+    lines = [*describe_sides(*revisions)]
+    console = Console(highlight=False, stderr=json_file is not None and is_stdout(json_file))
+    with console.capture() as table:
+        console.print(render_comparison(outcome.comparison))
+    lines += [table.get().rstrip("\n"), *describe_outcome(outcome)]
+    lines += [f"Record: {path}" for path in written]
+    if json_file is not None:
+        write_text(json_file, outcome_json(outcome))
+        lines.append(f"JSON: {'standard output' if is_stdout(json_file) else json_file}")
+    tell("\n".join(lines), beside=json_file)
 
 
 def exit_code(outcome: Outcome) -> int:
     """0 where nothing is slower, 1 where something is, 3 where that is open."""
     from harness.ab.running import Ended  # noqa: PLC0415
-    from harness.stats.pairs import PairStatus  # noqa: PLC0415
+    from harness.cli.comparing import EXITS  # noqa: PLC0415
 
     if outcome.ended is Ended.INTERRUPTED:
         return EXIT_INTERRUPTED
-    statuses = {row.time.status for row in outcome.comparison.rows}
-    if PairStatus.SLOWER in statuses:
-        return EXIT_MISSED
-    is_open = PairStatus.INCONCLUSIVE in statuses or not statuses
-    return EXIT_INCONCLUSIVE if is_open else EXIT_PASS
+    return EXITS[outcome.comparison.status]

@@ -16,7 +16,7 @@ from harness.report.comparisons import render_comparison, write_comparison_json
 from harness.stats.pairs import PairRule, PairStatus
 
 _DEFAULT_RECORDS: Final = Path("reports")
-_EXITS: Final = {
+EXITS: Final = {
     PairStatus.SLOWER: EXIT_MISSED,
     PairStatus.FASTER: EXIT_PASS,
     PairStatus.SAME: EXIT_PASS,
@@ -56,7 +56,7 @@ def compare_command(
     if json_file is not None:
         write_comparison_json(comparison, json_file)
     tell(told.get().rstrip("\n"), beside=json_file)
-    return _EXITS[comparison.status]
+    return EXITS[comparison.status]
 
 
 def _rule(margin: float, alpha: float) -> PairRule:
