@@ -77,18 +77,20 @@ def judge(
         base=comparison.base if comparison else None,
         checks=tuple(checks),
         movements=movements or (),
-        remarks=(*remarks, *_told(comparison)),
+        remarks=(*remarks, *_told(record, comparison)),
         differences=comparison.differences if comparison else (),
         machine=_machine(record),
         margin=comparison.margin if comparison else None,
     )
 
 
-def _told(comparison: Comparison | None) -> tuple[str, ...]:
-    """What the comparison says of itself."""
-    if comparison is None or comparison.is_paired:
-        return comparison.findings if comparison else ()
-    return (_NO_TURNS, *comparison.findings)
+def _told(record: Record, comparison: Comparison | None) -> list[str]:
+    """What the comparison says of itself, but for what the checks of ``record`` say as well."""
+    if comparison is None:
+        return []
+    own = f"{record.record_id} "
+    found = [finding for finding in comparison.findings if not finding.startswith(own)]
+    return found if comparison.is_paired else [_NO_TURNS, *found]
 
 
 def _checks(

@@ -74,8 +74,11 @@ def change_sentence(change: Change) -> str:
 def movement_sentence(movement: Movement) -> str:
     """Which component moved and its share, and those that moved the other way; empty if none."""
     culprit = movement.culprit
-    if not movement.change.is_known or not movement.parts:
+    if not movement.parts:
         return ""
+    if not movement.change.is_known:
+        alone = [f"{p.component} by {_moved(p)}" for p in movement.parts if p.change.is_known]
+        return f"yet of its components moved {', '.join(alone)}" if alone else ""
     if culprit is None:
         first = movement.parts[0]
         told = f"no component alone is known to have moved; most did {first.component}"

@@ -233,3 +233,8 @@ def test_what_is_slower_in_time_and_not_in_cycles_is_the_clocks(
     check = found(judge(head(), Limits(), comparison((whole,))), "regression")
     assert check.status is expected
     assert ("it is the clock's" in check.sentence) is (expected is Status.INCONCLUSIVE)
+
+
+def test_what_the_checks_say_of_the_head_is_not_said_again() -> None:
+    findings = ("a is flagged: others worked", "b is flagged: others worked", "only of the head: x")
+    assert judge(head(), Limits(), comparison(findings=findings)).remarks == findings[1:]

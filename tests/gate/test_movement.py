@@ -37,7 +37,18 @@ def test_a_pipeline_that_did_not_move_has_no_shares_and_no_culprit() -> None:
         (movement,) = movements_of(comparison(rows))
         assert (movement.culprit, movement.against) == (None, ())
         assert {part.share for part in movement.parts} == {None}
-        assert movement_sentence(movement) == ""
+        assert movement_sentence(movement) == (
+            "yet of its components moved vocoder by +.600 ms, +10.00 % of its own, encoder by "
+            "-.100 ms, -5.00 % of its own"
+        )
+
+
+def test_where_nothing_moved_there_is_nothing_to_say() -> None:
+    for whole in (row("pipeline", SAME), row("pipeline", SLOWER, 1.1)):
+        alone = comparison((whole,))
+        assert movement_sentence(movements_of(alone)[0]) == ""
+    (movement,) = movements_of(comparison((row("a", SAME), row("pipeline", SAME))))
+    assert movement_sentence(movement) == ""
 
 
 def test_a_gain_names_what_became_faster() -> None:
