@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.comparison.compare import compare_records
 from harness.gate.records import label_of
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.pairs import PairRule
 
 if TYPE_CHECKING:
@@ -17,13 +20,23 @@ if TYPE_CHECKING:
 def compare_with(baseline: Baseline, head: Record, margin: float) -> Comparison:
     """The baseline's records against ``head``, whatever their environments, which is told.
 
+    A gate asks whether a pipeline is slower, so that whole pipelines are judged together with each
+    other alone; their components, which only tell why, are judged together with all.
+
     Raises:
         ComparisonError: they have nothing in common.
         RecordError: a record is damaged.
     """
     labels = (baseline.label, label_of(head))
     rule = _rule(head, margin)
-    return compare_records(baseline.records, [head], rule, across=True, labels=labels)
+    compare = functools.partial(
+        compare_records, baseline.records, [head], rule, across=True, labels=labels
+    )
+    found = compare()
+    if all(row.series.component != WHOLE_PIPELINE for row in found.rows):
+        return found
+    wholes = {row.series: row for row in compare(components=(WHOLE_PIPELINE,)).rows}
+    return replace(found, rows=tuple(wholes.get(row.series, row) for row in found.rows))
 
 
 def _rule(head: Record, margin: float) -> PairRule:

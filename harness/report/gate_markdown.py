@@ -15,6 +15,7 @@ from harness.report.gate_words import (
     sides_sentence,
     signed_ms,
     signed_percent,
+    verdict_word,
 )
 from harness.report.words import milliseconds
 
@@ -102,6 +103,6 @@ def _row(name: str, change: Change, share: str) -> str:
         signed_percent(change.time.ratio),
         markdown(interval_percent(change)),
         share,
-        change.time.status.value,
+        verdict_word(change),
     ]
     return f"| {' | '.join(cells)} |"

@@ -21,6 +21,7 @@ from harness.report.gate_words import (
     sides_sentence,
     signed_ms,
     signed_percent,
+    verdict_word,
     whole_percent,
 )
 from harness.report.tables import table_of
@@ -103,8 +104,6 @@ def _rest(movement: Movement) -> str:
 
 
 def _cells(change: Change, share: str) -> list[str]:
-    verdict = change.time.status.value
-    is_alone = not change.is_discovery and verdict in {"slower", "faster"}
     return [
         milliseconds(change.base_s),
         milliseconds(change.head_s),
@@ -112,5 +111,5 @@ def _cells(change: Change, share: str) -> list[str]:
         signed_percent(change.time.ratio),
         interval_percent(change),
         share,
-        f"({verdict})" if is_alone else verdict,
+        verdict_word(change),
     ]

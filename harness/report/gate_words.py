@@ -116,6 +116,13 @@ def headline(report: GateReport) -> str:
     return f"{report.status.value.upper()}{simulated}: {told}"
 
 
+def verdict_word(change: Change) -> str:
+    """``slower``; in brackets where that does not stand when all series are judged together."""
+    word = change.time.status.value
+    is_change = change.time.status in {PairStatus.SLOWER, PairStatus.FASTER}
+    return f"({word})" if is_change and not change.is_discovery else word
+
+
 def setting_of(series: Series) -> str:
     """A series without its component: ``tensorrt fp16 by flag, graph, 1 s, hot``."""
     return str(series).removeprefix(f"{series.component}, ")

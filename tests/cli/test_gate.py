@@ -134,6 +134,30 @@ def test_few_pairs_are_as_many_as_there_will_be(
     assert (code, "no interval" in out) == (1, False)
 
 
+def test_eight_pairs_are_enough_for_a_pipeline_among_its_components(
+    gate: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """One of many series is slower by chance: of whole pipelines there is one."""
+
+    def eight(made: Record) -> Record:
+        kept = [one for one in made.measurements if one.process < 8]
+        more = [
+            replace(one, component=f"{one.component} {i}")
+            for one in kept
+            for i in range(8)
+            if one.component == "encoder"
+        ]
+        return replace(made, measurements=(*kept, *more))
+
+    keep(tmp_path, eight(side("base")), eight(side("head", slower=0.5)))
+    file = tmp_path / "x.json"
+    assert gate(tmp_path, "--json", file)[0] == 1
+    (movement,) = json.loads(file.read_text())["movements"]
+    told = {part["component"]: part for part in movement["components"]}
+    assert movement["is_discovery"]
+    assert (told["vocoder"]["verdict"], told["vocoder"]["is_discovery"]) == ("slower", False)
+
+
 def test_nothing_in_common_is_bad_input(
     gate: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
