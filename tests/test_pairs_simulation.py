@@ -40,6 +40,8 @@ def test_slowdowns_are_found_and_equal_commits_are_not_slower(written: dict) -> 
 def test_noise_and_runs_without_turns_are_tabled(written: dict) -> None:
     assert len(written["noise"]) == 20
     assert all(row["slower"] + row["faster"] <= 2 for row in written["noise"])
+    assert [row["false"] for row in written["tables"]] == [0, 0]
+    assert written["tables"][1]["found"] == written["tables"][1]["trials"] == 2
     last = written["unpaired"][5]
     assert (last["pool"], last["processes"]) == ("vocoder", 31)
     assert (last["equal"], last["found"], last["drifted"]) == (0, 6, 6)
