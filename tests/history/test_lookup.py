@@ -83,14 +83,14 @@ def test_what_is_invalid_or_interrupted_does_not_stand_for_a_commit(tmp_path: Pa
 
 
 def test_two_commits_are_their_newest_common_experiment(tmp_path: Path) -> None:
-    keep(tmp_path, of_experiment("a1", OLD, "x", 1), of_experiment("b1", NEW, "x", 1))
-    keep(tmp_path, of_experiment("a2", OLD, "y", 2), of_experiment("b2", NEW, "y", 2))
+    keep(tmp_path, of_experiment("a1", OLD, "x", 2), of_experiment("b1", NEW, "x", 2))
+    keep(tmp_path, of_experiment("a2", OLD, "y", 1), of_experiment("b2", NEW, "y", 1))
     keep(tmp_path, of_experiment("b3", NEW, "z", 3))
 
-    assert ids(tmp_path, OLD, NEW) == [("a2",), ("b2",)]
-    assert ids(tmp_path, NEW, OLD) == [("b2",), ("a2",)]
+    assert ids(tmp_path, OLD, NEW) == [("a1",), ("b1",)]
+    assert ids(tmp_path, NEW, OLD) == [("b1",), ("a1",)]
     # By itself a commit is its newest record.
-    assert ids(tmp_path, "a1", NEW) == [("a1",), ("b3",)]
+    assert ids(tmp_path, "a2", NEW) == [("a2",), ("b3",)]
 
 
 def test_two_commits_are_of_an_environment_that_both_have(tmp_path: Path) -> None:
