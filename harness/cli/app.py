@@ -9,6 +9,7 @@ import click
 from harness.cli.ab import ab
 from harness.cli.compare import compare
 from harness.cli.history import history
+from harness.cli.noise import noise
 from harness.cli.options import (
     FILE,
     FOLDER,
@@ -178,6 +179,7 @@ def schema() -> int:
 app.add_command(ab)
 app.add_command(compare)
 app.add_command(history)
+app.add_command(noise)
 
 
 @app.group()
