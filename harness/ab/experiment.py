@@ -96,7 +96,9 @@ def measure_sides(
     """
     name = new_name()
     launches = {
-        side: launcher_of(words, _made(folder / f"{side}-orders"), experiment, side)
+        side: launcher_of(
+            words, _made(folder / f"{side}-orders"), experiment, f"{side} {labels[side]}"
+        )
         for side, words in arguments.items()
     }
     sides = {

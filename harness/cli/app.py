@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.ab import ab
+from harness.cli.bisect import bisect
 from harness.cli.compare import compare
 from harness.cli.history import history
 from harness.cli.noise import noise
@@ -177,6 +178,7 @@ def schema() -> int:
 
 
 app.add_command(ab)
+app.add_command(bisect)
 app.add_command(compare)
 app.add_command(history)
 app.add_command(noise)
