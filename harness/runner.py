@@ -298,6 +298,7 @@ class Run:
                     self._backends[variant].threads,
                     self._options.arrival.mode,
                     self._options.components,
+                    self._options.slowdown,
                 )
                 labels, group = label_series(variant, series, checks[variant], case, timing)
                 if labels:

@@ -15,6 +15,7 @@ from harness.ab.schedule import BASE, HEAD
 from harness.ab.side import Workplace, make_side
 from harness.backends.simulated import VARIABLE
 from harness.comparison.compare import compare_records
+from harness.errors import HarnessError
 from harness.replicate import CommandLauncher
 from harness.stats.pairs import PairStatus
 
@@ -34,7 +35,8 @@ class Experiment:
     """How two sides are measured.
 
     ``simulation`` is that of made up times, each process with a seed of its own. ``wants`` tells
-    which series must come out clear; ``command`` goes into the records.
+    which series must come out clear; ``command`` goes into the records, which ``keep`` is given
+    before anything is made of them.
     """
 
     place: Workplace
@@ -42,6 +44,7 @@ class Experiment:
     simulation: SimulationOptions | None = None
     wants: Callable[[SeriesComparison], bool] = lambda _: True
     command: tuple[str, ...] = ()
+    keep: Callable[[Record, Record], None] = lambda _base, _head: None
 
 
 @dataclass(frozen=True)
@@ -91,30 +94,55 @@ def measure_sides(
         HarnessError: a side is impossible, or nothing could be measured of it.
         KeyboardInterrupt: before a pair was complete.
     """
-    plan, name = (
-        experiment.plan,
-        f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}",
-    )
+    name = new_name()
     launches = {
-        side: CommandLauncher(
-            tuple(words), _made(folder / f"{side}-orders"), variables=_variables(experiment, side)
+        side: launcher_of(
+            words, _made(folder / f"{side}-orders"), experiment, f"{side} {labels[side]}"
         )
         for side, words in arguments.items()
     }
     sides = {
         side: SideRun(labels[side], launch, f"{name}-{side}") for side, launch in launches.items()
     }
-    if not plan.rebuilds:
+    if not experiment.plan.rebuilds:
         for run in sides.values():
             observer.phase(f"Preparing {run.name}", 1)
             run.prepare(0, rebuilds=False)
+    outcome = measure_prepared(sides, experiment, name, observer)
+    return replace(outcome, said=tuple(_lines(launches)))
 
-    def compare() -> Comparison:
-        base, head = records_of(sides, name, plan)
-        return _compared(base, head, plan, labels)
+
+def launcher_of(
+    words: Sequence[str], orders: Path, experiment: Experiment, key: str
+) -> CommandLauncher:
+    """What starts processes with ``words``; made up times have the seeds of ``key``."""
+    return CommandLauncher(tuple(words), orders, variables=_variables(experiment, key))
+
+
+def new_name() -> str:
+    """What an experiment is called: when it began, and what no other is called."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def measure_prepared(
+    sides: Mapping[str, SideRun], experiment: Experiment, name: str, observer: Observer
+) -> Outcome:
+    """Measure sides that are prepared, as the experiment called ``name``.
+
+    Raises:
+        HarnessError: nothing could be measured of a side, or the records cannot be compared.
+        KeyboardInterrupt: before a pair was complete.
+    """
+    plan, labels = experiment.plan, {side: run.name for side, run in sides.items()}
 
     def is_clear() -> bool:
-        wanted = [row for row in compare().rows if experiment.wants(row)]
+        base, head = records_of(sides, name, plan)
+        try:
+            rows = _compared(base, head, plan, labels).rows
+        except HarnessError:
+            # More pairs change nothing: it is raised when the records are kept.
+            return True
+        wanted = [row for row in rows if experiment.wants(row)]
         return all(row.status is not PairStatus.INCONCLUSIVE for row in wanted)
 
     ended = measure_pairs(sides, plan, is_clear, observer)
@@ -127,9 +155,8 @@ def measure_sides(
         )
         for side, record in zip((BASE, HEAD), records, strict=True)
     )
-    said = tuple(_lines(launches))
-    comparison = _compared(base, head, plan, labels)
-    return Outcome(base, head, comparison, ended, said)
+    experiment.keep(base, head)
+    return Outcome(base, head, _compared(base, head, plan, labels), ended)
 
 
 def _compared(base: Record, head: Record, plan: PairPlan, labels: Mapping[str, str]) -> Comparison:

@@ -51,6 +51,8 @@ def _components(record: Record) -> int:
 
 def _variances(side: str, record: Record) -> Iterator[str]:
     """What builds differ by, and what processes of one build do, where engines were built anew."""
+    if record.replication is None or record.replication.builds == 1:
+        return
     for figure in replication_of(record):
         found = figure.components
         if found.build is not None and found.process is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,14 +116,16 @@ def ab(context: click.Context, /, **options: Any) -> int:  # noqa: ANN401
         check_clean([base, head], repository)
     plan = find_plan(repository)
     measuring = read_measuring(context, plan)
-    experiment = make_experiment(repository, options, measuring, plan)
-    store = ParquetStore(options["out"])
+    store, written = ParquetStore(options["out"]), list[Path]()
+    experiment = replace(
+        make_experiment(repository, options, measuring, plan),
+        keep=lambda *records: written.extend(map(store.append, records)),
+    )
     store.check()
     if options["json_file"] is not None:
         check_writable(options["json_file"], is_text=True)
     with ProgressObserver() as observer:
         outcome = run_experiment(base, head, experiment, observer)
-    written = [store.append(outcome.base), store.append(outcome.head)]
     for line in outcome.said:
         click.echo(line, err=True)
     report(outcome, (base, head), written, options["json_file"])

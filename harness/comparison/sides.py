@@ -74,7 +74,9 @@ def measured_by(records: Sequence[Record]) -> dict[Series, Measured]:
 def _by_series(record: Record) -> dict[Series, list[Measurement]]:
     found: dict[Series, list[Measurement]] = {}
     for one in record.measurements:
-        if one.component == CANARY or not one.latency_s:
+        # What multiplies nothing is simulated to take no time at all.
+        is_nothing = one.simulated and not any(one.latency_s)
+        if one.component == CANARY or not one.latency_s or is_nothing:
             continue
         case = Case(one.duration_s, one.batch)
         series = Series(one.component, one.variant, case, one.mode, one.streams)
