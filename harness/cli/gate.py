@@ -72,6 +72,7 @@ class _Outputs:
 def gate_command(
     *,
     record: Path,
+    pipeline: str | None,
     baseline: str | None,
     places: tuple[Path, ...],
     repository: Path,
@@ -91,7 +92,7 @@ def gate_command(
     limits = Limits(max_energy_rise, max_memory_rise, takes_simulated, skipped)
     outputs = _Outputs(markdown_file, junit_file, json_file)
     outputs.check()
-    head, path = newest_record(record)
+    head, path = newest_record(record, pipeline)
     held = (
         find_partner(head, path)
         if baseline is None

@@ -13,8 +13,14 @@ _PLACE = click.Path(path_type=Path)
 _CHECKS = ("budget", "deadlines", "regression", "accuracy", "energy", "memory")
 
 
+_pipeline_option = click.option(
+    "--pipeline", help="Of a folder, the records of this pipeline.  [default: there is one]"
+)
+
+
 @click.command()
 @click.argument("record", type=_PLACE, default=Path("reports"))
+@_pipeline_option
 @click.option(
     "--baseline",
     help="What it is held against: a record's file, a folder (its newest record), or a commit or "
@@ -77,6 +83,7 @@ def gate(**options: object) -> int:
 
 @click.command()
 @click.argument("record", type=_PLACE, default=Path("reports"))
+@_pipeline_option
 @click.option(
     "--records",
     "places",

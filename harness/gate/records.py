@@ -43,22 +43,36 @@ def _is_base(one: Kept) -> bool:
     return bool(one.experiment) and str(one.header["record_id"]).endswith(_BASE)
 
 
-def newest_record(place: Path) -> tuple[Record, Path]:
+def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Path]:
     """The record at ``place``, and its file; of a folder the newest, whatever became of it.
+
+    Those in the folder itself come before those of folders below, where there are any.
+
+    Args:
+        place: a record's file, or a folder.
+        pipeline: of which it is to be; None where they are all of one.
 
     Raises:
         OptionError: there is none, or those of the folder are of several pipelines.
-        RecordError: it cannot be read.
+        RecordError: it cannot be read, or is of another pipeline.
     """
     if not place.is_dir():
-        return read_record(place), place
-    kept = kept_in([place])
+        found = read_record(place)
+        if pipeline not in {None, found.pipeline}:
+            what = f"it is of the pipeline {found.pipeline}, not of {pipeline}"
+            raise RecordError(what, where=str(place), fix="name another, or leave out --pipeline")
+        return found, place
+    every = [one for one in kept_in([place]) if pipeline in {None, one.header["pipeline"]}]
+    kept = [one for one in every if one.path.parent == place] or every
     if not kept:
-        raise OptionError("there is no record in it", where=str(place), fix="name a record")
+        what = (
+            "there is no record in it" if pipeline is None else f"no record in it is of {pipeline}"
+        )
+        raise OptionError(what, where=str(place), fix="name a record")
     pipelines = sorted({one.header["pipeline"] for one in kept})
     if len(pipelines) > 1:
         what = f"it holds records of several pipelines: {', '.join(pipelines)}"
-        raise OptionError(what, where=str(place), fix="name a record")
+        raise OptionError(what, where=str(place), fix="name a record, or one of them by --pipeline")
     newest = max(kept, key=lambda one: one.created)
     experiment = newest.experiment
     if experiment:

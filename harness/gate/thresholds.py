@@ -44,10 +44,10 @@ def find_threshold(record: Record, cache: Path, given: float | None = None) -> T
     if given is not None and not 0.0 <= given < 1.0:
         fix = "give a share, such as 0.2%"
         raise OptionError(f"{given:g} is no margin", where="--margin", fix=fix)
-    calibration = load(cache, record.environment, record.pipeline)
-    rows = _rows_of(record, calibration)
     if given is not None:
         return Threshold(given, f"a change up to {100.0 * given:.3g} % is none, as asked")
+    calibration = load(cache, record.environment, record.pipeline)
+    rows = _rows_of(record, calibration)
     if calibration is None or not rows:
         margin = PairRule().margin
         remark = (
@@ -64,7 +64,7 @@ def _rows_of(record: Record, calibration: Calibration | None) -> list[SeriesNois
     if calibration is None:
         return []
     labels = {
-        str(Series(m.component, m.variant, Case(m.duration_s, m.batch), m.mode))
+        str(Series(m.component, m.variant, Case(m.duration_s, m.batch), m.mode, m.streams))
         for m in record.measurements
         if m.component == WHOLE_PIPELINE
     }

@@ -68,4 +68,6 @@ def annotation_property(text: str) -> str:
 
 
 def _replaced(text: str, codes: dict[str, str]) -> str:
+    # Of a file's name that is no UTF-8 something must be printed.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(codes.get(character, character) for character in text)

@@ -11,6 +11,7 @@ from harness.stats.pairs import PairStatus
 if TYPE_CHECKING:
     from harness.comparison.model import Series
     from harness.report.gate_model import Change, GateReport, Movement, Part
+    from harness.stats.pairs import PairVerdict
 
 
 def signed_ms(seconds: float) -> str:
@@ -59,7 +60,7 @@ def change_sentence(change: Change) -> str:
     bounds = "" if interval == "none" else f" ({interval})"
     text = (
         f"{verdict}: {signed_percent(found.ratio)} %{bounds}, {signed_ms(change.change_s)} ms on "
-        f"{milliseconds(change.base_s)} ms ({told}, n = {found.pairs})"
+        f"{milliseconds(change.base_s)} ms ({told}, n = {found.pairs}{_odd(found)})"
     )
     if found.status is PairStatus.INCONCLUSIVE and found.reason:
         return f"{text}: {found.reason}"
@@ -69,6 +70,13 @@ def change_sentence(change: Change) -> str:
     if not change.is_discovery and found.status in {PairStatus.SLOWER, PairStatus.FASTER}:
         return f"{text}, which does not stand when all series are judged together"
     return text
+
+
+def _odd(found: PairVerdict) -> str:
+    """The processes that are far off their side's others, by their numbers; empty if none."""
+    sides = (("base", found.odd_base), ("head", found.odd_head))
+    told = [f"{', '.join(map(str, odd))} of the {side}" for side, odd in sides if odd]
+    return f"; odd: {' and '.join(told)}" if told else ""
 
 
 def movement_sentence(movement: Movement) -> str:

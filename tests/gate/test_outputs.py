@@ -124,6 +124,19 @@ def test_annotations_are_a_line_each_with_the_file_that_they_point_to() -> None:
         assert re.match(r"::(error|warning|notice) [^\n]*?::", line)
 
 
+def test_a_file_whose_name_is_no_text_is_printed_all_the_same() -> None:
+    text = to_annotations(replace(moved_report(), source="a\udcff.toml"))
+    assert "file=a\ufffd.toml," in text
+    text.encode()
+
+
+def test_odd_processes_are_told() -> None:
+    odd = row("pipeline", SLOWER, 1.05)
+    odd = replace(odd, time=replace(odd.time, odd_base=(2,), odd_head=(3, 6)))
+    report = judge(head(), Limits(), comparison((odd,)))
+    assert "n = 8; odd: 2 of the base and 3, 6 of the head)" in to_junit(report)
+
+
 def test_a_gate_that_passes_has_no_annotation_but_the_notice() -> None:
     (line,) = to_annotations(judge(head(), Limits())).splitlines()
     assert line.startswith("::notice ")

@@ -58,12 +58,23 @@ def test_the_newest_record_of_a_folder_whatever_became_of_it(tmp_path: Path) -> 
     assert newest_record(tmp_path / "tiny-old.parquet")[0].record_id == "old"
 
 
+def test_what_lies_in_the_folder_itself_comes_first(tmp_path: Path) -> None:
+    keep(tmp_path / "examples", dated("new", 9), dated("other", 9, pipeline="other"))
+    keep(tmp_path, dated("old", 1))
+    assert newest_record(tmp_path)[0].record_id == "old"
+
+
 def test_a_folder_without_records_or_of_two_pipelines_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no record in it"):
         newest_record(tmp_path)
     keep(tmp_path, dated("a", 1), dated("b", 1, pipeline="other"))
     with pytest.raises(OptionError, match="several pipelines: other, tiny"):
         newest_record(tmp_path)
+    assert newest_record(tmp_path, "other")[0].record_id == "b"
+    with pytest.raises(OptionError, match="no record in it is of third"):
+        newest_record(tmp_path, "third")
+    with pytest.raises(RecordError, match="of the pipeline tiny, not of other"):
+        newest_record(tmp_path / "tiny-a.parquet", "other")
     with pytest.raises(RecordError, match="no such file"):
         newest_record(tmp_path / "none.parquet")
 
