@@ -238,3 +238,9 @@ def test_what_is_slower_in_time_and_not_in_cycles_is_the_clocks(
 def test_what_the_checks_say_of_the_head_is_not_said_again() -> None:
     findings = ("a is flagged: others worked", "b is flagged: others worked", "only of the head: x")
     assert judge(head(), Limits(), comparison(findings=findings)).remarks == findings[1:]
+
+
+def test_a_record_of_nothing_is_inconclusive() -> None:
+    report = judge(head(measurements=()), Limits())
+    assert (found(report, "record").status, report.exit_code) == (Status.INCONCLUSIVE, 3)
+    assert "nothing was measured" in found(report, "record").sentence
