@@ -48,8 +48,10 @@ $(STAMP): pyproject.toml constraints.txt
 bench: $(STAMP) ## run the benchmark of the voice_conversion pipeline (BENCH_ARGS)
 	$(BIN)/harness run voice_conversion $(BENCH_ARGS)
 
-simulate: $(STAMP) ## simulate the stopping rule, several minutes (SIMULATE_ARGS)
+simulate: $(STAMP) ## simulate the stopping rule and A/Bs, several minutes (SIMULATE_ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/simulate.py $(SIMULATE_ARGS) reports/examples/simulations
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/pairs.py reports/examples/simulations
+	$(BIN)/python benchmarks/simulations/trend.py reports/examples/simulations
 
 demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated times (DEMO_ARGS)
 	$(BIN)/python benchmarks/demo/demo.py $(DEMO_ARGS) reports/demo-history

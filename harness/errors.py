@@ -15,6 +15,7 @@ HarnessError                     exit 2
 ├── StorageError                 the disk is full, or a path cannot be written
 ├── RecordError                  a record is damaged or of another schema
 │   └── DamagedResultsError      a file of asv's results is cut off, or not what asv writes
+├── ComparisonError              records cannot be held against each other
 └── WorkerError                  a child process died without an answer
 
 Each carries what was wrong, where (file, key, tensor) and what to do about it; the command line
@@ -119,6 +120,10 @@ class RecordError(HarnessError):
 
 class DamagedResultsError(RecordError):
     """A file of asv's results is cut off, or not what asv writes; it can be made again."""
+
+
+class ComparisonError(HarnessError):
+    """Records cannot be held against each other."""
 
 
 class WorkerError(HarnessError):

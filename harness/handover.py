@@ -31,18 +31,22 @@ if TYPE_CHECKING:
 class Order:
     """What a process has to do: measure as number ``process``; or, without a number, prepare.
 
-    ``build`` says of which build of the engines; ``builds`` how many to prepare.
+    ``build`` says of which build of the engines, or which is the first to prepare; ``builds`` how
+    many to prepare, and ``series`` what tells them apart from builds of other orders.
     """
 
     process: int | None
     build: int = 0
     builds: int = 1
     pins_tactics: bool = False
+    series: str = ""
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        return "prepare" if self.process is None else f"process-{self.process}"
+        if self.process is None:
+            return f"prepare-{self.build}" if self.build else "prepare"
+        return f"process-{self.process}"
 
     def write(self, folder: Path) -> Path:
         """Write it into ``folder``; gives the file, which :func:`read_order` reads."""

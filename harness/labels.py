@@ -13,6 +13,7 @@ from harness.errors import FeatureUnavailableError
 from harness.measure.clock import SettledClock, cold_clock
 from harness.measure.sampler import Group
 from harness.measure.simulated_clock import SIMULATED
+from harness.measure.slowdown import NO_SLOWDOWN, Slowdown
 from harness.measuring import EnergyTarget
 from harness.pipeline.pipeline import HOST_ENQUEUE, TRANSFERS, WHOLE_PIPELINE
 from harness.stats.energy import GPU, HOST
@@ -53,13 +54,15 @@ class Known:
 class Timing:
     """How a series is timed: by which clock, on how many threads, in which mode, which of it.
 
-    No ``components`` means all of them, and the whole pipeline.
+    No ``components`` means all of them, and the whole pipeline. ``slowdown`` makes launches take
+    longer than they would.
     """
 
     clock: Clock
     threads: int
     mode: str
     components: tuple[str, ...] = ()
+    slowdown: Slowdown = NO_SLOWDOWN
 
 
 def label_series(
@@ -74,7 +77,7 @@ def label_series(
     launched = replace(variant, launch=series.launch)
     only = timing.components
     targets = {
-        Key(launched, name): launch
+        Key(launched, name): timing.slowdown.of(launch, clock, name, str(launched), str(case))
         for name, launch in series.targets.items()
         if (not only or name in only)
         # Nothing is flushed for the host's part: its time in a cold run would be the hot one.

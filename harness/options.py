@@ -9,6 +9,7 @@ from harness.arrivals import Arrival, check_used
 from harness.backends.simulated import is_simulated
 from harness.errors import OptionError
 from harness.measure.sampler import SamplingPlan
+from harness.measure.slowdown import NO_SLOWDOWN, Slowdown
 from harness.pipeline.feeds import check_seed
 from harness.prepare import BuildOptions
 from harness.types import COLD
@@ -29,7 +30,8 @@ class RunOptions:
     ``canary`` has the machine's frozen work timed as well, ``telemetry`` has its state read, and
     ``energy`` has each whole pipeline run for some seconds more, for its energy; not cold, since it
     is that of launches one after the other, with nothing flushed. Left as None, canary and energy
-    are measured where they can be.
+    are measured where they can be. ``slowdown`` makes launches take longer, to see whether that is
+    found.
 
     Raises:
         OptionError: no generator takes the seed, or something was given that changes nothing.
@@ -46,6 +48,7 @@ class RunOptions:
     canary: bool | None = None
     telemetry: bool = True
     energy: bool | None = None
+    slowdown: Slowdown = NO_SLOWDOWN
 
     def __post_init__(self) -> None:
         """Refuse a seed that no generator takes, and what was given and changes nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.artifacts.calibration import CalibrationSet, load_set
 from harness.artifacts.export import DEFAULT_OPSET, OnnxModel, check_opset, export_pipeline
@@ -58,6 +58,18 @@ class BuildOptions:
     def foreign(self) -> ForeignCache | None:
         """The cache of another interpreter to take exports and references from, if any."""
         return None if self.artifacts is None else ForeignCache(self.artifacts)
+
+
+@dataclass(frozen=True)
+class WhichBuild:
+    """Which of several builds of the same; see :class:`harness.backends.protocol.Workshop`."""
+
+    index: int = 0
+    pins_tactics: bool = False
+    series: str = ""
+
+
+FIRST_BUILD: Final = WhichBuild()
 
 
 @dataclass(frozen=True)
@@ -167,13 +179,9 @@ def build_backends(
     cache: Cache,
     pool: WorkerPool,
     observer: Observer,
-    *,
-    index: int = 0,
-    pins_tactics: bool = False,
+    which: WhichBuild = FIRST_BUILD,
 ) -> dict[Variant, Mapping[str, Built]]:
-    """What each backend makes of its graphs.
-
-    ``index`` counts the builds of the same; see :class:`Workshop`.
+    """What each backend makes of its graphs, as the build ``which``.
 
     Raises:
         HarnessError: a component cannot be built.
@@ -186,12 +194,17 @@ def build_backends(
     def progress(_name: str, fraction: float) -> None:
         observer.fraction(fraction)
 
-    workshop = Workshop(cache, pool, prepared.calibration, tell, progress, index, pins_tactics)
+    workshop = Workshop(
+        *(cache, pool, prepared.calibration, tell, progress),
+        index=which.index,
+        pins_tactics=which.pins_tactics,
+        series=which.series,
+    )
     made: dict[Variant, Mapping[str, Built]] = {}
     for variant, backend in backends.items():
         models = prepared.models.get(backend.graph_precision or "", {})
         if models and backend.builds_engines:
-            again = f", build {index + 1}" if index else ""
+            again = f", build {which.index + 1}" if which.index else ""
             observer.phase(f"Building {variant}{again}", len(models))
         made[variant] = backend.build(pipeline, models, workshop)
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from harness.describe import describe_costs, describe_engine, describe_missing
 from harness.measure.environment import available_cores
 from harness.pipeline.feeds import accuracy_inputs, recording_inputs
 from harness.pipeline.restrict import restrict
-from harness.prepare import BuildOptions, Prepared, build_backends, prepare_backends
+from harness.prepare import BuildOptions, Prepared, WhichBuild, build_backends, prepare_backends
 from harness.reference import (
     Feed,
     Reference,
@@ -50,6 +50,33 @@ class Wanted:
     build: BuildOptions = field(default_factory=BuildOptions)
     recording: Recording | None = None
     components: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Builds:
+    """Which builds of the engines to make: ``count`` of them, numbered from ``first``.
+
+    With ``pins_tactics`` later builds use the tactics that the first has found; otherwise all but
+    number 0 choose anew. ``series`` tells them apart from builds of the same numbers.
+    """
+
+    count: int = 1
+    pins_tactics: bool = False
+    first: int = 0
+    series: str = ""
+
+    @property
+    def indices(self) -> range:
+        """Their numbers."""
+        return range(self.first, self.first + self.count)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there are others beside the one that is always there."""
+        return self.count > 1 or self.first > 0
+
+
+ONE_BUILD: Final = Builds()
 
 
 @dataclass(frozen=True)
@@ -96,10 +123,8 @@ class Preparation:
         self.ceilings: Ceilings | None = None
         self.no_reference = why_no_reference(pipeline, wanted.build.foreign)
 
-    def make(self, *, builds: int = 1, pins_tactics: bool = False) -> tuple[Ready, ...]:
+    def make(self, builds: Builds = ONE_BUILD) -> tuple[Ready, ...]:
         """Everything, once for each of ``builds``, which differ in their engines alone.
-
-        With ``pins_tactics`` later builds use the tactics that earlier ones have found.
 
         Raises:
             HarnessError: a graph, a reference or an engine is impossible.
@@ -112,11 +137,11 @@ class Preparation:
             references = self._references(feeds, pool)
             if self._wanted.components:
                 feeds = self._cut(feeds, references)
-            built = [self._build(pool, index, pins_tactics=pins_tactics) for index in range(builds)]
-        for index, found in enumerate(built):
-            self._inspect(feeds, found, index if builds > 1 else None)
+            built = {index: self._build(pool, index, builds) for index in builds.indices}
+        for index, found in built.items():
+            self._inspect(feeds, found, index, builds)
         self._look_up_costs()
-        return tuple(Ready(self._measured, feeds, references, found) for found in built)
+        return tuple(Ready(self._measured, feeds, references, found) for found in built.values())
 
     def _sizes(self, case: Case) -> dict[str, int]:
         return self._pipeline.sizes(duration_s=case.duration_s, batch=case.batch)
@@ -214,7 +239,7 @@ class Preparation:
             session.close()
 
     def _build(
-        self, pool: WorkerPool, index: int, *, pins_tactics: bool
+        self, pool: WorkerPool, index: int, wanted: Builds
     ) -> dict[Variant, Mapping[str, Built]]:
         with self._timed("build"):
             return build_backends(
@@ -224,29 +249,29 @@ class Preparation:
                 self._cache,
                 pool,
                 self._observer,
-                index=index,
-                pins_tactics=pins_tactics,
+                WhichBuild(index, wanted.pins_tactics, wanted.series),
             )
 
     def _inspect(
         self,
         feeds: Mapping[Case, list[Feed]],
         built: Mapping[Variant, Mapping[str, Built]],
-        index: int | None,
+        index: int,
+        builds: Builds,
     ) -> None:
         """Look into each variant at the largest case; ``index`` tells several builds apart."""
         case = max(self._wanted.cases, key=lambda case: (case.duration_s or 1.0) * case.batch)
         self._observer.phase("Looking into the graphs", len(self._backends))
         with self._timed("inspect"):
             for variant, backend in self._backends.items():
-                if index and not backend.builds_engines:
+                if index != builds.first and not backend.builds_engines:
                     # There is but one of it.
                     continue
                 its = built[variant]
                 found = backend.inspect(self._measured, its, self._sizes(case), feeds[case][0])
                 for name, inspection in found.items():
                     engine = describe_engine(variant, case, name, its.get(name), inspection)
-                    if index is not None:
+                    if builds.are_several:
                         engine = replace(engine, details={**engine.details, "build": index})
                     self.engines.append(engine)
                 self._observer.step(str(variant))

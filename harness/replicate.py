@@ -6,6 +6,7 @@ and a rebuilt engine may have other tactics. So the process, and the build, are 
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from harness.states import Finding, Validity
 from harness.types import MissingProcess, Record, Replication
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import IO
 
     from harness.observer import Observer
@@ -60,12 +61,13 @@ class CommandLauncher:
     """Starts ``harness`` anew, with the same ``arguments`` and an order in ``folder``.
 
     ``said`` keeps each line that a process wrote although it succeeded, such as a warning, with
-    the name of the first that did.
+    the name of the first that did. ``variables`` are set in the environment of an order's process.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     said: dict[str, str] = field(default_factory=dict)
+    variables: Callable[[Order], Mapping[str, str]] = lambda _: {}
 
     def __call__(self, order: Order) -> Record:
         """Start the process, wait for its end, and give its record.
@@ -80,12 +82,12 @@ class CommandLauncher:
         path = order.write(self.folder)
         command = [sys.executable, "-c", _START, *self.arguments, REPLICA_OPTION, str(path)]
         if order.process is None:
-            code = _run(command, None)
+            code = _run(command, None, self.variables(order))
             said = ""
         else:
             log = self.folder / f"{order.name}.log"
             with log.open("wb") as file:
-                code = _run(command, file)
+                code = _run(command, file, self.variables(order))
             said = log.read_text(encoding="utf-8", errors="replace").strip()
         error = read_error(self.folder, order)
         if error is not None:
@@ -112,12 +114,13 @@ def _death(order: Order, code: int, said: str) -> WorkerError:
     return WorkerError(what, where=order.name, fix=fix)
 
 
-def _run(command: Sequence[str], log: IO[bytes] | None) -> int:
+def _run(command: Sequence[str], log: IO[bytes] | None, variables: Mapping[str, str]) -> int:
     process = subprocess.Popen(  # noqa: S603  # our own interpreter and command
         command,
         stdin=subprocess.DEVNULL,
         stdout=log or subprocess.DEVNULL,
         stderr=log,
+        env={**os.environ, **variables},
         # Ctrl-C reaches this process alone, which then ends the other in order.
         start_new_session=True,
     )

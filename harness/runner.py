@@ -36,7 +36,7 @@ from harness.measuring import CaseMeasuring, Watch, measure_energy
 from harness.observer import Observer, SilentObserver
 from harness.options import RunOptions
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.ready import Preparation, Ready, Wanted
+from harness.ready import ONE_BUILD, Builds, Preparation, Ready, Wanted
 from harness.states import Block, Finding, Validity
 from harness.stats.fingerprint import variable_findings
 from harness.types import COLD, Case, Measurement, Record, Variant
@@ -147,9 +147,7 @@ class Run:
                 is_complete = False
         return self._result(is_complete=is_complete)
 
-    def rehearse(
-        self, builds: int = 1, *, pins_tactics: bool = False
-    ) -> tuple[RunResult, tuple[Ready, ...]]:
+    def rehearse(self, builds: Builds = ONE_BUILD) -> tuple[RunResult, tuple[Ready, ...]]:
         """Do all but the measuring, for each of ``builds``; gives a record without measurements.
 
         Accuracy is looked at here, once a build, so that all processes that measure do the same.
@@ -158,7 +156,7 @@ class Run:
             HarnessError: a part of the run is impossible.
         """
         self._check_can_run()
-        made = self._preparation.make(builds=builds, pins_tactics=pins_tactics)
+        made = self._preparation.make(builds)
         checked = tuple(replace(ready, checks=self._check_all(ready)) for ready in made)
         return self._result(is_complete=True), checked
 
@@ -300,6 +298,7 @@ class Run:
                     self._backends[variant].threads,
                     self._options.arrival.mode,
                     self._options.components,
+                    self._options.slowdown,
                 )
                 labels, group = label_series(variant, series, checks[variant], case, timing)
                 if labels:

@@ -322,12 +322,17 @@ class Replication:
 
     Processes are counted over the whole run, in the order in which they ran. With ``pins_tactics``
     the later builds took the tactics that the first had found.
+
+    Where two sides took turns, each has a record: ``experiment`` is the same on both, and empty
+    otherwise. ``turns`` then holds, by a process's number, its place in the order of both sides.
     """
 
     processes: int
     builds: int
     pins_tactics: bool = False
     missing: tuple[MissingProcess, ...] = ()
+    experiment: str = ""
+    turns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ KIND: Final = "onnx"
 DEFAULT_OPSET: Final = 20
 OPSETS: Final = (17, 18, 19, 20)
 # Raised whenever the exporter's own code changes what it writes.
-EXPORTER_VERSION: Final = 5
+EXPORTER_VERSION: Final = 6
 _KEY_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.artifacts.adapt import every_node
 from harness.artifacts.contract import check_contract
 from harness.artifacts.graph_order import captured_by
 from harness.artifacts.opened import noticed_files
@@ -107,6 +108,7 @@ def _export(pipeline: Pipeline, name: str, module: torch.nn.Module, path: Path, 
     model = program.model_proto
     _check_opset(model, opset, where)
     _name_dimensions(model, component)
+    _forget_source(model)
     with storage_errors(path):
         onnx.save_model(model, path)
 
@@ -130,6 +132,20 @@ def _name_dimensions(model: Any, component: Component) -> None:  # noqa: ANN401
             for axis, symbol in zip(axes, tensor.shape, strict=True):
                 if isinstance(symbol, str) and not axis.HasField("dim_value"):
                     axis.dim_param = symbol
+
+
+def _forget_source(model: Any) -> None:  # noqa: ANN401
+    """Take out which lines of which files the nodes come from.
+
+    So that the same program is the same graph, and the same engine, wherever a checkout lies and
+    whatever comment was added to it.
+    """
+    del model.graph.metadata_props[:]
+    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
+    held = [*values, *model.graph.initializer, *model.functions]
+    held += [node for graph in (model.graph, *model.functions) for node in every_node(graph)]
+    for one in held:
+        del one.metadata_props[:]
 
 
 def _root_cause(error: BaseException) -> str:

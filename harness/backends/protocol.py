@@ -182,7 +182,8 @@ class Workshop:
 
     ``index`` counts the builds of the same engine, from 0: each has a place of its own in the
     cache. All but the first choose their tactics anew, unless ``pins_tactics``: then they take
-    those that the first has found.
+    those that the first has found. ``series`` tells builds of one index apart, such as those of two
+    experiments.
     """
 
     cache: Cache
@@ -192,6 +193,7 @@ class Workshop:
     on_progress: Callable[[str, float], None] = lambda _name, _fraction: None
     index: int = 0
     pins_tactics: bool = False
+    series: str = ""
 
 
 def as_built(models: Mapping[str, OnnxModel]) -> dict[str, Built]:

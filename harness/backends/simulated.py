@@ -96,6 +96,14 @@ class SimulationOptions:
         digest = hashlib.blake2b(text, digest_size=_SEED_BYTES).digest()
         return replace(self, seed=int.from_bytes(digest, "big"))
 
+    def slowed(self, share: float) -> SimulationOptions:
+        """A device that takes longer for everything, by ``share``."""
+        return replace(
+            self,
+            macs_per_s=self.macs_per_s / (1.0 + share),
+            overhead_s=self.overhead_s * (1.0 + share),
+        )
+
     @property
     def level(self) -> float:
         """What all times of this seed are multiplied with."""

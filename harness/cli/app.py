@@ -6,7 +6,12 @@ from pathlib import Path
 
 import click
 
+from harness.cli.ab import ab
+from harness.cli.bisect import bisect
+from harness.cli.compare import compare
+from harness.cli.gates import budget, gate
 from harness.cli.history import history
+from harness.cli.noise import noise
 from harness.cli.options import (
     FILE,
     FOLDER,
@@ -173,7 +178,13 @@ def schema() -> int:
     return 0
 
 
+app.add_command(ab)
+app.add_command(bisect)
+app.add_command(compare)
 app.add_command(history)
+app.add_command(gate)
+app.add_command(budget)
+app.add_command(noise)
 
 
 @app.group()

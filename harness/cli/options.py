@@ -283,6 +283,7 @@ _REPLICATION_OPTIONS = (
         help="With --builds: the later builds take the tactics that the first has found.",
     ),
     click.option("--replica", type=FILE, hidden=True),
+    click.option("--slowdown", type=FILE, hidden=True),
 )
 
 

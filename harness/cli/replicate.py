@@ -23,6 +23,7 @@ from harness.handover import (
 )
 from harness.observer import SilentObserver
 from harness.pipeline.restrict import restrict
+from harness.ready import Builds
 from harness.replicate import REPLICA_OPTION, CommandLauncher, check_replication, measure_all
 from harness.runner import RunResult
 from harness.types import Replication
@@ -110,10 +111,9 @@ def answer(
 
 def _prepare(order: Order, folder: Path, make_run: Callable[[Observer, Ready | None], Run]) -> None:
     with ProgressObserver() as observer:
-        result, made = make_run(observer, None).rehearse(
-            order.builds, pins_tactics=order.pins_tactics
-        )
-    for index, ready in enumerate(made):
+        builds = Builds(order.builds, order.pins_tactics, order.build, order.series)
+        result, made = make_run(observer, None).rehearse(builds)
+    for index, ready in zip(builds.indices, made, strict=True):
         save_ready(ready, folder / f"build-{index}")
     if result.audio is not None:
         np.save(folder / _AUDIO, result.audio)

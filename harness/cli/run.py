@@ -31,6 +31,7 @@ from harness.errors import (
 from harness.files import check_writable, is_stdout
 from harness.measure.clock import HostClock
 from harness.measure.sampler import SamplingPlan
+from harness.measure.slowdown import NO_SLOWDOWN, read_slowdown
 from harness.options import RunOptions
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.restrict import restrict
@@ -95,6 +96,7 @@ def run_command(
     builds: int,
     pins_tactics: bool,
     replica: Path | None,
+    slowdown: Path | None,
     arguments: tuple[str, ...],
 ) -> int:
     """Run, report, and give the exit code."""
@@ -143,6 +145,7 @@ def run_command(
         canary=canary,
         telemetry=telemetry,
         energy=energy,
+        slowdown=NO_SLOWDOWN if slowdown is None else read_slowdown(slowdown),
     )
     own = Cache(cache or default_cache_root())
 

@@ -6,13 +6,18 @@ Everything that is shown of a comparison, in whatever format, is read from here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.stats.pairs import PairStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.stats.pairs import PairVerdict
     from harness.types import Case, Variant
+
+
+CHANGES: Final = frozenset({PairStatus.SLOWER, PairStatus.FASTER})
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,12 @@ class Series:
     variant: Variant
     case: Case
     mode: str
+    streams: int = 1
 
     def __str__(self) -> str:
         """For messages: ``vocoder, tensorrt fp16 by flag, graph, 1 s, hot``."""
-        return f"{self.component}, {self.variant}, {self.case}, {self.mode}"
+        text = f"{self.component}, {self.variant}, {self.case}, {self.mode}"
+        return text if self.streams == 1 else f"{text}, {self.streams} streams"
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class SeriesComparison:
     ``base_s`` and ``head_s`` are the medians of the process medians, in seconds, and ``time`` the
     verdict on them. ``cycles`` is that on time times the SM clock, None where no clock was read: a
     change in time alone is the clock's. ``is_discovery`` says whether the verdict stands when all
-    rows of the table are judged together (Benjamini-Hochberg). ``figures`` stand beside it.
+    rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is what then is
+    known. ``figures`` stand beside it.
     """
 
     series: Series
@@ -63,6 +71,23 @@ class SeriesComparison:
     def change_s(self) -> float:
         """By how many seconds the head is slower."""
         return self.head_s - self.base_s
+
+    @property
+    def status(self) -> PairStatus:
+        """The verdict on time, in which a change that does not stand among all is inconclusive."""
+        if self.time.status in CHANGES and not self.is_discovery:
+            return PairStatus.INCONCLUSIVE
+        return self.time.status
+
+    @property
+    def reason(self) -> str:
+        """Why it is inconclusive; empty where it is not."""
+        if self.status is self.time.status:
+            return self.time.reason
+        return (
+            f"{self.time.status.value} by itself (p {self.time.p_value:.2g}), but one of so many "
+            "series is by chance: more pairs may tell"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,3 +123,10 @@ class Comparison:
     def is_simulated(self) -> bool:
         """Whether the times of a side are made up."""
         return self.base.is_simulated or self.head.is_simulated
+
+    @property
+    def status(self) -> PairStatus:
+        """What is known of all: slower if a series is, and same or faster only if all are known."""
+        found = {row.status for row in self.rows}
+        order = (PairStatus.SLOWER, PairStatus.INCONCLUSIVE, PairStatus.FASTER)
+        return next((status for status in order if status in found), PairStatus.SAME)

@@ -22,7 +22,7 @@ from asv import util
 from asv.console import log
 from asv.environment import Environment, EnvironmentUnavailable
 
-from harness.errors import HarnessError, OptionError
+from harness.errors import HarnessError, MissingDependencyError, OptionError
 from harness.history.asv_machine import check_machine_of_run, machine_of_run, telling_gpu
 from harness.history.context import HistoryContext
 from harness.history.exports import choose_exports
@@ -38,6 +38,7 @@ from harness.history.places import BUILD, MEASURE, Failure, records_folder, shor
 from harness.history.plan import PLAN_NAME, offered, read_plan
 from harness.history.rounds import first_round
 from harness.history.told import tell
+from harness.history.uv import PROJECT_FILES, build_words, reason_in, uv_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 VARIABLE: Final = "TRT_HARNESS_HISTORY"
 # Another version of these is another series.
 _SPLITTING: Final = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch")
-_PROJECT_FILES: Final = ("pyproject.toml", "setup.py")
 _SETUP_CACHE: Final = "setup_cache"
 # asv's server of forks would stay for ever where asv is killed: Linux ends it (PR_SET_PDEATHSIG).
 _SERVER: Final = "run_server"
@@ -56,8 +56,6 @@ _DIES_WITH_ASV: Final = (
 )
 _SHARED_HARNESS: Final = "_shared_harness"
 _PTH: Final = "shared_packages.pth"
-_LAST_LINES: Final = 6
-_COMPLAINTS: Final = ("error", "fatal", "\N{MULTIPLICATION SIGN}")
 _UV_ARCHIVES: Final = 50
 
 
@@ -94,15 +92,9 @@ def find_uv() -> str:
         EnvironmentUnavailable: it is not installed.
     """
     try:
-        from uv import find_uv_bin  # noqa: PLC0415  # optional
-
-        return str(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        path = shutil.which("uv")
-        if path is None:
-            message = "uv is not installed: pip install 'trt-harness[history]'"
-            raise EnvironmentUnavailable(message) from None
-        return path
+        return uv_program()
+    except MissingDependencyError as error:
+        raise EnvironmentUnavailable(str(error)) from error
 
 
 class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
@@ -212,7 +204,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
             super().install_project(conf, repo, commit_hash)
         except util.ProcessError as error:
             self._set_commit_hash(commit_hash)
-            self._note_failure(BUILD, _reason(f"{error.stdout}\n{error.stderr}"))
+            self._note_failure(BUILD, reason_in(f"{error.stdout}\n{error.stderr}"))
             raise
         spent_s = time.perf_counter() - started
         tell("installed", commit=commit_hash, seconds=spent_s)
@@ -234,7 +226,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
                     return
         super().checkout_project(repo, commit_hash)
 
-    def _uv_cache(self) -> list[str]:
+    def _uv_cache(self) -> Path:
         """Its own, begun anew now and then: nothing of other projects is in it, and no old wheel.
 
         With none, uv would look at the interpreter each time, and copy each file twice.
@@ -242,7 +234,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         cache = Path(self._path, "uv-cache")
         if sum(1 for _ in cache.glob("archive-*/*")) > _UV_ARCHIVES:
             shutil.rmtree(cache, ignore_errors=True)
-        return ["--cache-dir", str(cache)]
+        return cache
 
     def _uninstall_project(self) -> None:
         """Installing replaces what is there."""
@@ -250,12 +242,11 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
 
     def _build_project(self, repo: Any, commit_hash: str, build_dir: str) -> None:  # noqa: ANN401, ARG002
         """Build the wheel into asv's cache of builds; a folder without a project needs none."""
-        if not any(Path(build_dir, name).is_file() for name in _PROJECT_FILES):
+        if not any(Path(build_dir, name).is_file() for name in PROJECT_FILES):
             return
         out = self._global_env_vars["ASV_BUILD_CACHE_DIR"]
-        command = ["build", "--wheel", "--no-build-isolation", "--offline", "--no-config"]
-        command += [*self._uv_cache(), "--python", str(self._interpreter), "--out-dir", out]
-        util.check_call([self._uv, *command, build_dir], timeout=self._install_timeout)
+        words = build_words(build_dir, self._interpreter, out, self._uv_cache())
+        util.check_call([self._uv, *words], timeout=self._install_timeout)
 
     def _install_project(self, repo: Any, commit_hash: str, build_dir: str) -> None:  # noqa: ANN401, ARG002
         """Install the wheel of asv's cache of builds, if there is one."""
@@ -265,15 +256,17 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
         if not wheels:
             return
         command = ["pip", "install", "--python", str(self._interpreter), "--no-deps", "--offline"]
-        command += [*self._uv_cache(), "--no-config", "--reinstall", str(wheels[-1])]
+        command += ["--cache-dir", str(self._uv_cache()), "--no-config", "--reinstall"]
+        command.append(str(wheels[-1]))
         util.check_call([self._uv, *command], timeout=self._install_timeout)
 
     def _remove_others(self, kept: set[str]) -> None:
         """Take away what commits have left that were called otherwise, or had a project at all."""
         there = {path.name.partition("-")[0] for path in self._pth().parent.glob("*.dist-info")}
         if there - kept:
-            command = ["pip", "uninstall", "--python", str(self._interpreter), *self._uv_cache()]
-            util.check_call([self._uv, *command, *sorted(there - kept)])
+            command = ["pip", "uninstall", "--python", str(self._interpreter)]
+            command += ["--cache-dir", str(self._uv_cache()), *sorted(there - kept)]
+            util.check_call([self._uv, *command])
 
     def run(self, args: Sequence[str], **kwargs: Any) -> Any:  # noqa: ANN401  # as asv's own
         """Run the environment's Python, with all that the suites need to know of this commit."""
@@ -288,7 +281,7 @@ class SharedEnvironment(Environment):  # type: ignore[misc]  # asv has no types
             self._rounds[commit] = self._rounds.get(commit, 0) + 1
             out, _, code = done
             if code != 0 and not self._has_noted_since(started_s):
-                self._note_failure(MEASURE, _reason(out))
+                self._note_failure(MEASURE, reason_in(out))
         return done
 
     def _what_suites_are_told(self) -> dict[str, Any]:
@@ -371,14 +364,3 @@ def _offered(plan: Path, repository: Path) -> dict[str, Any]:
         return offered(found, load_pipeline(repository.resolve() / found.pipeline))
     except HarnessError as error:
         raise util.UserError(str(error)) from error
-
-
-def _reason(said: str) -> str:
-    """Why a command failed, of what it wrote: the first lines that say so, else the last ones."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
-    if own:
-        return own[-1]
-    starts = [i for i, line in enumerate(lines) if line.lower().startswith(_COMPLAINTS)]
-    told = lines[starts[0] :][:_LAST_LINES] if starts else lines[-_LAST_LINES:]
-    return " | ".join(told) or "it wrote nothing"

@@ -7,17 +7,14 @@ commit that changes them moves no figure.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import FeatureUnavailableError, MeasurementError, WorkerError
+from harness.errors import FeatureUnavailableError, MeasurementError
 from harness.history.checkout import check_checkout
-from harness.history.exports import has_project, limit_entries
+from harness.history.exporting import Exporter, ExportSizes, export_with
+from harness.history.exports import has_project
 from harness.history.places import record_label
 from harness.history.plan import PLAN_NAME, plan_backends, plan_hash, read_plan
 from harness.history.series import series_of
@@ -25,7 +22,7 @@ from harness.report.figures import REFERENCE_BACKEND
 from harness.states import FAIL, FLAG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.backends.protocol import Backend
@@ -36,11 +33,6 @@ if TYPE_CHECKING:
     from harness.states import Finding
     from harness.store.parquet import ParquetStore
     from harness.types import Record
-
-# What would lead the commit's interpreter to modules of this one.
-_OURS: Final = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"})
-_LAST_LINES: Final = 3
-_PATIENCE_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -171,21 +163,9 @@ def export_by_commit(
     Raises:
         WorkerError: it could not; the message holds its own.
     """
-    if all(component.onnx is not None for component in pipeline.components.values()):
-        return None
-    observer.phase(f"Exporting {order.context.commit[:8]}", 1)
-    limit_entries(order.exports)
-    sizes = [f"--duration={duration_s}" for duration_s in plan.durations_s]
-    sizes += [f"--batch={batch}" for batch in plan.batches]
-    build = ["build", str(pipeline.root), f"--cache={order.exports}", f"--opset={plan.opset}"]
-    code, said = _run(order, [*build, "--references", f"--seed={plan.seed}", *sizes])
-    if code != 0 and "No such option" in said and "--references" in said:
-        # A harness of before there was a history: its figures have no accuracy.
-        code, said = _run(order, build)
-    if code != 0:
-        raise _export_error(code, said, order)
-    observer.step("")
-    return order.exports
+    exporter = Exporter(order.context.commit[:8], order.python, order.exports, order.packages)
+    sizes = ExportSizes(plan.durations_s, plan.batches, plan.seed, plan.opset)
+    return export_with(exporter, sizes, pipeline, observer)
 
 
 def _refuse_peers(backends: Sequence[Backend], order: Order) -> None:
@@ -195,48 +175,3 @@ def _refuse_peers(backends: Sequence[Backend], order: Order) -> None:
         what = "runs the models here, where what they import is not the commit's own project"
         fix = "take it out of the plan's backends; accuracy is told without it"
         raise FeatureUnavailableError(what, where=f"{PLAN_NAME}: {peers[0]}", fix=fix)
-
-
-def _run(order: Order, arguments: list[str]) -> tuple[int, str]:
-    """Run ``harness`` in the commit's interpreter; its exit code and what it wrote."""
-    environment = {name: v for name, v in os.environ.items() if name not in _OURS}
-    if order.packages:
-        environment["PYTHONPATH"] = os.pathsep.join(map(str, order.packages))
-    with tempfile.TemporaryDirectory(prefix="harness-export-") as elsewhere:
-        process = subprocess.Popen(  # noqa: S603  # the interpreter that was made for the commit
-            [str(order.python), "-m", "harness", *arguments],
-            # "-m" looks for modules in the working directory first.
-            cwd=elsewhere,
-            env=_without(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        try:
-            said, _ = process.communicate()
-        except BaseException:
-            # In order: it has workers of its own, which it then ends.
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=_PATIENCE_S)
-            raise
-        finally:
-            process.kill()
-            process.wait()
-    return process.returncode, said
-
-
-def _without(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without asv's own variables: the commit need not know what measures it."""
-    return {n: v for n, v in environment.items() if not n.startswith(("ASV", "TRT_HARNESS_HIST"))}
-
-
-def _export_error(code: int, said: str, order: Order) -> WorkerError:
-    lines = [line for line in said.splitlines() if line.strip()]
-    own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
-    reason = own[-1] if own else " | ".join(lines[-_LAST_LINES:]) or "it wrote nothing"
-    what = f"its 'harness build' ended with {code}: {reason}"
-    where = f"commit {order.context.commit[:8]}"
-    return WorkerError(what, where=where, fix="nothing is measured of this commit")

@@ -71,6 +71,10 @@ class QueuedClock:
         self._device.flush()
         return QueuedClock(self._device, self._device.flush)
 
+    def wait(self, seconds: float) -> None:
+        """Queue a kernel that takes ``seconds``, behind what is queued."""
+        self._device.delay(seconds)
+
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""
         found: list[float] = []
@@ -121,6 +125,10 @@ class EnqueueClock:
         # Once now: its memory is not to be taken within a block.
         self._device.flush()
         return EnqueueClock(self._device, self._device.flush)
+
+    def wait(self, seconds: float) -> None:
+        """Queue a kernel that takes ``seconds``, behind what is queued."""
+        self._device.delay(seconds)
 
     def time_block(self, launches: Sequence[Callable[[], None]]) -> tuple[float, ...]:
         """Call each of ``launches`` in order; gives the seconds of each."""

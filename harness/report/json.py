@@ -74,7 +74,7 @@ def to_json(figures: Figures) -> str:
         for figure in figures.budgets
     ]
     record["canaries"] = [asdict(canary) for canary in figures.canaries]
-    return json.dumps(_finite(record), indent=1, allow_nan=False)
+    return json.dumps(finite(record), indent=1, allow_nan=False)
 
 
 def write_json(figures: Figures, path: Path) -> None:
@@ -97,11 +97,12 @@ def _dict_of(figure: PacedFigure | ConcurrentFigure | None) -> dict[str, Any] | 
     return None if figure is None else asdict(figure)
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401
+def finite(value: Any) -> Any:  # noqa: ANN401
+    """``value`` with null for what is infinite or no number, within lists and dictionaries too."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from harness.stats.quantiles import samples_for_interval
+from harness.stats.ranks import DEFAULT_CONFIDENCE, hodges_lehmann
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-DEFAULT_CONFIDENCE: Final = 0.95
 BLOCKS_OF_GROUP: Final = 4
 _RESAMPLES: Final = 2000
 MIN_GROUPS: Final = 6
@@ -135,41 +135,6 @@ def estimate_tail_effect(
         confidence=confidence,
         method=f"ratio over all samples, bootstrap of whole groups ({_RESAMPLES} resamples)",
     )
-
-
-def hodges_lehmann(
-    differences: NDArray[np.float64], confidence: float = DEFAULT_CONFIDENCE
-) -> tuple[float, float, float]:
-    """The median of all pairs' means, and its signed-rank interval; ±inf where there are too few.
-
-    Raises:
-        ValueError: there is no difference.
-    """
-    count = len(differences)
-    if count == 0:
-        message = "an effect needs at least one difference"
-        raise ValueError(message)
-    rows, columns = np.triu_indices(count)
-    means = np.sort((differences[rows] + differences[columns]) / 2.0)
-    rank = _signed_rank(count, (1.0 - confidence) / 2.0)
-    if rank < 1:
-        return float(np.median(means)), -math.inf, math.inf
-    return float(np.median(means)), float(means[rank - 1]), float(means[-rank])
-
-
-def _signed_rank(count: int, tail: float) -> int:
-    """How many of the smallest pairs' means to leave out, and one: 0 where none can be given.
-
-    Under the hypothesis the statistic is a sum of 1 … ``count``, each there or not by the toss of a
-    coin; the probability of each sum is built up rank by rank.
-    """
-    probability = np.zeros(count * (count + 1) // 2 + 1)
-    probability[0] = 1.0
-    for rank in range(1, count + 1):
-        shifted = np.zeros_like(probability)
-        shifted[rank:] = probability[:-rank]
-        probability = (probability + shifted) / 2.0
-    return int(np.searchsorted(np.cumsum(probability), tail, side="right"))
 
 
 def _checked(blocks: Sequence[NDArray[np.float64]]) -> Sequence[NDArray[np.float64]]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 5
-# Version 4 has all but the history, which is none there.
-READABLE_VERSIONS: Final = (4, SCHEMA_VERSION)
+SCHEMA_VERSION: Final = 6
+# Version 4 has no history, and 4 and 5 no experiment of a replication: those are none there.
+READABLE_VERSIONS: Final = (4, 5, SCHEMA_VERSION)
 METADATA_KEY: Final = b"trt_harness"
 # As plain text, so that every reader can tell it, whatever it makes of the rest.
 VERSION_KEY: Final = b"trt_harness_schema_version"

@@ -102,6 +102,21 @@ def test_a_change_of_the_code_makes_a_new_entry(
     assert find_export(pipeline, "encoder", shared_cache, 20) is None
 
 
+def test_a_comment_and_another_folder_make_no_other_graph(
+    toy: ToyFactory, tmp_path: Path, shared_cache: Cache, shared_pool: WorkerPool
+) -> None:
+    first = export_pipeline(load_pipeline(toy()), shared_cache, shared_pool)
+    elsewhere = shutil.copytree(toy(), tmp_path / "elsewhere")
+    models = elsewhere / "models.py"
+    models.write_text(f"# One line more.\n{models.read_text()}")
+    again = export_pipeline(load_pipeline(elsewhere), shared_cache, shared_pool)
+
+    for name, model in first.items():
+        assert not again[name].was_cached
+        # The same engine serves both.
+        assert again[name].content_hash == model.content_hash
+
+
 def test_a_change_of_the_declaration_makes_a_new_entry(
     toy: ToyFactory, shared_cache: Cache, shared_pool: WorkerPool
 ) -> None:

@@ -72,7 +72,13 @@ RECORD = replace(
     blocks=BLOCKS,
     validity=VALIDITY,
     idle_power_w=76.25,
-    replication=Replication(4, 2, pins_tactics=True, missing=(MissingProcess(2, 1, "died"),)),
+    replication=Replication(
+        *(4, 2),
+        pins_tactics=True,
+        missing=(MissingProcess(2, 1, "died"),),
+        experiment="20260101T000000Z-ab",
+        turns=(0, 3, 4, 7),
+    ),
 )
 
 

@@ -26,7 +26,16 @@ from harness.store.parquet import (
     record_to_json,
     write_record,
 )
-from harness.types import Artifact, Budget, Engine, Measurement, NodeCounts, Record
+from harness.types import (
+    Artifact,
+    Budget,
+    Engine,
+    Measurement,
+    MissingProcess,
+    NodeCounts,
+    Record,
+    Replication,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -334,11 +343,11 @@ def test_a_record_of_an_older_version_is_refused_by_name(tmp_path: Path) -> None
     path = ParquetStore(tmp_path).append(RECORD)
     rewrite_header(path, lambda header: {**header, "schema_version": 3})
 
-    with pytest.raises(RecordError, match="has schema version 3, this is version 5") as caught:
+    with pytest.raises(RecordError, match="has schema version 3, this is version 6") as caught:
         read_record(path)
 
     assert caught.value.where == str(path)
-    assert SCHEMA_VERSION == 5
+    assert SCHEMA_VERSION == 6
 
 
 def test_a_record_of_the_version_before_has_no_history() -> None:
@@ -369,7 +378,7 @@ def test_record_of_another_schema_version_is_refused_by_name(
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_record_that_an_older_harness_wrote_is_told_by_its_version(version: int) -> None:
     path = OLD / f"schema-{version}.parquet"
-    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 5"):
+    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 6"):
         read_record(path)
 
 
@@ -378,13 +387,20 @@ def test_a_record_of_version_4_from_before_its_metadata_was_compressed_is_read()
     assert [(m.component, m.latency_s) for m in record.measurements] == [("encoder", (0.1, 0.2))]
 
 
-@pytest.mark.parametrize("version", [3, 6, 12])
+def test_a_record_of_version_5_is_of_no_experiment() -> None:
+    record = read_record(OLD / "schema-5.parquet")
+    missing = (MissingProcess(1, 0, "died"),)
+    assert record.replication == Replication(2, 1, missing=missing, experiment="", turns=())
+    assert record.history == {"commit": "ab" * 20}
+
+
+@pytest.mark.parametrize("version", [3, 7, 12])
 def test_the_version_is_told_whatever_the_rest_is(tmp_path: Path, version: int) -> None:
     path = ParquetStore(tmp_path).append(RECORD)
-    assert pq.read_schema(path).metadata[VERSION] == b"5"
+    assert pq.read_schema(path).metadata[VERSION] == b"6"
     rewrite_metadata(path, {VERSION: str(version).encode(), HEADER: b"of another encoding"})
 
-    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 5"):
+    with pytest.raises(RecordError, match=f"has schema version {version}, this is version 6"):
         read_record(path)
 
 

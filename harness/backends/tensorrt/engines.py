@@ -86,7 +86,7 @@ class EngineFactory:
                 raise CalibrationError(what, where=model.component, fix="give --calibration")
             data_hash = workshop.calibration.component_hash(pipeline, model.component)
         profile = declared_profile(pipeline, model.component)
-        key = {
+        key: dict[str, Any] = {
             "builder": _BUILDER_VERSION,
             "graph": model.content_hash,
             "data": data_hash,
@@ -99,6 +99,8 @@ class EngineFactory:
         if workshop.index:
             # The first keeps the key that it has where there is no other.
             key["build"] = [workshop.index, workshop.pins_tactics]
+            if workshop.series:
+                key["build"].append(workshop.series)
 
         def build(folder: Path) -> Mapping[str, Any]:
             return self._build(pipeline, model, key, workshop, folder)

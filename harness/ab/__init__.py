@@ -1,0 +1,1 @@
+"""Two commits against each other: fresh processes that take turns."""

@@ -1,0 +1,202 @@
+"""Two commits against each other: each made once, then measured in turns."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.ab.running import Ended, PairPlan, SideRun, measure_pairs, records_of
+from harness.ab.schedule import BASE, HEAD
+from harness.ab.side import Workplace, make_side
+from harness.backends.simulated import VARIABLE
+from harness.comparison.compare import compare_records
+from harness.errors import HarnessError
+from harness.replicate import CommandLauncher
+from harness.stats.pairs import PairStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from harness.ab.revisions import Revision
+    from harness.backends.simulated import SimulationOptions
+    from harness.comparison.model import Comparison, SeriesComparison
+    from harness.handover import Order
+    from harness.observer import Observer
+    from harness.types import Record
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How two sides are measured.
+
+    ``simulation`` is that of made up times, each process with a seed of its own. ``wants`` tells
+    which series must come out clear; ``command`` goes into the records, which ``keep`` is given
+    before anything is made of them.
+    """
+
+    place: Workplace
+    plan: PairPlan
+    simulation: SimulationOptions | None = None
+    wants: Callable[[SeriesComparison], bool] = lambda _: True
+    command: tuple[str, ...] = ()
+    keep: Callable[[Record, Record], None] = lambda _base, _head: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: a record for each side, what they say, and why no more was measured.
+
+    ``said`` is what processes wrote although they measured.
+    """
+
+    base: Record
+    head: Record
+    comparison: Comparison
+    ended: Ended
+    said: tuple[str, ...] = ()
+
+
+def run_experiment(
+    base: Revision, head: Revision, experiment: Experiment, observer: Observer
+) -> Outcome:
+    """Make both sides, and measure them until enough is known.
+
+    Raises:
+        HarnessError: a side is impossible, or nothing could be measured of it.
+        KeyboardInterrupt: before a pair was complete.
+    """
+    revisions = {BASE: base, HEAD: head}
+    with tempfile.TemporaryDirectory(prefix="harness-ab-") as name:
+        folder = Path(name)
+        arguments = {
+            side: make_side(revision, experiment.place, folder / side, observer)
+            for side, revision in revisions.items()
+        }
+        labels = {side: str(revision) for side, revision in revisions.items()}
+        return measure_sides(arguments, labels, experiment, folder, observer)
+
+
+def measure_sides(
+    arguments: Mapping[str, Sequence[str]],
+    labels: Mapping[str, str],
+    experiment: Experiment,
+    folder: Path,
+    observer: Observer,
+) -> Outcome:
+    """Measure what ``arguments`` of ``harness run`` say of ``base`` and ``head``.
+
+    Raises:
+        HarnessError: a side is impossible, or nothing could be measured of it.
+        KeyboardInterrupt: before a pair was complete.
+    """
+    name = new_name()
+    launches = {
+        side: launcher_of(
+            words, _made(folder / f"{side}-orders"), experiment, f"{side} {labels[side]}"
+        )
+        for side, words in arguments.items()
+    }
+    sides = {
+        side: SideRun(labels[side], launch, f"{name}-{side}") for side, launch in launches.items()
+    }
+    if not experiment.plan.rebuilds:
+        for run in sides.values():
+            observer.phase(f"Preparing {run.name}", 1)
+            run.prepare(0, rebuilds=False)
+    outcome = measure_prepared(sides, experiment, name, observer)
+    return replace(outcome, said=tuple(_lines(launches)))
+
+
+def launcher_of(
+    words: Sequence[str], orders: Path, experiment: Experiment, key: str
+) -> CommandLauncher:
+    """What starts processes with ``words``; made up times have the seeds of ``key``."""
+    return CommandLauncher(tuple(words), orders, variables=_variables(experiment, key))
+
+
+def new_name() -> str:
+    """What an experiment is called: when it began, and what no other is called."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def measure_prepared(
+    sides: Mapping[str, SideRun], experiment: Experiment, name: str, observer: Observer
+) -> Outcome:
+    """Measure sides that are prepared, as the experiment called ``name``.
+
+    Raises:
+        HarnessError: nothing could be measured of a side, or the records cannot be compared.
+        KeyboardInterrupt: before a pair was complete.
+    """
+    plan, labels = experiment.plan, {side: run.name for side, run in sides.items()}
+
+    def is_clear() -> bool:
+        base, head = records_of(sides, name, plan)
+        try:
+            rows = _compared(base, head, plan, labels).rows
+        except HarnessError:
+            # More pairs change nothing: it is raised when the records are kept.
+            return True
+        wanted = [row for row in rows if experiment.wants(row)]
+        return all(row.status is not PairStatus.INCONCLUSIVE for row in wanted)
+
+    ended = measure_pairs(sides, plan, is_clear, observer)
+    records = records_of(sides, name, plan, is_complete=ended is not Ended.INTERRUPTED)
+    base, head = (
+        replace(
+            record,
+            record_id=f"{name}-{side}",
+            command=experiment.command or record.command,
+        )
+        for side, record in zip((BASE, HEAD), records, strict=True)
+    )
+    experiment.keep(base, head)
+    return Outcome(base, head, _compared(base, head, plan, labels), ended)
+
+
+def _compared(base: Record, head: Record, plan: PairPlan, labels: Mapping[str, str]) -> Comparison:
+    names = (labels[BASE], labels[HEAD])
+    # One machine, now: what differs all the same is told, and nothing is lost.
+    return compare_records([base], [head], plan.rule, across=True, labels=names)
+
+
+def same_graphs(base: Record, head: Record) -> tuple[str, ...]:
+    """The components of which both sides run the very same graphs, at every precision."""
+    found = [
+        {
+            component: {
+                (a.precision, a.content_hash) for a in record.artifacts if a.component == component
+            }
+            for component in dict.fromkeys(a.component for a in record.artifacts)
+        }
+        for record in (base, head)
+    ]
+    return tuple(name for name, graphs in found[0].items() if found[1].get(name) == graphs)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _variables(experiment: Experiment, side: str) -> Callable[[Order], Mapping[str, str]]:
+    """What a process of ``side`` finds in its environment: the seed of made up times."""
+    simulation = experiment.simulation
+
+    def variables(order: Order) -> dict[str, str]:
+        if simulation is None:
+            return {}
+        return {VARIABLE: json.dumps(asdict(simulation.mixed(side, order.process)))}
+
+    return variables
+
+
+def _lines(launches: Mapping[str, CommandLauncher]) -> Iterator[str]:
+    for side, launch in launches.items():
+        for line, process in launch.said.items():
+            yield f"{side} {process}: {line}"

@@ -1,0 +1,1 @@
+"""The gate of a CI: a record held against its budget, its floors and a baseline."""

@@ -1,0 +1,110 @@
+"""The checks against a baseline: a regression of time, and rises of energy and memory."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.report.gate_model import ENERGY, MEMORY, REGRESSION, Check, Status
+from harness.report.gate_words import change_sentence, movement_sentence, setting_of, signed_percent
+from harness.stats.pairs import PairStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.comparison.model import Comparison, Figure, SeriesComparison
+    from harness.gate.limits import Limits
+    from harness.report.figures import Figures
+    from harness.report.gate_model import Movement
+    from harness.types import Variant
+
+_NO_BASELINE: Final = "there is no baseline to hold it against (--baseline)"
+_PEERS: Final = "torch"
+_FIGURES: Final = {ENERGY: "energy_j", MEMORY: "memory_bytes"}
+_UNITS: Final = {ENERGY: (1.0, "J"), MEMORY: (1e-6, "MB")}
+_OPTIONS: Final = {ENERGY: "--max-energy-rise", MEMORY: "--max-memory-rise"}
+
+
+def regression_checks(figures: Figures, movements: Sequence[Movement] | None) -> Iterator[Check]:
+    """One for each pipeline that ships; ``movements`` is None where there is no baseline."""
+    if movements is None:
+        yield Check(REGRESSION, Status.NOT_ASKED, _NO_BASELINE)
+        return
+    # PyTorch is the peer that others are held against, unless it is all that was measured.
+    ships = [m for m in movements if not _is_peer(m.series.variant)] or list(movements)
+    for movement in ships:
+        told = [change_sentence(movement.change), movement_sentence(movement)]
+        sentence = "; ".join(filter(None, told))
+        yield Check(REGRESSION, _status_of(movement), sentence, _subject(movement))
+    compared = {(m.series.variant, m.series.case) for m in movements}
+    for group in figures.groups:
+        kind = (group.variant, group.case)
+        if kind not in compared and (not _is_peer(group.variant) or not ships):
+            compared.add(kind)
+            what = "the baseline has nothing measured of it"
+            yield Check(REGRESSION, Status.INCONCLUSIVE, what, f"{group.variant}, {group.case}")
+
+
+def _is_peer(variant: Variant) -> bool:
+    return variant.backend.startswith(_PEERS)
+
+
+def _subject(movement: Movement) -> str:
+    series = movement.series
+    return setting_of(series) if series.component == WHOLE_PIPELINE else str(series)
+
+
+def _status_of(movement: Movement) -> Status:
+    change = movement.change
+    if change.time.status is PairStatus.INCONCLUSIVE:
+        return Status.INCONCLUSIVE
+    if change.time.status is PairStatus.SLOWER:
+        # One of many series is slower by luck; and what the clock did is not the code's.
+        is_real = change.is_discovery and not change.is_of_the_clock
+        return Status.MISSED if is_real else Status.INCONCLUSIVE
+    return Status.PASS
+
+
+def rise_checks(name: str, comparison: Comparison | None, limits: Limits) -> Iterator[Check]:
+    """Whether the energy, or the memory, of each pipeline rose by more than was asked."""
+    limit = limits.max_energy_rise if name == ENERGY else limits.max_memory_rise
+    if comparison is None:
+        status = Status.NOT_ASKED if limit is None else Status.INCONCLUSIVE
+        yield Check(name, status, _NO_BASELINE)
+        return
+    found = [
+        (row, figure)
+        for row in comparison.rows
+        for figure in row.figures
+        if row.series.component == WHOLE_PIPELINE and figure.name == _FIGURES[name]
+    ]
+    known = [(row, figure) for row, figure in found if _rise(figure) is not None]
+    for row, figure in known:
+        yield _rise_check(name, row, figure, limit)
+    if not known:
+        status = Status.NOT_ASKED if limit is None else Status.INCONCLUSIVE
+        yield Check(name, status, "it was not measured of both sides")
+
+
+def _rise(figure: Figure) -> float | None:
+    """The ratio of head to base; None where one is not known, or makes none."""
+    if figure.base is None or figure.head is None or not figure.base > 0.0:
+        return None
+    ratio = figure.head / figure.base
+    return ratio if math.isfinite(ratio) else None
+
+
+def _rise_check(name: str, row: SeriesComparison, figure: Figure, limit: float | None) -> Check:
+    ratio = _rise(figure) or 0.0
+    factor, unit = _UNITS[name]
+    base, head = (factor * (value or 0.0) for value in (figure.base, figure.head))
+    told = f"{signed_percent(ratio)} %, {base:.4g} to {head:.4g} {unit}"
+    subject = setting_of(row.series)
+    if limit is None:
+        return Check(name, Status.NOT_ASKED, f"{told} (no {_OPTIONS[name]})", subject)
+    # A sum of doubles may be a last digit above what was meant.
+    is_kept = ratio - 1.0 <= limit + 1e-12
+    limit_told = f"at most {100.0 * limit:+g} % was asked"
+    status = Status.PASS if is_kept else Status.MISSED
+    return Check(name, status, f"{told}; {limit_told}", subject)

@@ -1,0 +1,52 @@
+"""The comparison that a gate judges by."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.comparison.compare import compare_records
+from harness.gate.records import label_of
+from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.stats.pairs import PairRule
+
+if TYPE_CHECKING:
+    from harness.comparison.model import Comparison
+    from harness.gate.records import Baseline
+    from harness.types import Record
+
+
+def compare_with(baseline: Baseline, head: Record, margin: float) -> Comparison:
+    """The baseline's records against ``head``, whatever their environments, which is told.
+
+    A gate asks whether a pipeline is slower, so that whole pipelines are judged together with each
+    other alone; their components, which only tell why, are judged together with all.
+
+    Raises:
+        ComparisonError: they have nothing in common.
+        RecordError: a record is damaged.
+    """
+    labels = (baseline.label, label_of(head))
+    rule = _rule(head, margin)
+    compare = functools.partial(
+        compare_records, baseline.records, [head], rule, across=True, labels=labels
+    )
+    found = compare()
+    if all(row.series.component != WHOLE_PIPELINE for row in found.rows):
+        return found
+    wholes = {row.series: row for row in compare(components=(WHOLE_PIPELINE,)).rows}
+    return replace(found, rows=tuple(wholes.get(row.series, row) for row in found.rows))
+
+
+def _rule(head: Record, margin: float) -> PairRule:
+    """As an A/B looks, up to the pairs that there are: there will be no more.
+
+    What earlier looks may have spent of the error is not spent again.
+    """
+    usual = PairRule(margin=margin)
+    has_builds = head.replication is not None and head.replication.builds > 1
+    units = {one.build if has_builds else one.process for one in head.measurements}
+    count = max(1, len(units))
+    before = tuple(look for look in usual.looks if look < count)
+    return PairRule(margin=margin, looks=(*before, count))

@@ -1,0 +1,66 @@
+"""The records in folders, by what their headers say."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import RecordError
+from harness.history.context import context_in
+from harness.history.runs import is_invalid
+from harness.store.headers import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from harness.history.context import HistoryContext
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record's file, and what its header says."""
+
+    path: Path
+    header: Mapping[str, Any]
+    context: HistoryContext | None
+
+    @property
+    def commit(self) -> str:
+        """The full hash; empty where it was of no commit, or of one that was changed."""
+        if self.context is not None:
+            return self.context.commit
+        told = self.header["environment"].get("pipeline_commit") or {}
+        return "" if told.get("is_dirty") else str(told.get("commit") or "")
+
+    @property
+    def experiment(self) -> str:
+        """The experiment of two sides that it is one of; empty if of none."""
+        return str((self.header.get("replication") or {}).get("experiment", ""))
+
+    @property
+    def created(self) -> tuple[str, str]:
+        """What records are sorted by."""
+        return str(self.header["created_utc"]), str(self.header["record_id"])
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is complete, and not invalid."""
+        return bool(self.header["is_complete"]) and not is_invalid(self.header)
+
+
+def kept_in(places: Iterable[Path]) -> list[Kept]:
+    """Every record below ``places``; what is none, or damaged, is left out with a warning."""
+    found = []
+    for place in places:
+        for path in sorted(place.rglob("*.parquet")):
+            try:
+                header = read_header(path)
+                context = context_in(header.get("history"), where=str(path))
+                found.append(Kept(path, header, context))
+            except RecordError as error:
+                _log.warning("%s; it is left out", error)
+    return found

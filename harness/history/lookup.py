@@ -1,0 +1,188 @@
+"""What the sides of a comparison stand for: files, folders, ids of records, or commits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.errors import OptionError
+from harness.history.commits import resolve_commits
+from harness.history.kept import Kept as _Kept
+from harness.history.kept import kept_in as _kept_in
+from harness.history.runs import number_runs
+from harness.stats.fingerprint import fingerprint
+from harness.store.parquet import read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from harness.types import Record
+
+_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
+_SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class FoundSide:
+    """What a name stands for: what to call it, and its records."""
+
+    label: str
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class _OfCommit:
+    """A commit, and all that was measured of it."""
+
+    label: str
+    kept: tuple[_Kept, ...]
+
+
+def find_sides(
+    names: tuple[str, str], places: Sequence[Path], repository: Path
+) -> tuple[FoundSide, FoundSide]:
+    """The records that two names stand for.
+
+    A file is its record, a folder all records in it, an id the record of ``places`` that has it. A
+    commit is the newest run of it among the complete and valid records of ``places``: of two
+    commits, the records of their newest common experiment, or else of a common environment.
+
+    Args:
+        names: of the base and of the head, as given.
+        places: folders of records, with all below.
+        repository: where git knows branches and tags.
+
+    Raises:
+        OptionError: a name stands for nothing.
+        RecordError: a record cannot be read.
+    """
+    kept: list[_Kept] | None = None
+    found: list[FoundSide | _OfCommit] = []
+    for name in names:
+        side = _by_path(Path(name), name)
+        if side is None:
+            kept = _kept_in(places) if kept is None else kept
+            side = _by_id(name, kept)
+        found.append(side or _by_commit(name, kept or [], places, repository))
+    base, head = found
+    if isinstance(base, _OfCommit) and isinstance(head, _OfCommit):
+        return _of_one_experiment(base, head) or _of_one_environment(base, head)
+    return _settled(base), _settled(head)
+
+
+def _by_path(path: Path, name: str) -> FoundSide | None:
+    if path.is_dir():
+        kept = _kept_in([path])
+        if not kept:
+            raise OptionError("there is no record in it", where=name, fix="name a record")
+        return _read(name, kept)
+    if path.exists() or path.suffix == ".parquet":
+        return FoundSide(name, (read_record(path),))
+    return None
+
+
+def _by_id(name: str, kept: Iterable[_Kept]) -> FoundSide | None:
+    found = [one for one in kept if one.header["record_id"] == name]
+    return _read(name, found[:1]) if found else None
+
+
+def _by_commit(
+    name: str, kept: Sequence[_Kept], places: Sequence[Path], repository: Path
+) -> _OfCommit:
+    commits = {one.commit for one in kept if one.commit}
+    known = [commit for commit in commits if commit.startswith(name)] if _is_hash(name) else []
+    if len(known) > 1:
+        what = f"it begins the hashes of {len(known)} commits"
+        raise OptionError(what, where=name, fix="give more of the hash")
+    commit = known[0] if known else _resolved(name, repository)
+    its = tuple(one for one in kept if one.commit == commit and one.counts)
+    if not its:
+        of_it = sum(one.commit == commit for one in kept)
+        where = ", ".join(str(place) for place in places)
+        what = f"there is no record of commit {commit[:_SHOWN]} in {where}"
+        what += f" that is complete and valid, of {of_it}" if of_it else ""
+        fix = "measure it with 'harness ab' or 'harness history run', or name a folder by --records"
+        raise OptionError(what, where=name, fix=fix)
+    label = commit[:_SHOWN] if _is_hash(name) else f"{name} ({commit[:_SHOWN]})"
+    return _OfCommit(label, its)
+
+
+def _is_hash(name: str) -> bool:
+    return _HASH.fullmatch(name) is not None
+
+
+def _resolved(name: str, repository: Path) -> str:
+    fix = "name a record's file, a folder, an id of --records, or a commit of --repository"
+    if ".." in name:
+        raise OptionError("a range is many commits", where=name, fix=fix)
+    try:
+        return resolve_commits(name, repository)[0]
+    except (OptionError, IndexError) as error:
+        what = f"it is no record, and no commit: {getattr(error, 'what', 'it has none')}"
+        raise OptionError(what, where=name, fix=fix) from error
+
+
+def _of_one_experiment(base: _OfCommit, head: _OfCommit) -> tuple[FoundSide, FoundSide] | None:
+    """The records of the newest experiment in which both took turns."""
+    found = [
+        (a, b)
+        for a in base.kept
+        for b in head.kept
+        if a.experiment and a.experiment == b.experiment and a.path != b.path
+    ]
+    if not found:
+        return None
+    a, b = max(found, key=lambda pair: pair[1].created)
+    return _read(base.label, [a]), _read(head.label, [b])
+
+
+def _of_one_environment(base: _OfCommit, head: _OfCommit) -> tuple[FoundSide, FoundSide]:
+    """The newest runs in an environment that both were measured in, if there is one."""
+    prints = [{_print(one) for one in side.kept} for side in (base, head)]
+    common = prints[0] & prints[1]
+    newest = max((one for one in head.kept if not common or _print(one) in common), key=_created)
+    wanted = {_print(newest)} if common else set()
+    return _newest_run(base, wanted), _newest_run(head, wanted)
+
+
+def _print(one: _Kept) -> str:
+    return fingerprint(one.header["environment"])
+
+
+def _created(one: _Kept) -> tuple[str, str]:
+    return one.created
+
+
+def _settled(side: FoundSide | _OfCommit) -> FoundSide:
+    return _newest_run(side, set()) if isinstance(side, _OfCommit) else side
+
+
+def _newest_run(side: _OfCommit, prints: Collection[str]) -> FoundSide:
+    """All rounds of the newest run, in an environment of ``prints`` where any are given."""
+    chosen = [one for one in side.kept if not prints or _print(one) in prints]
+    newest = max(chosen, key=_created)
+    if newest.context is None:
+        return _read(side.label, [newest])
+    of_history = {str(one.path): one for one in chosen if one.context is not None}
+    runs = number_runs({path: one.context for path, one in of_history.items() if one.context})
+    context = newest.context
+    same = [
+        one
+        for path, one in of_history.items()
+        if one.context is not None
+        and one.path.parent == newest.path.parent
+        and one.header["pipeline"] == newest.header["pipeline"]
+        and _print(one) == _print(newest)
+        and (one.context.machine, one.context.environment_name)
+        == (context.machine, context.environment_name)
+        and runs[path] == runs[str(newest.path)]
+    ]
+    return _read(side.label, same)
+
+
+def _read(label: str, kept: Iterable[_Kept]) -> FoundSide:
+    """Each record once, oldest first."""
+    ordered = {str(one.header["record_id"]): one for one in sorted(kept, key=_created)}
+    return FoundSide(label, tuple(read_record(one.path) for one in ordered.values()))

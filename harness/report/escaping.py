@@ -1,0 +1,73 @@
+"""Names that others chose, made harmless for the format that they are shown in."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import Final
+
+# Controls, what turns the direction of text, and what is no character at all.
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# An underscore within a word is one, and nothing else. What follows a @ or # would be called, or
+# be another issue.
+_MARKDOWN: Final = re.compile(
+    r"(?P<inward>(?<=[A-Za-z0-9])_(?=[A-Za-z0-9]))|(?P<call>[@#](?=\w))|[\\`*_{}\[\]|~&<>]"
+)
+# Of no width: nobody is called, and it reads the same.
+_APART: Final = "&#8203;"
+_NOT_IN_MARKER: Final = re.compile(r"[^A-Za-z0-9.]+")
+_ANNOTATION: Final = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_PROPERTY: Final = {**_ANNOTATION, ":": "%3A", ",": "%2C"}
+
+
+def visible(text: str) -> str:
+    r"""``text`` with what does not show, or moves the cursor, as ``\x1b``: it is on one line."""
+    return "".join(_shown(one) if unicodedata.category(one) in _HIDDEN else one for one in text)
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:  # noqa: PLR2004
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def markdown(text: str) -> str:
+    """``text`` as Markdown that shows it as it is, in a cell of a table as well."""
+    return _MARKDOWN.sub(_entity, visible(text))
+
+
+def _entity(found: re.Match[str]) -> str:
+    character = found[0]
+    if found["inward"]:
+        return character
+    if found["call"]:
+        return f"{character}{_APART}"
+    return f"&#{ord(character)};" if html.escape(character) == character else html.escape(character)
+
+
+def marker(text: str) -> str:
+    """``text`` as a word that may stand in a comment of HTML."""
+    return _NOT_IN_MARKER.sub("-", text).strip("-") or "unnamed"
+
+
+def attribute(text: str) -> str:
+    """``text`` for XML and HTML: in which controls may not occur, however they are escaped."""
+    return html.escape(visible(text))
+
+
+def annotation(text: str) -> str:
+    """``text`` as the message of a workflow command of GitHub, whose lines may go on."""
+    return _replaced(text, _ANNOTATION)
+
+
+def annotation_property(text: str) -> str:
+    """``text`` as a property of a workflow command, such as the name of a file."""
+    return _replaced(text, _PROPERTY)
+
+
+def _replaced(text: str, codes: dict[str, str]) -> str:
+    # Of a file's name that is no UTF-8 something must be printed.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(codes.get(character, character) for character in text)

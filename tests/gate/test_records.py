@@ -1,0 +1,214 @@
+"""Which records are meant: a file, the newest of a folder, those of a commit or branch."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import OptionError, RecordError
+from harness.gate.records import find_baseline, label_of, newest_record
+from harness.states import FAIL, Finding, Validity
+from harness.store.parquet import ParquetStore
+from tests.history.records import CONTEXT, record
+from tests.history.repositories import Repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.types import Record
+
+INVALID = Validity((Finding(FAIL, "hot", "cool it"),))
+HEAD = record("head", created_utc="2026-02-01T00:00:00+00:00")
+
+
+def keep(folder: Path, *records: Record) -> None:
+    for one in records:
+        ParquetStore(folder).append(one)
+
+
+def dated(name: str, day: int, **changes: Any) -> Record:
+    return record(name, created_utc=f"2026-01-{day:02}T00:00:00+00:00", **changes)
+
+
+def of(commit: str, name: str, day: int = 1, round_: int = 0, **changes: Any) -> Record:
+    started = CONTEXT.started_unix_s + day * 86400
+    context = replace(CONTEXT, commit=commit, round=round_, started_unix_s=started + round_)
+    return dated(name, day, context=context, **changes)
+
+
+def names(found: Any) -> list[str]:
+    return [one.record_id for one in found.records]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path / "repository")
+    for message in ("one", "two", "three"):
+        made.commit(message, {"file": message})
+    return made
+
+
+def test_the_newest_record_of_a_folder_whatever_became_of_it(tmp_path: Path) -> None:
+    keep(tmp_path, dated("old", 1), dated("new", 2, is_complete=False))
+    found, path = newest_record(tmp_path)
+    assert (found.record_id, path.name) == ("new", "tiny-new.parquet")
+    assert newest_record(tmp_path / "tiny-old.parquet")[0].record_id == "old"
+
+
+def test_what_lies_in_the_folder_itself_comes_first(tmp_path: Path) -> None:
+    keep(tmp_path / "examples", dated("new", 9), dated("other", 9, pipeline="other"))
+    keep(tmp_path, dated("old", 1))
+    assert newest_record(tmp_path)[0].record_id == "old"
+
+
+def test_a_folder_without_records_or_of_two_pipelines_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no record in it"):
+        newest_record(tmp_path)
+    keep(tmp_path, dated("a", 1), dated("b", 1, pipeline="other"))
+    with pytest.raises(OptionError, match="several pipelines: other, tiny"):
+        newest_record(tmp_path)
+    assert newest_record(tmp_path, "other")[0].record_id == "b"
+    with pytest.raises(OptionError, match="no record in it is of third"):
+        newest_record(tmp_path, "third")
+    with pytest.raises(RecordError, match="of the pipeline tiny, not of other"):
+        newest_record(tmp_path / "tiny-a.parquet", "other")
+    with pytest.raises(RecordError, match="no such file"):
+        newest_record(tmp_path / "none.parquet")
+
+
+def test_a_file_is_a_baseline_if_it_is_of_the_same_pipeline(tmp_path: Path) -> None:
+    keep(tmp_path, dated("a", 1), dated("b", 1, pipeline="other"))
+    path = str(tmp_path / "tiny-a.parquet")
+    found = find_baseline(path, HEAD, [], tmp_path)
+    assert (found.label, names(found)) == ("a of 01234567", ["a"])
+    with pytest.raises(RecordError, match="of the pipeline other, not of tiny"):
+        find_baseline(str(tmp_path / "other-b.parquet"), HEAD, [], tmp_path)
+    with pytest.raises(RecordError, match="no such file"):
+        find_baseline(str(tmp_path / "none.parquet"), HEAD, [], tmp_path)
+
+
+def test_of_a_folder_it_is_the_newest_that_is_complete_and_valid(tmp_path: Path) -> None:
+    keep(
+        tmp_path / "below",
+        dated("a", 1),
+        dated("b", 2),
+        dated("c", 3, is_complete=False),
+        dated("d", 4, validity=INVALID),
+        dated("e", 5, pipeline="other"),
+        HEAD,
+    )
+    found = find_baseline(str(tmp_path), HEAD, [], tmp_path)
+    assert names(found) == ["b"]
+    assert found.remarks == ("2 newer records of the baseline's folder are incomplete or invalid",)
+
+
+def test_a_folder_with_nothing_else_is_bad_input(tmp_path: Path) -> None:
+    keep(tmp_path, HEAD)
+    with pytest.raises(OptionError, match="no record of tiny in it is complete and valid"):
+        find_baseline(str(tmp_path), HEAD, [], tmp_path)
+
+
+def test_damaged_records_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(tmp_path, dated("a", 1))
+    (tmp_path / "tiny-b.parquet").write_bytes(b"PAR1")
+    with caplog.at_level(logging.WARNING, "harness"):
+        assert names(find_baseline(str(tmp_path), HEAD, [], tmp_path)) == ["a"]
+    assert "tiny-b.parquet" in caplog.text
+
+
+def test_of_a_commit_it_is_every_round_of_its_newest_run(
+    tmp_path: Path, repository: Repository
+) -> None:
+    commit = repository.git("rev-parse", "HEAD~1")
+    keep(
+        tmp_path / "records",
+        *(of(commit, f"old{i}", 1, i) for i in range(3)),
+        *(of(commit, f"new{i}", 2, i) for i in range(2)),
+        of(repository.git("rev-parse", "HEAD"), "other", 3),
+    )
+    found = find_baseline(commit, HEAD, [tmp_path / "records"], repository.root)
+    assert (names(found), found.label, found.remarks) == (["new0", "new1"], commit[:12], ())
+    assert names(find_baseline(commit[:9], HEAD, [tmp_path], repository.root)) == ["new0", "new1"]
+
+
+def test_of_a_commit_those_of_the_heads_environment_come_first(
+    tmp_path: Path, repository: Repository
+) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+    keep(tmp_path, of(commit, "own", 1), of(commit, "other", 2, environment={"cpu": "another"}))
+    assert names(find_baseline("HEAD", HEAD, [tmp_path], repository.root)) == ["own"]
+    elsewhere = replace(HEAD, environment={"cpu": "a third"})
+    assert names(find_baseline("HEAD", elsewhere, [tmp_path], repository.root)) == ["other"]
+
+
+def test_of_a_branch_it_is_the_newest_commit_that_was_measured(
+    tmp_path: Path, repository: Repository
+) -> None:
+    first = repository.git("rev-parse", "HEAD~2")
+    keep(tmp_path, of(first, "a"))
+    found = find_baseline("main", HEAD, [tmp_path], repository.root)
+    assert (names(found), found.label) == (["a"], f"main ({first[:12]})")
+    assert found.remarks == (
+        "main is 2 commits on from the baseline, its newest that was measured",
+    )
+
+
+def test_a_commit_by_its_hash_is_that_and_no_other(tmp_path: Path, repository: Repository) -> None:
+    keep(tmp_path, of(repository.git("rev-parse", "HEAD~1"), "a"))
+    head = repository.git("rev-parse", "HEAD")
+    with pytest.raises(OptionError, match="no record of it in") as caught:
+        find_baseline(head, HEAD, [tmp_path], repository.root)
+    assert caught.value.where == head
+
+
+def test_a_commit_that_git_does_not_know_is_bad_input(
+    tmp_path: Path, repository: Repository
+) -> None:
+    for name in ("no-such-branch", "--help", "$(touch x)"):
+        with pytest.raises(OptionError, match="git does not know it"):
+            find_baseline(name, HEAD, [tmp_path], repository.root)
+
+
+def test_a_record_of_no_history_is_of_the_commit_that_it_was_made_on(
+    tmp_path: Path, repository: Repository
+) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+    clean = {**HEAD.environment, "pipeline_commit": {"commit": commit, "is_dirty": False}}
+    dirty = {**HEAD.environment, "pipeline_commit": {"commit": commit, "is_dirty": True}}
+    keep(
+        tmp_path,
+        dated("a", 1, context=None, environment=clean),
+        dated("b", 2, context=None, environment=clean),
+        dated("c", 3, context=None, environment=dirty),
+    )
+    assert names(find_baseline("main", HEAD, [tmp_path], repository.root)) == ["b"]
+
+
+def test_what_is_incomplete_invalid_or_the_head_itself_is_no_baseline(
+    tmp_path: Path, repository: Repository
+) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+    head = replace(HEAD, history=asdict(replace(CONTEXT, commit=commit)))
+    keep(
+        tmp_path,
+        head,
+        of(commit, "a", 1, is_complete=False),
+        of(commit, "b", 2, validity=INVALID),
+        of(commit, "c", 3, pipeline="other"),
+    )
+    with pytest.raises(OptionError, match="no record of it"):
+        find_baseline("main", head, [tmp_path], repository.root)
+
+
+def test_a_record_is_called_by_its_id_and_commit() -> None:
+    assert label_of(HEAD) == "head of 01234567"
+    bare = replace(HEAD, history=None)
+    assert label_of(bare) == "head"
+    told = {"commit": "ff" * 20, "is_dirty": True}
+    changed = replace(bare, environment={"pipeline_commit": told})
+    assert label_of(changed) == "head of ffffffff, changed"
