@@ -62,5 +62,8 @@ def test_committed_figures_meet_the_bars() -> None:
         if row["rule"] == "ours":
             # An error of 2 % on both sides, and what dependence adds.
             assert row["slower"] + row["faster"] <= 0.026 * row["trials"], row
+    for row in document["tables"]:
+        assert row["found"] >= 0.9 * row["trials"], row
+        assert row["false"] <= 0.01 * row["trials"], row
     for row in document["smallest"]:
         assert row["least"]["found"] >= 0.95 * row["trials"], row
