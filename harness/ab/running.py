@@ -130,9 +130,7 @@ def measure_pairs(
     *,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Ended:
-    """Measure pairs until a look finds that all ``is_clear``; an interruption keeps whole pairs.
-
-    A pair of which a process fails is left out, and told in the records.
+    """Measure pairs until a look finds that all ``is_clear``; what ends it keeps whole pairs.
 
     Args:
         sides: by ``base`` and ``head``, prepared unless the plan rebuilds.
@@ -188,7 +186,7 @@ def _measure_pair(sides: Mapping[str, SideRun], plan: PairPlan, pair: int) -> Ha
     doing = "a build"
     try:
         if plan.rebuilds:
-            for name in dict.fromkeys(turn.side for turn in turns):
+            for name in SIDES if pair % 2 == 0 else reversed(SIDES):
                 sides[name].prepare(build, rebuilds=True)
         for turn in turns:
             doing = f"process {turn.process} of {sides[turn.side].name}"

@@ -173,9 +173,8 @@ def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measurin
     """
     from harness.api import DEFAULT_BACKEND, make_backends  # noqa: PLC0415  # loads numpy
     from harness.artifacts.precision import FP32  # noqa: PLC0415
-    from harness.backends.simulated import (  # noqa: PLC0415
+    from harness.backends.simulated import (
         is_simulated,
-        read_simulation,
         simulation_from_environment,
     )
     from harness.cli.app import run  # noqa: PLC0415
@@ -200,9 +199,7 @@ def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measurin
         fix = "choose hot or cold"
         raise OptionError(f"{options['mode']} takes no turns", where="--mode", fix=fix)
     names = options["backends"] or (DEFAULT_BACKEND,)
-    simulation = None
-    if plan is not None and is_planned and plan.simulation is not None:
-        simulation = read_simulation(plan.simulation, f"{PLAN_NAME}: simulation")
+    simulation = _simulation(plan if is_planned else None)
     backends = make_backends(
         names,
         options["precisions"] or (FP32,),
@@ -214,6 +211,14 @@ def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measurin
     if is_simulated(backends):
         simulation = simulation or simulation_from_environment()
     return Measuring(tuple(words), tuple(backends), options, simulation)
+
+
+def _simulation(plan: HistoryPlan | None) -> SimulationOptions | None:
+    from harness.backends.simulated import read_simulation  # noqa: PLC0415
+
+    if plan is None or plan.simulation is None:
+        return None
+    return read_simulation(plan.simulation, f"{PLAN_NAME}: simulation")
 
 
 def _as_words(param: click.Parameter, value: Any) -> Iterator[str]:  # noqa: ANN401
