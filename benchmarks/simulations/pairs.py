@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pairs_tables import missed_bars, pairs_text
 
+from harness.stats.families import discoveries
 from harness.stats.overhead import is_on
 from harness.stats.pairs import PairRule, PairStatus, judge_pairs, judge_unpaired
 from harness.stats.ranks import hodges_lehmann
@@ -43,6 +44,9 @@ STEPS = 60
 NOISE = 0.05
 DRIFT = 0.01
 RUNS = (5, 13, 31)
+# So many series of a table; as many trials would take hours.
+SERIES = 8
+FEWER = 10
 
 if TYPE_CHECKING:
     # The logarithms of both sides' process medians, in pairs.
@@ -125,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, draw in noises()
             for rule, judge in JUDGES.items()
         ],
+        "tables": [in_a_table(measured[:2], slow, max(2, trials // FEWER)) for slow in range(2)],
         "unpaired": [row for pool in pools for row in unpaired(pool, trials)],
     }
     (options.out / "pairs.json").write_text(json.dumps(document, indent=1) + "\n")
@@ -252,6 +257,34 @@ def _ar(rng: np.random.Generator, rho: float) -> NDArray[np.float64]:
     for place in range(1, 2 * MOST):
         values[place] = rho * values[place - 1] + math.sqrt(1.0 - rho**2) * values[place]
     return values
+
+
+def in_a_table(pools: Sequence[Pool], slow: int, trials: int) -> dict[str, Any]:
+    """One slow series among :data:`SERIES` of both pools, all of them judged together."""
+    found = false = 0
+    pairs = []
+    for rng in _generators(f"table {slow}", trials):
+        sides = [np.exp(pools[place % len(pools)].draw(rng)) for place in range(SERIES)]
+        sides[slow][1] *= 1.0 + SLOWDOWN
+        wrong = False
+        for look in RULE.looks:
+            verdicts = [judge_pairs(base[:look], head[:look], RULE) for base, head in sides]
+            stands = discoveries([verdict.p_value for verdict in verdicts], RULE.alpha)
+            wrong |= any(stand for place, stand in enumerate(stands) if place != slow)
+            if stands[slow]:
+                break
+        found += stands[slow]
+        false += wrong
+        pairs.append(look)
+    return {
+        "slow": pools[slow].name,
+        "series": SERIES,
+        "trials": trials,
+        "found": found,
+        "false": false,
+        "mean_pairs": float(np.mean(pairs)),
+        "p90_pairs": float(np.quantile(pairs, 0.9)),
+    }
 
 
 def unpaired(pool: Pool, trials: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ where all of the interval is above the margin, ``faster`` where all is below min
 A process now and then is off for good, as one in 13 of an H200 was by 1.7 %: memory that landed
 elsewhere. It is told, and its pair left out, by one rule for both sides: ranks are robust, but a
 few such pairs cost as much as half of the others are worth. Where more than one in five of a side
-are off, the side has two speeds, and all count; so they do where too few pairs would be left.
+are off, the side has two speeds, and all count; so they do where too few would be left.
 
 Pairs are added until a look decides; :mod:`harness.stats.looks` holds the error of all looks.
 """
@@ -61,7 +61,7 @@ class PairVerdict:
     is accounted for. ``pairs`` is the number of pairs, or of processes of the smaller side where
     they took no turns. ``reason`` tells in words why it is inconclusive.
     ``odd_base`` and ``odd_head`` number the processes that are far off their side's others. They
-    count only where more than one in five of a side are, or too few pairs would be left.
+    count only where more than one in five of a side are, or too few would be left.
     ``p_value`` is of the hypothesis that the ratio is within the margin, and of all looks: it is at
     most the rule's ``alpha`` just where the status is slower or faster.
     """
@@ -146,7 +146,7 @@ def judge_pairs(base_s: Sequence[float], head_s: Sequence[float], rule: PairRule
         p_value=_p_of_all(looks, levels, place, _p_within(shift, rule)),
         pairs=len(base),
         odd=odd,
-        few=_numbered(counts, "pair", "pairs"),
+        few=f"{len(base)} pair{'' if len(base) == 1 else 's'}",
         more="more pairs may tell",
     )
 
@@ -168,17 +168,19 @@ def judge_unpaired(base_s: Sequence[float], head_s: Sequence[float], rule: PairR
     base, head = _logarithms(base_s), _logarithms(head_s)
     odd = _odd_of(base, head)
     counts = _counted(odd)
+    if min(side.sum() for side in counts) < MIN_UNPAIRED:
+        counts = np.ones_like(odd[0]), np.ones_like(odd[1])
     shift = unpaired_shift(base[counts[0]], head[counts[1]])
-    fewest = min(counts, key=np.sum)
-    level = rule.alpha / 2.0 if fewest.sum() >= MIN_UNPAIRED else 0.0
+    fewest = min(len(base), len(head))
+    level = rule.alpha / 2.0 if fewest >= MIN_UNPAIRED else 0.0
     return _verdict(
         shift,
         rule,
         tail=level,
         p_value=min(1.0, 2.0 * _p_within(shift, rule)) if level else 1.0,
-        pairs=min(len(base), len(head)),
+        pairs=fewest,
         odd=odd,
-        few=_numbered(fewest, "process a side", "processes a side"),
+        few=f"{fewest} process{'' if fewest == 1 else 'es'} a side",
         more="pairs of processes that take turns may tell",
     )
 
@@ -272,10 +274,3 @@ def _spanned(lower: float, upper: float, margin: float) -> str:
     """What an interval leaves open."""
     low, high = 100.0 * math.expm1(lower), 100.0 * math.expm1(upper)
     return f"between {low:+.3g} % and {high:+.3g} %, where {100.0 * margin:.3g} % is no change"
-
-
-def _numbered(counts: NDArray[np.bool_], one: str, several: str) -> str:
-    """How many count, and how many were left out."""
-    count, odd = int(counts.sum()), int((~counts).sum())
-    left_out = f" (and {odd} left out as odd)" if odd else ""
-    return f"{count} {one if count == 1 else several}{left_out}"

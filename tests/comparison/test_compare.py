@@ -207,6 +207,29 @@ def test_accuracy_energy_memory_and_size_stand_beside_it() -> None:
     )
 
 
+def test_memory_that_is_not_known_of_every_engine_is_not_known() -> None:
+    base, head = side("a"), side("b")
+    unknown = replace(head.engines[0], memory_bytes=None)
+
+    found = compare_records([base], [replace(head, engines=(unknown, *head.engines[1:]))], RULE)
+
+    assert Figure("memory_bytes", 5e6, None) in of(found, "encoder").figures
+    assert Figure("memory_bytes", 5e6, 5e6) in of(found, "decoder").figures
+    assert Figure("memory_bytes", 1e7, None) in of(found, "pipeline").figures
+
+
+def test_canaries_are_no_series_of_the_pipeline() -> None:
+    base, head = (
+        replace(one, measurements=(*one.measurements, measurement("canary")))
+        for one in (side("a"), side("b"))
+    )
+
+    found = compare_records([base], [head], RULE)
+
+    assert [row.series.component for row in found.rows] == ["encoder", "decoder", "pipeline"]
+    assert found.findings == ()
+
+
 def test_another_environment_is_refused_or_told() -> None:
     base, head = side("a"), side("b", environment={"cpu": "other", "gpu": None})
 

@@ -56,6 +56,13 @@ def test_simulated_sums_cross_as_often() -> None:
     assert crossed == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 20_000))
 
 
+def test_later_looks_have_more_of_the_error_than_the_second() -> None:
+    levels = look_levels(LOOKS, 0.01)
+    expected = [0.0039, 0.0007, 0.0013, 0.0018, 0.0024, 0.0030, 0.0037]
+
+    assert levels == pytest.approx(expected, abs=1e-4)
+
+
 def test_eight_pairs_may_decide() -> None:
     # All eight on one side have a probability of 1 in 256.
     assert look_levels(LOOKS, 0.01)[0] == 1 / 256
