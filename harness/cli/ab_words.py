@@ -3,21 +3,180 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
+from harness.cli.options import (
+    PERCENT,
+    engine_options,
+    graph_options,
+    opset_option,
+    session_options,
+)
 from harness.errors import OptionError
-from harness.history.plan import PLAN_NAME
+from harness.history.plan import PLAN_NAME, read_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
-    from harness.backends import simulated
-    from harness.cli.app import run
-    from harness.cli.engines import take_choice
-    from harness.types import COLD, GRAPH, HOT
+    from harness.backends.protocol import Backend
+    from harness.backends.simulated import SimulationOptions
+    from harness.history.plan import HistoryPlan
+
+# Of a process: its median must be known better than processes differ.
+REL_PRECISION: Final = 0.001
+PROCESS_TIME_S: Final = 5.0
+# What a plan calls them, and the options of the command line.
+_TENSORRT: Final = {
+    "fp16": "--fp16",
+    "int8": "--int8",
+    "fp16_accumulation": "--fp16-accumulation",
+    "workspace_mib": "--workspace",
+    "tf32": "--tf32",
+    "optimization_level": "--optimization-level",
+    "tactic_sources": "--tactic-source",
+    "builder_flags": "--builder-flag",
+    "precision_constraints": "--precision-constraints",
+    "fp32_nodes": "--fp32-node",
+    "preview_features": "--preview-feature",
+}
+# What is passed on as it was given.
+_PASSED: Final = frozenset(
+    {
+        *("backends", "precisions", "calibration_file", "calibration_method", "percentile"),
+        *("fp16_routes", "int8_routes", "accumulations", "workspace_mib", "tf32"),
+        *("optimization_level", "tactic_sources", "builder_flags", "constraints", "fp32_nodes"),
+        *("preview_features", "plugins", "engines", "launches", "layer_times", "nvtx"),
+        *("durations_s", "batches", "samples", "telemetry", "energy", "canary", "threads"),
+        *("seed", "opset", "components", "mode"),
+    }
+)
+
+_OPTIONS = (
+    click.option(
+        "--backend",
+        "backends",
+        multiple=True,
+        help="As for harness run; repeat for several.  [default: the plan's, or onnxruntime]",
+    ),
+    graph_options,
+    engine_options,
+    session_options,
+    click.option(
+        "--duration",
+        "durations_s",
+        type=float,
+        multiple=True,
+        help="Seconds of input; repeat for several.  [default: the plan's, or the pipeline's]",
+    ),
+    click.option(
+        "--batch",
+        "batches",
+        type=int,
+        multiple=True,
+        help="Batch size; repeat for several.  [default: the plan's, or the pipeline's]",
+    ),
+    click.option(
+        "--component",
+        "components",
+        multiple=True,
+        help="Measure this component only, and not the whole pipeline; repeat for several.",
+    ),
+    click.option(
+        "--rel-precision",
+        type=PERCENT,
+        default=REL_PRECISION,
+        show_default="0.1%",
+        help="How well each process must know every median.",
+    ),
+    click.option(
+        "--process-time",
+        "process_time_s",
+        type=float,
+        default=PROCESS_TIME_S,
+        show_default=True,
+        help="Seconds of measuring in each process, for each duration and batch.",
+    ),
+    click.option("--samples", type=int, help="Samples of each series in each process, at most."),
+    click.option("--mode", default="hot", show_default=True, help="How work arrives: hot or cold."),
+    click.option(
+        "--telemetry/--no-telemetry",
+        default=True,
+        help="Read the machine's state meanwhile, in a process of its own.  [default: on]",
+    ),
+    click.option(
+        "--energy/--no-energy",
+        default=None,
+        help="Run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
+    ),
+    click.option(
+        "--canary/--no-canary",
+        default=None,
+        help="Time a frozen piece of work as well.  [default: on]",
+    ),
+    click.option("--threads", type=int, help="CPU threads.  [default: all available cores]"),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."
+    ),
+    opset_option,
+)
+
+
+def measuring_words(command: Any) -> Any:  # noqa: ANN401
+    """The options of what each process measures."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What each process measures: options of ``harness run``, and what they mean."""
+
+    words: tuple[str, ...]
+    backends: tuple[Backend, ...]
+    options: Mapping[str, Any]
+    simulation: SimulationOptions | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The backends' names."""
+        return tuple(backend.name for backend in self.backends)
+
+    @property
+    def builds_engines(self) -> bool:
+        """Whether any of it builds engines."""
+        return any(backend.builds_engines for backend in self.backends)
+
+
+def find_plan(repository: Path) -> HistoryPlan | None:
+    """The plan of the repository's history, as it is in its working tree; None without one.
+
+    Raises:
+        DeclarationError: it cannot be read.
+    """
+    path = repository / "benchmarks" / PLAN_NAME
+    return read_plan(path) if path.is_file() else None
+
+
+def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measuring:
+    """What the command line, and for the rest the plan, says of each process.
+
+    A plan's backends, and what it says of them, count where none is named.
+
+    Raises:
+        HarnessError: an option is wrong; the same as ``harness run`` would raise.
+    """
+    from harness.api import DEFAULT_BACKEND, make_backends  # noqa: PLC0415  # loads numpy
+    from harness.artifacts.precision import FP32  # noqa: PLC0415
+    from harness.backends import simulated  # noqa: PLC0415
+    from harness.cli.app import run  # noqa: PLC0415
+    from harness.cli.engines import take_choice  # noqa: PLC0415
+    from harness.types import COLD, GRAPH, HOT  # noqa: PLC0415
 
     given = {
         param.name: list(_as_words(param, context.params[param.name]))
