@@ -160,6 +160,23 @@ def test_a_process_that_dies_without_an_answer_is_told_of_by_its_last_words(
         launch(Order(0))
 
 
+def test_each_process_finds_the_variables_of_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "import os, pathlib\n"
+        f"file = pathlib.Path({str(tmp_path)!r}, os.environ['WHICH'])\n"
+        "file.write_text(os.environ['KEPT'])\n"
+    )
+    monkeypatch.setattr("harness.replicate._START", script)
+    monkeypatch.setenv("KEPT", "that of all")
+    launch = CommandLauncher((), tmp_path, variables=lambda order: {"WHICH": f"it-{order.process}"})
+    for process in (0, 1):
+        write_answer(tmp_path, Order(process), MEASURED)
+        launch(Order(process))
+        assert (tmp_path / f"it-{process}").read_text() == "that of all"
+
+
 def test_a_process_is_ended_with_the_one_that_started_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

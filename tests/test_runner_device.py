@@ -22,6 +22,7 @@ from harness.errors import FeatureUnavailableError
 from harness.measure.sampler import SamplingPlan
 from harness.measuring import Watch
 from harness.pipeline.loader import load_pipeline
+from harness.ready import Builds
 from harness.report.figures import figures_of
 from harness.report.trust import state_sentences
 from harness.runner import Run, RunOptions
@@ -402,3 +403,15 @@ def test_variables_are_told_by_a_process_that_prepares_nothing(
 
     assert record.validity is not None
     assert any(f.what.startswith("CUDA_LAUNCH_BLOCKING") for f in record.validity.findings)
+
+
+def test_builds_are_numbered_from_where_they_are_told_to_begin(
+    onnx_toy: Callable[..., Path], device: DeviceBackend, cache: Cache
+) -> None:
+    options = RunOptions((Case(0.5, 1),), canary=False, telemetry=False)
+    pipeline, clock = load_pipeline(onnx_toy()), MadeUp("the run's clock", 7e-3)
+    run = Run(pipeline, [device], cache, options, clock)
+    result, made = run.rehearse(Builds(2, first=3, series="an experiment"))
+
+    assert len(made) == 2
+    assert {engine.details["build"] for engine in result.record.engines} == {3, 4}

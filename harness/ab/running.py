@@ -32,6 +32,7 @@ class Ended(enum.Enum):
     CONCLUSIVE = "every verdict is clear"
     PAIRS = "the most pairs are measured"
     TIME = "the time is spent"
+    FAILURES = "three pairs in a row failed"
     INTERRUPTED = "interrupted"
 
 
@@ -129,9 +130,7 @@ def measure_pairs(
     *,
     now_s: Callable[[], float] = time.monotonic,
 ) -> Ended:
-    """Measure pairs until a look finds that all ``is_clear``; an interruption keeps whole pairs.
-
-    A pair of which a process fails is left out, and told in the records.
+    """Measure pairs until a look finds that all ``is_clear``; what ends it keeps whole pairs.
 
     Args:
         sides: by ``base`` and ``head``, prepared unless the plan rebuilds.
@@ -141,57 +140,60 @@ def measure_pairs(
         now_s: the time in seconds.
 
     Raises:
-        HarnessError: the first process failed, three pairs in a row did, or a build did.
+        HarnessError: no pair was complete before one failed.
         KeyboardInterrupt: before a pair was complete.
     """
-    started_s, looks = now_s(), plan.rule.looks
-    complete, failed, pair, ended = 0, 0, 0, Ended.PAIRS
-    observer.phase(f"Measuring in up to {looks[-1]} pairs of processes", looks[-1])
+    started_s, most = now_s(), plan.rule.looks[-1]
+    complete = failed = pair = 0
+    observer.phase(f"Measuring in up to {most} pairs of processes", most)
     try:
-        while pair < looks[-1]:
+        while pair < most:
             spent_s = now_s() - started_s
-            # What a pair takes is known from those before.
-            if (
-                plan.max_time_s is not None
-                and pair
-                and spent_s * (pair + 1) / pair > plan.max_time_s
-            ):
-                ended = Ended.TIME
-                break
+            if pair and _is_late(spent_s / pair, spent_s, plan):
+                return Ended.TIME
             problem = _measure_pair(sides, plan, pair)
             pair += 1
-            told = f"pair {pair}: {now_s() - started_s - spent_s:.1f} s"
-            observer.step(f"pair {pair}: {problem}" if problem else told)
-            failed = failed + 1 if problem else 0
-            if problem is not None and (not complete or failed == _FAILURES_IN_A_ROW):
-                raise problem
-            complete += problem is None
-            if problem is None and complete in looks and is_clear():
-                ended = Ended.CONCLUSIVE
-                break
+            told = f"{now_s() - started_s - spent_s:.1f} s" if problem is None else str(problem)
+            observer.step(f"pair {pair}: {told}")
+            if problem is not None:
+                failed += 1
+                if not complete:
+                    raise problem
+                if failed == _FAILURES_IN_A_ROW:
+                    return Ended.FAILURES
+                continue
+            complete, failed = complete + 1, 0
+            if complete in plan.rule.looks and is_clear():
+                return Ended.CONCLUSIVE
     except KeyboardInterrupt as error:
         if not complete:
             what = "before a pair of processes was complete, so that there is no record"
             raise KeyboardInterrupt(what) from error
         _drop(sides, turns_of_pair(pair, plan.processes), plan, "interrupted")
-        ended = Ended.INTERRUPTED
-    return ended
+        return Ended.INTERRUPTED
+    return Ended.PAIRS
+
+
+def _is_late(pair_s: float, spent_s: float, plan: PairPlan) -> bool:
+    """Whether another pair, which takes as long as those before, would not end in time."""
+    return plan.max_time_s is not None and spent_s + pair_s > plan.max_time_s
 
 
 def _measure_pair(sides: Mapping[str, SideRun], plan: PairPlan, pair: int) -> HarnessError | None:
-    """Measure a pair; gives what it failed for, and is then noted as missing."""
+    """Measure a pair; gives what it failed for, which is then noted on both sides."""
     build = pair + 1 if plan.rebuilds else 0
-    if plan.rebuilds:
-        for side in SIDES if pair % 2 == 0 else reversed(SIDES):
-            sides[side].prepare(build, rebuilds=True)
     turns = turns_of_pair(pair, plan.processes)
-    for turn in turns:
-        try:
+    doing = "a build"
+    try:
+        if plan.rebuilds:
+            for name in SIDES if pair % 2 == 0 else reversed(SIDES):
+                sides[name].prepare(build, rebuilds=True)
+        for turn in turns:
+            doing = f"process {turn.process} of {sides[turn.side].name}"
             sides[turn.side].measure(turn, build)
-        except HarnessError as error:
-            name = sides[turn.side].name
-            _drop(sides, turns, plan, f"process {turn.process} of {name}: {error}")
-            return error
+    except HarnessError as error:
+        _drop(sides, turns, plan, f"{doing}: {error}")
+        return error
     return None
 
 

@@ -173,11 +173,7 @@ def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measurin
     """
     from harness.api import DEFAULT_BACKEND, make_backends  # noqa: PLC0415  # loads numpy
     from harness.artifacts.precision import FP32  # noqa: PLC0415
-    from harness.backends.simulated import (  # noqa: PLC0415
-        is_simulated,
-        read_simulation,
-        simulation_from_environment,
-    )
+    from harness.backends import simulated  # noqa: PLC0415
     from harness.cli.app import run  # noqa: PLC0415
     from harness.cli.engines import take_choice  # noqa: PLC0415
     from harness.types import COLD, GRAPH, HOT  # noqa: PLC0415
@@ -200,9 +196,7 @@ def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measurin
         fix = "choose hot or cold"
         raise OptionError(f"{options['mode']} takes no turns", where="--mode", fix=fix)
     names = options["backends"] or (DEFAULT_BACKEND,)
-    simulation = None
-    if plan is not None and is_planned and plan.simulation is not None:
-        simulation = read_simulation(plan.simulation, f"{PLAN_NAME}: simulation")
+    simulation = _simulation(plan if is_planned else None)
     backends = make_backends(
         names,
         options["precisions"] or (FP32,),
@@ -211,9 +205,17 @@ def read_measuring(context: click.Context, plan: HistoryPlan | None) -> Measurin
         tensorrt=take_choice(dict(options)),
         simulation=simulation,
     )
-    if is_simulated(backends):
-        simulation = simulation or simulation_from_environment()
+    if simulated.is_simulated(backends):
+        simulation = simulation or simulated.simulation_from_environment()
     return Measuring(tuple(words), tuple(backends), options, simulation)
+
+
+def _simulation(plan: HistoryPlan | None) -> SimulationOptions | None:
+    from harness.backends.simulated import read_simulation  # noqa: PLC0415
+
+    if plan is None or plan.simulation is None:
+        return None
+    return read_simulation(plan.simulation, f"{PLAN_NAME}: simulation")
 
 
 def _as_words(param: click.Parameter, value: Any) -> Iterator[str]:  # noqa: ANN401

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from harness.comparison.model import Series
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.gate_model import ENERGY, MEMORY, REGRESSION, Check, Status
 from harness.report.gate_words import change_sentence, movement_sentence, setting_of, signed_percent
@@ -37,13 +39,13 @@ def regression_checks(figures: Figures, movements: Sequence[Movement] | None) ->
         told = [change_sentence(movement.change), movement_sentence(movement)]
         sentence = "; ".join(filter(None, told))
         yield Check(REGRESSION, _status_of(movement), sentence, _subject(movement))
-    compared = {(m.series.variant, m.series.case) for m in movements}
+    compared = {replace(m.series, component=WHOLE_PIPELINE) for m in movements}
     for group in figures.groups:
-        kind = (group.variant, group.case)
-        if kind not in compared and (not _is_peer(group.variant) or not ships):
-            compared.add(kind)
+        streams = group.pipeline.measurement.streams
+        series = Series(WHOLE_PIPELINE, group.variant, group.case, group.mode, streams)
+        if series not in compared and (not _is_peer(group.variant) or not ships):
             what = "the baseline has nothing measured of it"
-            yield Check(REGRESSION, Status.INCONCLUSIVE, what, f"{group.variant}, {group.case}")
+            yield Check(REGRESSION, Status.INCONCLUSIVE, what, setting_of(series))
 
 
 def _is_peer(variant: Variant) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.comparison.model import Comparison
+    from harness.handover import Order
+    from harness.types import Record
 
 RULE = PairRule(looks=(8, 12, 16))
 
@@ -152,8 +154,31 @@ def test_the_first_failure_is_that_of_all() -> None:
 def test_three_pairs_in_a_row_that_fail_end_it() -> None:
     failing = {number: EngineError(f"failure {number}") for number in (3, 4, 5)}
     scene = Scene(failures={"head": failing})
-    with pytest.raises(EngineError, match="failure 5"):
-        scene.run()
+    assert scene.run() is Ended.FAILURES
+    # What was whole is kept.
+    for record in records_of(scene.sides, "x", scene.plan):
+        assert {m.process for m in record.measurements} == {0, 1, 2}
+
+
+def test_a_build_that_fails_takes_its_pair_with_it() -> None:
+    plan = PairPlan(PairRule(margin=0.05, looks=(8,)), rebuilds=True)
+    scene = Scene(plan=plan)
+    launch = scene.sides["head"].launch
+
+    def failing(order: Order) -> Record:
+        if order.process is None and order.build == 3:
+            raise EngineError("no tactic")
+        return launch(order)
+
+    scene.sides["head"].launch = failing
+    assert scene.run() is Ended.PAIRS
+    base, head = records_of(scene.sides, "x", plan)
+    for record in (base, head):
+        assert {m.build for m in record.measurements} == {1, 2, 4, 5, 6, 7, 8}
+        assert record.replication is not None
+        assert {(m.build, m.reason) for m in record.replication.missing} == {
+            (3, "a build: head: no tactic")
+        }
 
 
 def test_an_interruption_keeps_whole_pairs() -> None:

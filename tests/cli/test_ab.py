@@ -24,7 +24,6 @@ PLAN = {
     "threads": 1,
     "simulation": SIMULATION,
 }
-Call = "Callable[..., tuple[int, str, str]]"
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.gate.made import (
     found,
     head,
     row,
+    samples,
 )
 from tests.history.records import measurement, record
 
@@ -193,7 +194,18 @@ def test_a_variant_that_the_baseline_has_not_is_inconclusive() -> None:
     checks = {c.subject: c.status for c in report.checks if c.name == "regression"}
     assert checks == {
         "onnxruntime fp32, 1 s, hot": Status.MISSED,
-        "onnxruntime fp16, 1 s": Status.INCONCLUSIVE,
+        "onnxruntime fp16, 1 s, hot": Status.INCONCLUSIVE,
+    }
+
+
+def test_streams_are_series_of_their_own() -> None:
+    many = [measurement(mode="concurrent", streams=n, latency_s=samples()) for n in (1, 4)]
+    one = row("pipeline", SAME, mode="concurrent")
+    report = judge(record("a", many), Limits(skipped=("budget",)), comparison((one,)))
+    checks = {c.subject: c.status for c in report.checks if c.name == "regression"}
+    assert checks == {
+        "onnxruntime fp32, 1 s, concurrent": Status.PASS,
+        "onnxruntime fp32, 1 s, concurrent, 4 streams": Status.INCONCLUSIVE,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.gate.movement import movements_of
@@ -80,6 +82,14 @@ def test_copies_and_other_variants_are_no_part_of_a_pipeline() -> None:
     first, second = movements_of(comparison(rows))
     assert {part.component for part in first.parts} == {"encoder", "vocoder", "decoder"}
     assert [part.component for part in second.parts] == ["a"]
+
+
+def test_components_of_other_streams_are_none_of_a_pipelines() -> None:
+    whole = row("pipeline", SLOWER, 1.1)
+    other = row("a", SLOWER, 1.1)
+    other = replace(other, series=replace(other.series, streams=4))
+    (movement,) = movements_of(comparison((other, whole)))
+    assert movement.parts == ()
 
 
 def test_components_alone_are_pipelines_of_their_own() -> None:

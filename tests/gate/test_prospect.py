@@ -115,6 +115,23 @@ def test_other_variants_and_sizes_are_series_of_their_own(tmp_path: Path, rising
             assert found.prospect.commits == 0
 
 
+def test_the_trend_is_of_how_the_work_arrived(tmp_path: Path) -> None:
+    def both(number: int) -> Record:
+        made = of_commit(number, 20.0)
+        paced = measurement(
+            mode="paced",
+            period_s=0.1,
+            missed_deadlines=0,
+            latency_s=samples(100, 20.0 + 0.5 * number),
+        )
+        return replace(made, measurements=(*made.measurements, paced))
+
+    keep(tmp_path, *(both(i) for i in range(10)))
+    found = prospect(tmp_path, both(9))
+    assert found.by_commit is not None
+    assert found.by_commit.value == pytest.approx(0.5e-3, rel=1e-2)
+
+
 def test_a_flat_history_cannot_tell(tmp_path: Path) -> None:
     for i in range(12):
         keep(tmp_path, of_commit(i, 20.0 + 0.1 * ((5 * i) % 7)))

@@ -136,6 +136,13 @@ def test_of_a_commit_it_is_every_round_of_its_newest_run(
     assert names(find_baseline(commit[:9], HEAD, [tmp_path], repository.root)) == ["new0", "new1"]
 
 
+def test_folders_are_of_runs_of_their_own(tmp_path: Path, repository: Repository) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+    keep(tmp_path / "a", of(commit, "old", 1, 0))
+    keep(tmp_path / "b", of(commit, "new0", 2, 0), of(commit, "new1", 2, 1))
+    assert names(find_baseline("HEAD", HEAD, [tmp_path], repository.root)) == ["new0", "new1"]
+
+
 def test_of_a_commit_those_of_the_heads_environment_come_first(
     tmp_path: Path, repository: Repository
 ) -> None:

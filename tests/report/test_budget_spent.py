@@ -79,6 +79,28 @@ def test_where_no_component_was_measured_the_whole_is_one_part() -> None:
     assert "buffering" in printed(render_spent([found], "tiny"), 80)
 
 
+def test_of_several_streams_it_is_the_most_that_is_judged() -> None:
+    many = [
+        measurement(mode="concurrent", streams=n, latency_s=samples(ms=ms))
+        for n, ms in ((1, 10.0), (4, 20.0))
+    ]
+    (found,) = spent_of(record("a", many), replace(BUDGET, p99_s=0.1))
+    assert found.median_s == pytest.approx(0.02, rel=1e-2)
+
+
+def test_what_is_taken_back_is_not_spent_again() -> None:
+    """Gaps below 0: the tail begins where they end."""
+    parts = [measurement(name, latency_s=samples(ms=30.0)) for name in ("a", "b")]
+    tail = (*samples(380, 50.0), *samples(20, 90.0))
+    whole = measurement(latency_s=tail)
+    (found,) = spent_of(record("a", [*parts, whole]), replace(BUDGET, p99_s=0.1))
+    lines = printed(render_spent([found], "tiny"), 140).splitlines()
+    begins = {line.split()[0]: line.index("█") for line in lines if "█" in line}
+    ends = {line.split()[0]: line.rindex("█") for line in lines if "█" in line}
+    assert begins["p99"] == begins["gaps"]
+    assert begins["gaps"] < ends["b"]
+
+
 def test_each_size_is_shown_where_the_budgets_own_was_not_measured() -> None:
     two = [measurement(duration_s=2.0), measurement(duration_s=3.0)]
     found = spent_of(record("a", two), BUDGET)

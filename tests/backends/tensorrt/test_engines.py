@@ -103,6 +103,7 @@ def fake(
         calibration: Any = None,
         index: int = 0,
         pins_tactics: bool = False,
+        series: str = "",
     ) -> Any:
         pool = pool or FakePool()
         workshop = Workshop(
@@ -111,6 +112,7 @@ def fake(
             calibration,
             index=index,
             pins_tactics=pins_tactics,
+            series=series,
         )
         factory = EngineFactory(library, recipe, options or TensorRTOptions())
         built = factory.build(declared, {"encoder": model or models["encoder"]}, workshop)
@@ -291,6 +293,15 @@ def test_another_build_of_the_same_has_its_own_place_and_chooses_anew(
     assert first.pool.requests[0]["timing_cache"] != ""
     assert second.pool.requests[0]["timing_cache"] == ""
     assert third.pool.requests[0]["timing_cache"] == ""
+
+
+def test_builds_of_two_experiments_are_not_one(fake: Callable[..., Any]) -> None:
+    base, head = (fake(index=1, series=f"an experiment-{side}") for side in ("base", "head"))
+
+    assert len({base.path, head.path, fake(index=1).path, fake().path}) == 4
+    # With the timings of another they would be alike.
+    assert {one.pool.requests[0]["timing_cache"] for one in (base, head)} == {""}
+    assert fake(index=1, series="an experiment-head").was_cached
 
 
 def test_another_build_takes_the_timings_of_the_first_where_tactics_are_pinned(
