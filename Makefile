@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bench simulate demo-history test lint format wheel clean distclean
+.PHONY: help setup bench simulate simulate-changes demo-history test lint format wheel clean distclean
 
 # The interpreter that .venv is made with.
 PYTHON ?= python3
@@ -50,6 +50,9 @@ bench: $(STAMP) ## run the benchmark of the voice_conversion pipeline (BENCH_ARG
 
 simulate: $(STAMP) ## simulate the stopping rule, several minutes (SIMULATE_ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/simulate.py $(SIMULATE_ARGS) reports/examples/simulations
+
+simulate-changes: $(STAMP) ## simulate what is found in histories, several minutes (SIMULATE_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/changes.py $(SIMULATE_ARGS) reports/examples/simulations
 
 demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated times (DEMO_ARGS)
 	$(BIN)/python benchmarks/demo/demo.py $(DEMO_ARGS) reports/demo-history

@@ -1,0 +1,204 @@
+"""The strongest step, drift and pair of steps in a stretch, each with its evidence.
+
+Of each candidate, least squares in AR(1) noise gives by how much it lessens the sum of squares, in
+units of the noise that it leaves: its *gain*, for each ``rho``. These are averaged with the weights
+that the restricted likelihood (Patterson and Thompson, *Biometrika* 58, 1971) gives ``rho`` where
+the best candidate is taken out. The weights are raised to ``TEMPER``: of so few values, and after
+the best of many candidates was chosen, the likelihood of ``rho`` is much too sure of itself. The
+gain is then put on the scale of twice a log-likelihood ratio, so that one threshold serves long
+and short stretches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from harness.stats.changes.model import LEAST_AFTER, LEAST_BEFORE, LEAST_INCREMENTS
+from harness.stats.changes.whitening import RHOS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.stats.changes.whitening import Whitened
+
+    Values = NDArray[np.float64]
+
+TEMPER: Final = 0.3
+_TINY: Final = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What is left where changes are taken out.
+
+    ``weights`` and ``variances`` (of the whitened values) have one entry for each of ``RHOS``;
+    ``free`` is how many values they rest on, less the parameters.
+    """
+
+    weights: Values
+    variances: Values
+    free: int
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the values."""
+        return float(np.sqrt(self.weights @ (self.variances / (1.0 - RHOS**2))))
+
+    @property
+    def rho(self) -> float:
+        """The autocorrelation of neighbours."""
+        return float(self.weights @ RHOS)
+
+    def evidence(self, gains: Values) -> Values:
+        """Twice the log-likelihood ratios that ``gains`` ``(rhos, candidates)`` are worth."""
+        mean = self.weights @ (gains / self.variances[:, None])
+        # Half a degree less: the mean of the logarithm of a chi-squared variable.
+        scores: Values = (self.free - 0.5) * np.log1p(mean / self.free)
+        return scores
+
+    def size(self, sizes: Values, inverse: Values) -> tuple[float, float]:
+        """A size over all rho, and its standard error, in which they differ as well."""
+        mean = float(self.weights @ sizes)
+        variance = self.weights @ (self.variances * inverse + (sizes - mean) ** 2)
+        return mean, float(np.sqrt(variance))
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """The best of a kind: where, how strong, and how large.
+
+    ``begins`` are the values at which levels begin (of a drift: its first increment and its last).
+    ``sizes`` are in logs, with the standard errors ``errors``; ``scores`` is the evidence of every
+    place, of all steps, drifts or pairs.
+    """
+
+    evidence: float
+    begins: tuple[int, ...]
+    sizes: tuple[float, ...]
+    errors: tuple[float, ...]
+    noise: Noise
+    scores: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """The sums of stretches about levels of their own: ``rss`` and ``log_det``, for each rho."""
+
+    rss: Values
+    log_det: Values
+    free: int
+
+    @classmethod
+    def of(cls, stretches: Sequence[Whitened]) -> Beside:
+        """Those of ``stretches``, which may be none."""
+        return cls(
+            rss=sum((one.rss for one in stretches), np.zeros(RHOS.size)),
+            log_det=sum((one.bank.log_det for one in stretches), np.zeros(RHOS.size)),
+            free=sum(one.bank.count - 1 for one in stretches),
+        )
+
+    def noise(self) -> Noise:
+        """The noise of them all."""
+        return _noise(self.rss, self.log_det, self.free)
+
+
+NOTHING: Final = Beside.of(())
+
+
+def best_step(
+    white: Whitened,
+    beside: Beside = NOTHING,
+    noise: Noise | None = None,
+    *,
+    least_before: int = LEAST_BEFORE,
+) -> Candidate:
+    """The strongest single step, with at least so many values before it.
+
+    Its noise is what it leaves, of its stretch and of what lies ``beside`` it, if not given.
+    """
+    square = np.diagonal(white.bank.gram, axis1=1, axis2=2)
+    gains = white.moments**2 / square
+    may = np.zeros(gains.shape[1], dtype=bool)
+    may[least_before - 1 : gains.shape[1] + 1 - LEAST_AFTER] = True
+    gains = np.where(may, gains, 0.0)
+    found = noise or _noise_about(white, beside, gains, square, parameters=2)
+    scores = np.where(may, found.evidence(gains), 0.0)
+    place = int(scores.argmax())
+    size, error = found.size(white.moments[:, place] / square[:, place], 1 / square[:, place])
+    return Candidate(float(scores[place]), (place + 1,), (size,), (error,), found, scores)
+
+
+def best_drift(
+    white: Whitened, beside: Beside = NOTHING, noise: Noise | None = None
+) -> Candidate | None:
+    """The strongest ramp of at least ``LEAST_INCREMENTS``; None where there is no room for one."""
+    count = white.bank.count - 1
+    first, last = np.triu_indices(count, LEAST_INCREMENTS - 1)
+    if not first.size:
+        return None
+    length = (last - first + 1).astype(np.float64)
+    total = np.zeros((RHOS.size, count + 1))
+    total[:, 1:] = white.moments.cumsum(axis=1)
+    moments = (total[:, last + 1] - total[:, first]) / length
+    sums = white.bank.sums
+    square = sums[:, last + 1, last + 1] - 2.0 * sums[:, first, last + 1] + sums[:, first, first]
+    square = np.maximum(square / length**2, _TINY)
+    gains = moments**2 / square
+    found = noise or _noise_about(white, beside, gains, square, parameters=3)
+    scores = found.evidence(gains)
+    place = int(scores.argmax())
+    begins = (int(first[place]) + 1, int(last[place]) + 1)
+    size, error = found.size(moments[:, place] / square[:, place], 1 / square[:, place])
+    return Candidate(float(scores[place]), begins, (size,), (error,), found, scores)
+
+
+def best_pair(
+    white: Whitened, beside: Beside = NOTHING, *, least_before: int = LEAST_BEFORE
+) -> Candidate | None:
+    """The strongest two steps together; None where there is no room for them."""
+    count = white.bank.count - 1
+    first, last = np.triu_indices(count, LEAST_AFTER)
+    may = (first >= least_before - 1) & (last <= count - LEAST_AFTER)
+    first, last = first[may], last[may]
+    if not first.size:
+        return None
+    square = np.diagonal(white.bank.gram, axis1=1, axis2=2)
+    own, other = square[:, first], square[:, last]
+    cross = white.bank.gram[:, first, last]
+    det = np.maximum(own * other - cross**2, _TINY)
+    y, z = white.moments[:, first], white.moments[:, last]
+    gains = (y**2 * other + z**2 * own - 2.0 * y * z * cross) / det
+    found = _noise_about(white, beside, gains, det, parameters=4)
+    scores = found.evidence(gains)
+    place = int(scores.argmax())
+    begins = (int(first[place]) + 1, int(last[place]) + 1)
+    y, z, own, other, cross, det = (one[:, place] for one in (y, z, own, other, cross, det))
+    one, its_error = found.size((y * other - z * cross) / det, other / det)
+    two, others_error = found.size((z * own - y * cross) / det, own / det)
+    return Candidate(
+        float(scores[place]), begins, (one, two), (its_error, others_error), found, scores
+    )
+
+
+def _noise_about(
+    white: Whitened, beside: Beside, gains: Values, square: Values, *, parameters: int
+) -> Noise:
+    """The noise that is left by the best of the candidates of ``gains`` ``(rhos, candidates)``."""
+    rows = np.arange(RHOS.size)
+    best = gains.argmax(axis=1)
+    left = np.maximum(white.rss - gains[rows, best], _TINY * white.rss)
+    log_det = white.bank.log_det - 0.5 * np.log(square[rows, best])
+    free = white.bank.count - parameters + beside.free
+    return _noise(left + beside.rss, log_det + beside.log_det, free)
+
+
+def _noise(rss: Values, log_det: Values, free: int) -> Noise:
+    free = max(free, 1)
+    logs = TEMPER * (log_det - 0.5 * free * np.log(rss))
+    weights = np.exp(logs - logs.max())
+    return Noise(weights / weights.sum(), rss / free, free)
