@@ -61,6 +61,11 @@ class Noise:
         scores: Values = (self.free - 0.5) * np.log1p(mean / self.free)
         return scores
 
+    def losses(self, gains: Values, best: int) -> Values:
+        """By how much twice the log-likelihoods of ``gains`` are less than that of ``best``."""
+        more = self.weights @ ((gains[:, [best]] - gains) / self.variances[:, None])
+        return np.asarray(self.free * np.log1p(np.maximum(more, 0.0) / self.free))
+
     def size(self, sizes: Values, inverse: Values) -> tuple[float, float]:
         """A size over all rho, and its standard error, in which they differ as well."""
         mean = float(self.weights @ sizes)
@@ -73,8 +78,8 @@ class Candidate:
     """The best of a kind: where, how strong, and how large.
 
     ``begins`` are the values at which levels begin (of a drift: its first increment and its last).
-    ``sizes`` are in logs, with the standard errors ``errors``; ``scores`` is the evidence of every
-    place, of all steps, drifts or pairs.
+    ``sizes`` are in logs, with the standard errors ``errors``; ``losses`` is, of a step, how
+    much less likely it is at every place (twice the logarithm), infinite where none may be.
     """
 
     evidence: float
@@ -82,7 +87,7 @@ class Candidate:
     sizes: tuple[float, ...]
     errors: tuple[float, ...]
     noise: Noise
-    scores: Values
+    losses: Values | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +134,9 @@ def best_step(
     found = noise or _noise_about(white, beside, gains, square, parameters=2)
     scores = np.where(may, found.evidence(gains), 0.0)
     place = int(scores.argmax())
+    losses = np.where(may, found.losses(gains, place), np.inf)
     size, error = found.size(white.moments[:, place] / square[:, place], 1 / square[:, place])
-    return Candidate(float(scores[place]), (place + 1,), (size,), (error,), found, scores)
+    return Candidate(float(scores[place]), (place + 1,), (size,), (error,), found, losses)
 
 
 def best_drift(
@@ -154,7 +160,7 @@ def best_drift(
     place = int(scores.argmax())
     begins = (int(first[place]) + 1, int(last[place]) + 1)
     size, error = found.size(moments[:, place] / square[:, place], 1 / square[:, place])
-    return Candidate(float(scores[place]), begins, (size,), (error,), found, scores)
+    return Candidate(float(scores[place]), begins, (size,), (error,), found)
 
 
 def best_pair(
@@ -180,9 +186,7 @@ def best_pair(
     y, z, own, other, cross, det = (one[:, place] for one in (y, z, own, other, cross, det))
     one, its_error = found.size((y * other - z * cross) / det, other / det)
     two, others_error = found.size((z * own - y * cross) / det, own / det)
-    return Candidate(
-        float(scores[place]), begins, (one, two), (its_error, others_error), found, scores
-    )
+    return Candidate(float(scores[place]), begins, (one, two), (its_error, others_error), found)
 
 
 def _noise_about(

@@ -175,17 +175,16 @@ def _refined(
     excess = again.evidence - least if is_large(again, rule) else -math.inf
     first, last = (start + begin for begin in (again.begins[0], again.begins[-1]))
     range_ = (first, last)
-    if is_step:
-        lower, upper = _where(again.scores, rule.confidence)
+    if again.losses is not None:
+        lower, upper = _where(again.losses, rule.confidence)
         range_ = (start + lower, start + upper)
     (size,), (error,) = again.sizes, again.errors
     return Found(one.kind, first, last, *range_, size, error, again.evidence, excess)
 
 
-def _where(scores: Values, confidence: float) -> tuple[int, int]:
+def _where(losses: Values, confidence: float) -> tuple[int, int]:
     """The first and the last place of the smallest set that holds ``confidence`` of the weight."""
-    weights = np.exp(0.5 * (scores - scores.max()))
-    weights[scores <= 0.0] = 0.0
+    weights = np.exp(-0.5 * losses)
     order = np.argsort(-weights, kind="stable")
     share = weights[order].cumsum() / weights.sum()
     chosen = order[: int(np.searchsorted(share, confidence)) + 1]
