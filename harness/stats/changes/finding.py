@@ -38,7 +38,16 @@ def find_changes(times_s: Sequence[float | None], rule: ChangeRule = DEFAULT_RUL
     found = segment(logs[kept], rule)
     levels = fit_levels(logs[kept], found)
     left = noise_about(logs[kept], found, rule)
-    told = Told(logs, places, kept, spread_levels(levels, logs, kept), left.deviation)
+    spread = spread_levels(levels, logs, kept)
+    told = Told(logs, places, kept, spread, left.deviation)
     changes = (*tell_found(found, told, rule), *tell_spikes(told, rule))
     ordered = tuple(sorted(changes, key=lambda one: (one.index, one.last)))
-    return Findings(ordered, int(places.size), left.deviation, left.rho)
+    all_levels = np.full(given.size, math.nan)
+    all_levels[places] = np.exp(spread)
+    return Findings(
+        changes=ordered,
+        count=int(places.size),
+        noise=left.deviation,
+        autocorrelation=left.rho,
+        levels=tuple(all_levels.tolist()),
+    )

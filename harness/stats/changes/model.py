@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -107,6 +107,8 @@ class Findings:
 
     ``noise`` is the relative standard deviation between commits where nothing changes, and
     ``autocorrelation`` that of neighbours; both are NaN where there are ``too_few`` values.
+    ``levels`` are the times that the values are about, of all that were given: NaN where a commit
+    has no figure; empty where there are too few.
     """
 
     changes: tuple[Change, ...]
@@ -114,3 +116,4 @@ class Findings:
     noise: float = math.nan
     autocorrelation: float = math.nan
     too_few: bool = False
+    levels: tuple[float, ...] = field(default=(), repr=False)
