@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 # A history with more changes than that has none that is worth looking for.
 _MOST: Final = 40
+# So many are taken together, where each alone has at least that share of what it needs too little.
+_AHEAD: Final = 3
+_HOPELESS: Final = -0.75
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def segment(values: Values, rule: ChangeRule) -> tuple[Found, ...]:
     taken out, and is dropped, the weakest first, where its evidence is not enough.
     """
     found: list[Found] = []
-    while len(found) < _MOST and (more := _strongest(values, found, rule)):
-        found = sorted((*found, *more), key=lambda one: one.begin)
+    while len(found) < _MOST and (more := _next(values, found, rule)):
+        found = _sorted(found, more)
     while found:
         noise = noise_about(values, found, rule)
         found = [_refined(values, found, index, rule, noise) for index in range(len(found))]
@@ -86,8 +89,12 @@ def fit_levels(values: Values, found: Sequence[Found]) -> Values:
 
 def noise_about(values: Values, found: Sequence[Found], rule: ChangeRule) -> Noise:
     """The noise between the changes that were ``found``, and about the lines of drifts."""
+    return _sums(values, found, rule).noise()
+
+
+def _sums(values: Values, found: Sequence[Found], rule: ChangeRule) -> Beside:
     flat = [whiten(values[part], rule.least_noise) for part in _stretches(values, found)]
-    return Beside.of([*flat, *_drifts(values, found, rule)]).noise()
+    return Beside.of([*flat, *_drifts(values, found, rule)])
 
 
 def _stretches(values: Values, found: Sequence[Found]) -> list[slice]:
@@ -106,15 +113,44 @@ def _drifts(values: Values, found: Sequence[Found], rule: ChangeRule) -> list[Wh
     return [whiten(left[one.begin : one.end], rule.least_noise) for one in drifts]
 
 
-def _strongest(values: Values, found: Sequence[Found], rule: ChangeRule) -> tuple[Found, ...]:
-    """What has the most evidence beyond what it needs, in any stretch; nothing if none has enough.
+def _sorted(found: Sequence[Found], more: Sequence[Found]) -> list[Found]:
+    return sorted((*found, *more), key=lambda one: one.begin)
+
+
+def _next(values: Values, found: Sequence[Found], rule: ChangeRule) -> tuple[Found, ...]:
+    """What comes to the changes that were ``found``; nothing if nothing has enough evidence.
+
+    A drift and a step, say, may each hide the other. So where one alone has not enough, up to
+    ``_AHEAD`` are taken one after the other, and count if together they have what all need.
+    """
+    before = _sums(values, found, rule)
+    taken: tuple[Found, ...] = ()
+    needed = 0.0
+    for _ in range(_AHEAD):
+        excess, more = _strongest(values, _sorted(found, taken), rule)
+        if excess > 0.0 and not taken:
+            return more
+        if not more or excess < _HOPELESS * rule.threshold:
+            return ()
+        taken = (*taken, *more)
+        needed += more[0].evidence - excess
+        after = _sums(values, _sorted(found, taken), rule)
+        if after.noise().evidence((before.rss - after.rss)[:, None])[0] > needed:
+            return taken
+    return ()
+
+
+def _strongest(
+    values: Values, found: Sequence[Found], rule: ChangeRule
+) -> tuple[float, tuple[Found, ...]]:
+    """What has the most evidence beyond what it needs, in any stretch, and how much that is.
 
     The noise is what it leaves, in its own stretch and in all others.
     """
     parts = _stretches(values, found)
     flat = [whiten(values[part], rule.least_noise) for part in parts]
     drifts = _drifts(values, found, rule)
-    best: tuple[float, tuple[Found, ...]] = (0.0, ())
+    best: tuple[float, tuple[Found, ...]] = (-math.inf, ())
     for index, (part, white) in enumerate(zip(parts, flat, strict=True)):
         if white.bank.count < FEWEST:
             continue
@@ -130,7 +166,7 @@ def _strongest(values: Values, found: Sequence[Found], rule: ChangeRule) -> tupl
             excess = candidate.evidence - rule.threshold - more
             if excess > best[0]:
                 best = (excess, _found(kind, candidate, part.start))
-    return best[1]
+    return best
 
 
 def _least_before(start: int) -> int:
