@@ -1,7 +1,8 @@
 """Simulate histories, and count what is found in them: ours, and what other tools find in the same.
 
-Run as ``make simulate-changes``, a few minutes; with ``--peers`` by an interpreter that has those
-(see changes_peers.py), half an hour. Each writes its part of changes.json, and changes.md of both.
+Run as ``make simulate-changes``, ten minutes; with ``--peers`` by an interpreter that has those (see
+changes_peers.py), about as long for each, and ruptures half an hour. Each writes its part of
+changes.json, and changes.md of all.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--flat", type=int, default=20_000, help="flat series of each noise")
     parser.add_argument("--trials", type=int, default=10_000, help="steps of each kind and noise")
     parser.add_argument("--peers", action="store_true", help="other tools, in place of ours")
+    parser.add_argument("--peer", default="", help="with --peers: only those so named, in part")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "changes.json"
@@ -58,7 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     document |= {"simulated": True, "seed": SEED}
     if options.peers:
         flat, trials = min(options.flat, PEER_FLAT), min(options.trials, PEER_TRIALS)
-        document["peers"] = list(peer_rows(flat, trials))
+        rows = list(peer_rows(flat, trials, options.peer))
+        done = {row["method"] for row in rows}
+        document["peers"] = [
+            *(row for row in document.get("peers", []) if row["method"] not in done),
+            *rows,
+        ]
     else:
         document["rule"] = vars(ChangeRule())
         document["ours"] = list(our_rows(options.flat, options.trials))
@@ -71,9 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-def peer_rows(flat: int, trials: int) -> Iterator[dict[str, Any]]:
+def peer_rows(flat: int, trials: int, only: str = "") -> Iterator[dict[str, Any]]:
     """Of each tool that is there: false alarms, and steps found, in each noise."""
     for name, detect in peers().items():
+        if only not in name:
+            continue
         for case, count in _cases(flat, trials, PEER_STEPS):
             series = np.exp(case.draw(SEED, count))
             yield {**_about(name, case, count), **_counts(case, series, detect)}
