@@ -1,7 +1,7 @@
 """Simulate histories, and count what is found in them: ours, and what other tools find in the same.
 
-Run as ``make simulate-changes``, ten minutes; with ``--peers`` by an interpreter that has those (see
-changes_peers.py), about as long for each, and ruptures half an hour. Each writes its part of
+Run as ``make simulate-changes``, ten minutes; with ``--peers`` by an interpreter that has those
+(see changes_peers.py), about as long, and half an hour for ruptures. Each writes its part of
 changes.json, and changes.md of all.
 """
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         document["rule"] = vars(ChangeRule())
         document["ours"] = list(our_rows(options.flat, options.trials))
         document["shapes"] = list(shape_rows(max(1, options.trials // 10)))
-        document["lengths"] = list(length_rows(max(1, options.flat // 10)))
+        document["lengths"] = list(length_rows(max(1, options.flat // 40)))
     path.write_text(json.dumps(document, indent=1) + "\n")
     (options.out / "changes.md").write_text(changes_text(document))
     missed = missed_bars(document.get("ours", []))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.stats.changes.model import LEAST_AFTER, LEAST_BEFORE, LEAST_INCREMENTS
+from harness.stats.changes.model import LEAST_AFTER, LEAST_BEFORE
 from harness.stats.changes.whitening import RHOS
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def best_step(
 
     Its noise is what it leaves, of its stretch and of what lies ``beside`` it, if not given.
     """
-    square = np.diagonal(white.bank.gram, axis1=1, axis2=2)
+    square = white.bank.square
     gains = white.moments**2 / square
     may = np.zeros(gains.shape[1], dtype=bool)
     may[least_before - 1 : gains.shape[1] + 1 - LEAST_AFTER] = True
@@ -143,17 +143,13 @@ def best_drift(
     white: Whitened, beside: Beside = NOTHING, noise: Noise | None = None
 ) -> Candidate | None:
     """The strongest ramp of at least ``LEAST_INCREMENTS``; None where there is no room for one."""
-    count = white.bank.count - 1
-    first, last = np.triu_indices(count, LEAST_INCREMENTS - 1)
+    ramps = white.bank.ramps
+    first, last, square = ramps.first, ramps.last, ramps.square
     if not first.size:
         return None
-    length = (last - first + 1).astype(np.float64)
-    total = np.zeros((RHOS.size, count + 1))
+    total = np.zeros((RHOS.size, white.bank.count))
     total[:, 1:] = white.moments.cumsum(axis=1)
-    moments = (total[:, last + 1] - total[:, first]) / length
-    sums = white.bank.sums
-    square = sums[:, last + 1, last + 1] - 2.0 * sums[:, first, last + 1] + sums[:, first, first]
-    square = np.maximum(square / length**2, _TINY)
+    moments = (total[:, last + 1] - total[:, first]) / ramps.length
     gains = moments**2 / square
     found = noise or _noise_about(white, beside, gains, square, parameters=3)
     scores = found.evidence(gains)
@@ -167,25 +163,19 @@ def best_pair(
     white: Whitened, beside: Beside = NOTHING, *, least_before: int = LEAST_BEFORE
 ) -> Candidate | None:
     """The strongest two steps together; None where there is no room for them."""
-    count = white.bank.count - 1
-    first, last = np.triu_indices(count, LEAST_AFTER)
-    may = (first >= least_before - 1) & (last <= count - LEAST_AFTER)
-    first, last = first[may], last[may]
-    if not first.size:
+    pairs = white.bank.pairs
+    if not pairs.first.size:
         return None
-    square = np.diagonal(white.bank.gram, axis1=1, axis2=2)
-    own, other = square[:, first], square[:, last]
-    cross = white.bank.gram[:, first, last]
-    det = np.maximum(own * other - cross**2, _TINY)
-    y, z = white.moments[:, first], white.moments[:, last]
-    gains = (y**2 * other + z**2 * own - 2.0 * y * z * cross) / det
-    found = _noise_about(white, beside, gains, det, parameters=4)
+    y, z = white.moments[:, pairs.first], white.moments[:, pairs.last]
+    gains = y * (y * pairs.other - 2.0 * z * pairs.cross) + z**2 * pairs.own
+    gains *= pairs.first >= least_before - 1
+    found = _noise_about(white, beside, gains, pairs.det, parameters=4)
     scores = found.evidence(gains)
     place = int(scores.argmax())
-    begins = (int(first[place]) + 1, int(last[place]) + 1)
-    y, z, own, other, cross, det = (one[:, place] for one in (y, z, own, other, cross, det))
-    one, its_error = found.size((y * other - z * cross) / det, other / det)
-    two, others_error = found.size((z * own - y * cross) / det, own / det)
+    begins = (int(pairs.first[place]) + 1, int(pairs.last[place]) + 1)
+    own, other, cross = (one[:, place] for one in (pairs.own, pairs.other, pairs.cross))
+    one, its_error = found.size(y[:, place] * other - z[:, place] * cross, other)
+    two, others_error = found.size(z[:, place] * own - y[:, place] * cross, own)
     return Candidate(float(scores[place]), begins, (one, two), (its_error, others_error), found)
 
 

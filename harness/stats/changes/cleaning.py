@@ -37,8 +37,9 @@ def clean(values: Values, rule: ChangeRule) -> NDArray[np.intp]:
         rule: how far an outlier is.
     """
     before, after = _sides(values)
-    deviations = np.abs(np.concatenate((values - before, values - after)))
-    noise = max(_MAD * float(np.nanmedian(deviations)) / _OF_MEDIAN, rule.least_noise)
+    deviations = np.concatenate((values - before, values - after))
+    known = np.abs(deviations[np.isfinite(deviations)])
+    noise = max(_MAD * float(np.median(known)) / _OF_MEDIAN, rule.least_noise)
     limit = rule.outlier_noises * _OF_MEDIAN * noise
     is_out = np.abs(_nearer(values - before, values - after)) > limit
     # After the last one there is nothing: what is there since the one before it is no outlier.
@@ -58,9 +59,18 @@ def _sides(values: Values) -> tuple[Values, Values]:
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * WINDOW + 1)
     before = np.full(count, np.nan)
     after = np.full(count, np.nan)
-    before[LEAST_BEFORE:] = np.nanmedian(windows[LEAST_BEFORE:, :WINDOW], axis=1)
-    after[:-1] = np.nanmedian(windows[:-1, WINDOW + 1 :], axis=1)
+    before[LEAST_BEFORE:] = _medians(windows[LEAST_BEFORE:, :WINDOW])
+    after[:-1] = _medians(windows[:-1, WINDOW + 1 :])
     return before, after
+
+
+def _medians(rows: Values) -> Values:
+    """The median of each row; NaN is left out, and some value is there."""
+    ordered = np.sort(rows, axis=1)  # NaN comes last
+    counts = np.isfinite(rows).sum(axis=1)
+    index = np.arange(counts.size)
+    medians: Values = 0.5 * (ordered[index, (counts - 1) // 2] + ordered[index, counts // 2])
+    return medians
 
 
 def _nearer(left: Values, right: Values) -> Values:

@@ -35,7 +35,7 @@ class ChangeRule:
     taken for that. ``confidence`` is that of the intervals and of the commit ranges.
     """
 
-    threshold: float = 17.8
+    threshold: float = 18.0
     drift_more: float = 18.0
     second_more: float = 18.0
     least_ratio: float = 0.003

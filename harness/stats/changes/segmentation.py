@@ -78,6 +78,8 @@ def segment(values: Values, rule: ChangeRule) -> tuple[Found, ...]:
 
 def fit_levels(values: Values, found: Sequence[Found]) -> Values:
     """The levels of ``values`` by least squares: they step, and grow evenly along drifts."""
+    if not found:
+        return np.full_like(values, values.mean())
     times = np.arange(values.size)
     grown = [
         np.clip((times - one.begin + 1.0) / (one.end - one.begin + 1.0), 0.0, 1.0) for one in found

@@ -11,10 +11,12 @@ steps, and two steps are two regressors: neither needs anything else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from harness.stats.changes.model import LEAST_AFTER, LEAST_INCREMENTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 RHOS: Final = np.linspace(0.0, 0.9, 10)
 # Banks of stretches up to this long are kept, some hundred KB each.
 _KEPT: Final = 64
+_TINY: Final = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,54 @@ class Bank:
     gram: Values
     sums: Values
     log_det: Values
+
+    @cached_property
+    def square(self) -> Values:
+        """The products of each step with itself, of shape ``(rhos, n - 1)``."""
+        return np.ascontiguousarray(np.diagonal(self.gram, axis1=1, axis2=2))
+
+    @cached_property
+    def ramps(self) -> Ramps:
+        """All ramps of at least ``LEAST_INCREMENTS``."""
+        first, last = np.triu_indices(self.count - 1, LEAST_INCREMENTS - 1)
+        length = (last - first + 1).astype(np.float64)
+        sums = self.sums
+        square = sums[:, last + 1, last + 1] - 2.0 * sums[:, first, last + 1]
+        square = np.maximum(square + sums[:, first, first], _TINY) / length**2
+        return Ramps(first, last, length, square.astype(np.float64))
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """All pairs of steps with enough values about them."""
+        first, last = np.triu_indices(self.count - 1, LEAST_AFTER)
+        may = (first >= LEAST_AFTER - 1) & (last <= self.count - 1 - LEAST_AFTER)
+        first, last = first[may], last[may]
+        own, other = self.square[:, first], self.square[:, last]
+        cross = self.gram[:, first, last]
+        det = np.maximum(own * other - cross**2, _TINY)
+        return Pairs(first, last, own / det, other / det, cross / det, det)
+
+
+@dataclass(frozen=True, eq=False)
+class Ramps:
+    """Ramps from the step ``first`` to the step ``last``, ``length`` of them, and their squares."""
+
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    length: Values
+    square: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The steps ``first`` and ``last``: ``own``, ``other``, ``cross`` are products over ``det``."""
+
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    own: Values
+    other: Values
+    cross: Values
+    det: Values
 
 
 @dataclass(frozen=True, eq=False)
