@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from harness.history.detect import ChangeCandidate, Detected, SeriesFindings
 
 _HASH_CHARACTERS: Final = 8
-_HEADINGS: Final = (
-    *("series", "kind", "change", "interval", "commit", "subject", "good..bad"),
-    *("since", "confidence"),
-)
+_HEADINGS: Final = ("series", "kind", "change", "commit", "good..bad", "since", "subject")
+_WRAPPED: Final = frozenset({"series", "kind", "since", "subject"})
 
 
 def detected_document(detected: Detected) -> dict[str, Any]:
@@ -99,6 +97,8 @@ def _environment(its: Sequence[SeriesFindings]) -> Iterator[RenderableType]:
     rows = [(one, candidate) for one in its for candidate in one.candidates]
     if rows:
         yield _table(rows)
+        confidence = 100.0 * rows[0][1].change.confidence
+        yield Text(f"intervals in brackets and good..bad: {confidence:g} %")
     for line in _notes(its):
         yield Text(line)
     yield Text("")
@@ -120,13 +120,13 @@ def _table(rows: Sequence[tuple[SeriesFindings, ChangeCandidate]]) -> Table:
 
     from harness.report.fitting import FittedTable  # noqa: PLC0415
 
-    table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.spare = ("confidence", "subject")
+    table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
+    table.spare = ("subject",)
     for heading in _HEADINGS:
         table.add_column(
             heading,
-            justify="right" if heading in {"change", "interval"} else "left",
-            no_wrap=heading not in {"series", "subject", "since"},
+            justify="right" if heading == "change" else "left",
+            no_wrap=heading not in _WRAPPED,
         )
     for _, candidate in rows:
         table.add_row(*_row(candidate))
@@ -135,18 +135,16 @@ def _table(rows: Sequence[tuple[SeriesFindings, ChangeCandidate]]) -> Table:
 
 def _row(candidate: ChangeCandidate) -> tuple[str, ...]:
     change = candidate.change
-    name = str(candidate.points.name)
     span = f"{candidate.good[:_HASH_CHARACTERS] or '(start)'}..{candidate.bad[:_HASH_CHARACTERS]}"
+    interval = f"({_percent(change.lower)} to {_percent(change.upper)})"
     return (
-        name,
+        str(candidate.points.name),
         f"{change.kind.value}, {change.direction.value}",
-        _percent(change.ratio),
-        f"{_percent(change.lower)} to {_percent(change.upper)}",
+        f"{_percent(change.ratio)} % {interval}",
         candidate.commit[:_HASH_CHARACTERS],
-        candidate.subject or "-",
         span,
         _since(candidate),
-        f"{100.0 * change.confidence:g} %",
+        candidate.subject or "-",
     )
 
 
@@ -160,4 +158,4 @@ def _since(candidate: ChangeCandidate) -> str:
 
 
 def _percent(ratio: float) -> str:
-    return f"{100.0 * (ratio - 1.0):+.2f} %"
+    return f"{100.0 * (ratio - 1.0):+.2f}"
