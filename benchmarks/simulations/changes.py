@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from changes_peers import peers
-from changes_series import NOISES, STEPS, Case
+from changes_series import NOISES, OUTLIER, STEPS, Case
 from changes_text import changes_text, missed_bars
 
 from harness.stats.changes import Change, ChangeKind, ChangeRule, find_changes
@@ -93,9 +93,9 @@ def our_rows(flat: int, trials: int) -> Iterator[dict[str, Any]]:
     for case, count in _cases(flat, trials, STEPS):
         row: dict[str, Any] = {"any": 0, "alarms": 0, "found": 0, "other": 0}
         row |= {"in_range": 0, "in_interval": 0, "range": 0, "spikes": 0}
-        for times in np.exp(case.draw(SEED, count)):
-            changes = find_changes(times).changes
-            alarms = [one for one in changes if is_alarm(one)]
+        for logs in case.draw(SEED, count):
+            changes = find_changes(np.exp(logs)).changes
+            alarms = [one for one in changes if is_alarm(one, logs - case.levels)]
             hits = [one for one in alarms if case.size and _hits(one, case)]
             row["any"] += bool(alarms)
             row["alarms"] += len(alarms)
@@ -115,13 +115,10 @@ def shape_rows(trials: int) -> Iterator[dict[str, Any]]:
         for noise in NOISES:
             told: dict[str, int] = {}
             case = Case(noise, shape.size, shape.begin, shape.end, shape.returns)
-            for times in np.exp(case.draw(SEED, trials)):
-                # Of single commits that stand out the outliers' noise has its own.
-                changes = find_changes(times).changes
-                kinds = [one.kind.value for one in changes if is_alarm(one)]
-                if kind is ChangeKind.SPIKE:
-                    kinds += ["spike"] * any(_is_spike_at(one, case) for one in changes)
-                    kinds = kinds[:-1] if kinds[-2:] == ["spike", "spike"] else kinds
+            for logs in case.draw(SEED, trials):
+                changes = find_changes(np.exp(logs)).changes
+                off = logs - case.levels
+                kinds = [one.kind.value for one in changes if is_alarm(one, off)]
                 what = " and ".join(kinds) or "nothing"
                 told[what] = told.get(what, 0) + 1
             row = {
@@ -137,19 +134,21 @@ def length_rows(flat: int) -> Iterator[dict[str, Any]]:
     """False alarms of shorter and longer histories."""
     for count in LENGTHS:
         for noise in NOISES:
-            series = np.exp(Case(noise, count=count).draw(SEED, flat))
-            alarms = sum(any(map(is_alarm, find_changes(times).changes)) for times in series)
+            series = Case(noise, count=count).draw(SEED, flat)
+            alarms = sum(
+                any(is_alarm(one, logs) for one in find_changes(np.exp(logs)).changes)
+                for logs in series
+            )
             yield {"count": count, "noise": noise, "trials": flat, "any": alarms}
 
 
-def is_alarm(change: Change) -> bool:
-    """Whether a flat series must not have it: of outliers, one or two commits do stand out."""
-    return change.kind is not ChangeKind.SPIKE or change.last - change.first >= NEAR
+def is_alarm(change: Change, off: NDArray[np.float64]) -> bool:
+    """Whether there is no such thing in the noise: of outliers, commits do stand out.
 
-
-def _is_spike_at(change: Change, case: Case) -> bool:
-    is_there = abs(change.first - case.begin) <= NEAR and change.last >= case.begin
-    return change.kind is ChangeKind.SPIKE and is_there
+    ``off`` is how far each value is from its true level, in logs.
+    """
+    are_outliers = off[change.first : change.last + 1] > OUTLIER
+    return change.kind is not ChangeKind.SPIKE or not are_outliers.all()
 
 
 def _hits(change: Change, case: Case) -> bool:

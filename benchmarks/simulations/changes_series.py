@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NOISE = 0.01
 GAUSSIAN, OUTLIERS, CORRELATED = "gaussian", "5 % outliers of 5 to 20 %", "AR(1), rho 0.6"
 NOISES = (GAUSSIAN, OUTLIERS, CORRELATED)
+# What is further off than that, in logs, is an outlier: of 5 % or more, but for the noise.
+OUTLIER = 0.035
 _RHO = 0.6
 _OUTLIER_SHARE = 0.05
 

@@ -24,7 +24,7 @@ HEAD = (
 _SHOWN = STEPS[:3]
 _ABOUT = """\
 the first of them. A step is found where one is told within two commits of it. An alarm is a
-step, a drift, or a spike of more than two commits. In brackets the 95 % Clopper-Pearson
+step, a drift, or a spike of which a commit is no outlier. In brackets the 95 % Clopper-Pearson
 interval. Ours is `harness history detect` at its defaults; the others are asv 0.6.6
 (`detect_steps` and `detect_regressions`, which never tell of a faster level), Apache Otava 0.8.0
 (window 50, p < 0.001, least magnitude 0 or 2 %) and ruptures 1.1.10 (PELT, cost l1 of times over

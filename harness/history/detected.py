@@ -111,7 +111,7 @@ def _notes(its: Sequence[SeriesFindings]) -> Iterator[str]:
     for one in its:
         if one.findings.too_few:
             count = one.findings.count
-            yield f"{one.points.name}: {count} commits have a figure, too few to tell anything"
+            yield f"{one.points.name}: {count} commits have a time, too few to tell anything"
     yield from dict.fromkeys(one.canary_note for one in its)
 
 

@@ -82,7 +82,7 @@ def test_made_up_times_are_told_to_be(tmp_path: Path, capsys: Capture) -> None:
 def test_too_few_commits_exit_3_and_are_counted(tmp_path: Path, capsys: Capture) -> None:
     keep_records(tmp_path, record("a", [series("pipeline", 0.01)]))
     assert main(["history", "detect", str(tmp_path)]) == 3
-    assert "1 commits have a figure, too few to tell anything" in words(capsys.readouterr().out)
+    assert "1 commits have a time, too few to tell anything" in words(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
