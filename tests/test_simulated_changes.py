@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "simulations"
 COMMITTED = FOLDER.parents[1] / "reports" / "examples" / "simulations" / "changes.json"
@@ -65,7 +67,9 @@ def test_peers_keep_what_is_there_and_add_their_own(
     assert changes.main(ask) == 0
     rows = rows_of(tmp_path / "changes.json", "peers")
     assert {row["method"] for row in rows} == {"kept", "late"}
-    assert [row["found"] for row in rows if row.get("begin") == 25 and row["size"] == 0.1] == [5] * 3
+    assert [row["found"] for row in rows if row.get("begin") == 25 and row["size"] == 0.1] == [
+        5
+    ] * 3
 
 
 def test_committed_rates_meet_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
