@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bench simulate demo-history test lint format wheel clean distclean
+.PHONY: help setup bench simulate simulate-changes demo-history test lint format wheel clean distclean
 
 # The interpreter that .venv is made with.
 PYTHON ?= python3
@@ -26,7 +26,7 @@ STAMP := $(VENV)/.complete
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 27
 
 setup: $(STAMP) ## make .venv with all that the other targets need
 
@@ -52,6 +52,9 @@ simulate: $(STAMP) ## simulate the stopping rule and A/Bs, several minutes (SIMU
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/simulate.py $(SIMULATE_ARGS) reports/examples/simulations
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/pairs.py reports/examples/simulations
 	$(BIN)/python benchmarks/simulations/trend.py reports/examples/simulations
+
+simulate-changes: $(STAMP) ## simulate what is found in histories, several minutes (SIMULATE_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/changes.py $(SIMULATE_ARGS) reports/examples/simulations
 
 demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated times (DEMO_ARGS)
 	$(BIN)/python benchmarks/demo/demo.py $(DEMO_ARGS) reports/demo-history

@@ -18,11 +18,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from repository import PIPELINE, commit_names, make_repository, plan_commits
+from repository import (
+    CHANGING,
+    DRIFT,
+    PIPELINE,
+    commit_names,
+    make_repository,
+    plan_changes,
+    plan_commits,
+)
 
+from harness.history.detect import find_candidates
 from harness.history.places import read_failures
 from harness.history.series import series_of
 from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.stats.changes import ChangeKind
 from harness.store.parquet import ParquetStore
 
 if TYPE_CHECKING:
@@ -64,6 +74,10 @@ def main() -> int:
     records = check_records(folder, is_whole=is_whole)
     rest = "; the broken one failed, and no other" if is_whole else ""
     _say(f"{len(records)} commits took what their work takes{rest}")
+    if is_whole:
+        _run(["history", "detect", str(_results(folder)), "--component", WHOLE_PIPELINE], folder)
+        count = check_changes(folder)
+        _say(f"{count} histories: the steps, the spike and the drift are told as that, no other")
     if options.publish:
         subprocess.run([sys.executable, "-m", "asv", "publish"], cwd=folder, check=True)
         count = check_pages(folder / "reports" / "asv" / "html", records)
@@ -75,6 +89,38 @@ def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def _results(folder: Path) -> Path:
+    return folder / "reports" / "asv" / "results"
+
+
+def check_changes(folder: Path) -> int:
+    """Hold what is found in the histories against what the commits do; gives how many there are.
+
+    Only the vocoder, and the whole pipeline with it, do change.
+
+    Raises:
+        ValueError: a change is missed, at another commit, taken for another kind, or there is none.
+    """
+    detected = find_candidates([str(_results(folder))], repository=folder)
+    told = {
+        component: [
+            (one.change.kind.value, "" if one.change.kind is ChangeKind.DRIFT else one.commit)
+            for one in detected.candidates
+            if one.points.name.component == component
+        ]
+        for component in (series.points.name.component for series in detected.series)
+    }
+    names = commit_names(folder)
+    changes = [("" if kind == DRIFT else names[place], kind) for place, kind in plan_changes()]
+    for component, found in told.items():
+        does_change = component in {WHOLE_PIPELINE, CHANGING}
+        expected = [(kind, commit) for commit, kind in changes] if does_change else []
+        if found != expected:
+            message = f"{component}: {found} was found, and {expected} is so"
+            raise ValueError(message)
+    return len(detected.series)
+
+
 def check_records(folder: Path, *, is_whole: bool) -> dict[str, list[Record]]:
     """The records of each commit's last run, of which the truth is known.
 
@@ -82,7 +128,7 @@ def check_records(folder: Path, *, is_whole: bool) -> dict[str, list[Record]]:
         ValueError: a commit took another time than its work takes, failed though it can be built,
             or, of the whole, is missing.
     """
-    results = folder / "reports" / "asv" / "results" / MACHINE / "records"
+    results = _results(folder) / MACHINE / "records"
     found: dict[str, list[Record]] = {}
     for record in ParquetStore(results).query():
         history = record.history or {}

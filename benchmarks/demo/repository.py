@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PIPELINE: Final = "pipeline"
+# The component that changes.
+CHANGING: Final = "vocoder"
+DRIFT: Final = "drift"
 # Multiply-accumulates of one second of audio without the filter, and those of one of its taps.
 BASE_MACS: Final = 2_796_800
 TAP_MACS: Final = 8_000
@@ -70,6 +73,14 @@ def plan_commits() -> tuple[Commit, ...]:
         ),
         *(Commit(f"Notes, part {part}", drifting[-1]) for part in range(16, 18)),
     )
+
+
+def plan_changes() -> tuple[tuple[int, str], ...]:
+    """What is to be found in the history of :func:`plan_commits`: from which commit on, and what.
+
+    A drift begins with its first increment.
+    """
+    return ((8, "step"), (14, "step"), (18, "spike"), (22, DRIFT))
 
 
 def make_repository(folder: Path, tiny: Path) -> tuple[Commit, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.history_detect import detect
 from harness.cli.history_records import COMMANDS
 from harness.cli.options import FILE, FOLDER
 from harness.errors import EXIT_BAD_INPUT, EXIT_PASS, HarnessError, missing_dependency
@@ -16,10 +17,10 @@ from harness.errors import EXIT_BAD_INPUT, EXIT_PASS, HarnessError, missing_depe
 
 @click.group()
 def history() -> None:
-    """Measure commits with asv, query the records, and make asv's results of them."""
+    """Measure commits with asv, query the records, find what changed, and make asv's results."""
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, detect):
     history.add_command(_command)
 
 

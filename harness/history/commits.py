@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 _TIMEOUT_S = 60.0
+_HASH: Final = re.compile(r"[0-9a-f]{40,64}")
 
 
 def resolve_commits(revisions: str, repository: Path) -> tuple[str, ...]:
@@ -35,3 +39,40 @@ def resolve_commits(revisions: str, repository: Path) -> tuple[str, ...]:
         fix = "name a branch or a range (v1..v2) of --repository"
         raise OptionError(what, where=revisions, fix=fix)
     return tuple(done.stdout.split())
+
+
+@dataclass(frozen=True)
+class KnownCommit:
+    """A commit that git knows: where it comes in the history, from 0, and its subject."""
+
+    position: int
+    subject: str
+
+
+def know_commits(commits: Collection[str], repository: Path) -> dict[str, KnownCommit]:
+    """Those of ``commits`` (full hashes) that git knows in ``repository``, by hash.
+
+    Nothing where there is no git, no repository, or none of them in it: dates then give the order.
+    """
+    command = ["git", "-C", str(repository), "log", "--ignore-missing", "--topo-order", "--reverse"]
+    command += ["--no-show-signature", "--format=%H %s", "--stdin"]
+    try:
+        done = subprocess.run(  # noqa: S603  # git, with our own arguments
+            command,
+            input="".join(f"{one}\n" for one in commits if _HASH.fullmatch(one)),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if done.returncode:
+        return {}
+    found = {}
+    for position, line in enumerate(done.stdout.splitlines()):
+        name, _, subject = line.partition(" ")
+        if name in commits:
+            found[name] = KnownCommit(position, subject)
+    return found

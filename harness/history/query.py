@@ -13,7 +13,7 @@ from harness.history.series import SIMULATED
 from harness.history.sources import read_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -62,7 +62,7 @@ _RECORDS: Final = """
     commit_utc TIMESTAMP, is_dirty BOOLEAN, machine VARCHAR, environment VARCHAR, run BIGINT,
     superseded BOOLEAN, round BIGINT, requirements VARCHAR, imported_from VARCHAR, python VARCHAR,
     cpu VARCHAR, gpu VARCHAR, driver VARCHAR, harness_version VARCHAR, harness_commit VARCHAR,
-    is_complete BOOLEAN, validity VARCHAR, schema_version BIGINT"""
+    is_complete BOOLEAN, validity VARCHAR, schema_version BIGINT, fingerprint VARCHAR"""
 _BUILDS: Final = """
     file VARCHAR, component VARCHAR, backend VARCHAR, precision VARCHAR, route VARCHAR,
     build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT"""
@@ -230,6 +230,17 @@ class Records:
         text = f"SELECT * FROM ({sql.strip().rstrip(';')}\n)"  # noqa: S608
         # It may leave out what tells.
         return self._answer(text, {}, told_by="measurements")
+
+    def rows(self, sql: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The rows of a query of our own, by the names of its columns.
+
+        Raises:
+            OptionError: DuckDB does not take it.
+            RecordError: no record can be read.
+        """
+        answer = self._answer(sql, dict(values), told_by="measurements")
+        for row in answer.rows():
+            yield dict(zip(answer.columns, row, strict=True))
 
     def _answer(self, sql: str, values: dict[str, Any], *, told_by: str) -> Answer:
         """Ask ``sql``; ``told_by`` names the table that says which series were simulated."""

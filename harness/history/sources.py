@@ -15,6 +15,7 @@ from harness.errors import HarnessError, MissingDependencyError, OptionError, Re
 from harness.history.context import context_in
 from harness.history.runs import is_invalid, number_runs
 from harness.states import Finding, Validity
+from harness.stats.fingerprint import fingerprint
 from harness.store.headers import METADATA_KEY, decode_header, read_header
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ def _record_row(
         "is_complete": bool(header["is_complete"]),
         "validity": validity.status if validity else None,
         "schema_version": int(header["schema_version"]),
+        "fingerprint": fingerprint(environment),
     }
 
 

@@ -1,0 +1,161 @@
+"""Histories of records: for each series one figure a commit, of one environment at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.pipeline.pipeline import CANARY, TRANSFERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.history.query import Records, Selection
+
+# Of canaries' names, and of the backends that one is for.
+_GPU_CANARY: Final = "cuda"
+_GPU_BACKENDS: Final = ("tensorrt", "cuda")
+_NAMING: Final = ("pipeline", "component", "variant", "size", "mode", "streams")
+_ROWS: Final = """
+SELECT commit, coalesce(commit_utc, created_utc) AS dated, machine, environment, requirements,
+    fingerprint, pipeline, component, variant, size, mode, streams, backend, route, simulated,
+    list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s
+FROM series
+WHERE commit IS NOT NULL AND is_complete AND superseded IS NOT TRUE
+    AND validity IS DISTINCT FROM 'invalid' AND is_dirty IS NOT TRUE
+    AND len(latency_s) > 0 AND ({condition})
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Environment:
+    """Where figures were measured; those of two environments are never one history.
+
+    ``fingerprint`` is that of all that latency may depend on, and ``requirements`` (JSON) is what
+    asv made the environment with.
+    """
+
+    machine: str
+    name: str
+    requirements: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, order=True)
+class SeriesName:
+    """Which series a history is of."""
+
+    pipeline: str
+    component: str
+    variant: str
+    size: str
+    mode: str
+    streams: int
+
+    def __str__(self) -> str:
+        """For messages: ``tiny: vocoder, tensorrt fp16, graph, 1 s``."""
+        parts = [f"{self.pipeline}: {self.component}", self.variant, self.size]
+        parts += [self.mode] if self.mode != "hot" else []
+        parts += [f"{self.streams} streams"] if self.streams > 1 else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Points:
+    """One history: the median of process medians at each of ``commits``, the oldest first.
+
+    ``times_s`` is None at commits of which others of the environment have figures, but not it.
+    ``canary`` names the one that belongs to it, and ``canary_s`` are its times; both may be empty.
+    """
+
+    environment: Environment
+    name: SeriesName
+    is_simulated: bool
+    commits: tuple[str, ...]
+    times_s: tuple[float | None, ...]
+    canary: str = ""
+    canary_s: tuple[float | None, ...] = ()
+
+
+def read_points(
+    records: Records, selection: Selection, positions: Mapping[str, int]
+) -> tuple[Points, ...]:
+    """The histories of ``selection``, as ``records`` hold them.
+
+    Figures count that are complete, not superseded, not invalid, and not of a dirty tree.
+
+    Args:
+        records: where they are.
+        selection: which series; the canaries need not be in it.
+        positions: of commits, their place in git's history; others are in the order of their dates.
+
+    Raises:
+        OptionError: the query cannot be made.
+        RecordError: no record can be read.
+    """
+    condition, values = selection.where()
+    text = f"({condition}) OR component = '{CANARY}'"
+    rows = records.rows(_ROWS.format(condition=text), values)
+    by_environment: dict[Environment, list[dict[str, Any]]] = {}
+    for row in rows:
+        where = Environment(
+            *(str(row[key] or "") for key in ("machine", "environment")),
+            *(str(row[key] or "") for key in ("requirements", "fingerprint")),
+        )
+        by_environment.setdefault(where, []).append(row)
+    return tuple(
+        points
+        for environment in sorted(by_environment)
+        for points in _of_environment(environment, by_environment[environment], positions)
+    )
+
+
+def _of_environment(
+    environment: Environment, rows: Sequence[dict[str, Any]], positions: Mapping[str, int]
+) -> Iterable[Points]:
+    commits = _ordered(rows, positions)
+    measured: dict[tuple[SeriesName, bool, bool], dict[str, list[float]]] = {}
+    canaries: dict[tuple[str, bool], dict[str, list[float]]] = {}
+    for row in rows:
+        is_simulated = bool(row["simulated"])
+        if row["component"] == CANARY:
+            its = canaries.setdefault((row["route"], is_simulated), {})
+        elif row["component"] in TRANSFERS:
+            continue
+        else:
+            uses_gpu = any(name in row["backend"] for name in _GPU_BACKENDS)
+            name = SeriesName(**{key: row[key] for key in _NAMING})
+            its = measured.setdefault((name, is_simulated, uses_gpu), {})
+        its.setdefault(row["commit"], []).append(float(row["median_s"]))
+    for (name, is_simulated, uses_gpu), its in sorted(measured.items()):
+        canary = next(
+            (
+                route
+                for route, simulated in sorted(canaries)
+                if simulated is is_simulated and (_GPU_CANARY in route) is uses_gpu
+            ),
+            "",
+        )
+        canary_s = _times(canaries[canary, is_simulated], commits) if canary else ()
+        times_s = _times(its, commits)
+        yield Points(environment, name, is_simulated, commits, times_s, canary, canary_s)
+
+
+def _ordered(rows: Iterable[dict[str, Any]], positions: Mapping[str, int]) -> tuple[str, ...]:
+    """The commits, the oldest first: by git where it knows all of them, and else by their dates."""
+    dates = {row["commit"]: row["dated"] for row in rows}
+    if positions.keys() >= dates.keys():
+        return tuple(sorted(dates, key=lambda commit: positions[commit]))
+    return tuple(sorted(dates, key=lambda commit: (dates[commit], commit)))
+
+
+def _times(its: Mapping[str, Sequence[float]], commits: Sequence[str]) -> tuple[float | None, ...]:
+    return tuple(_median(its.get(commit, ())) for commit in commits)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    """The median; None where there is none, or none that is a time."""
+    sound = [value for value in values if math.isfinite(value) and value > 0.0]
+    return median(sound) if sound else None
