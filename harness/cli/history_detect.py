@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import FILE, FOLDER
+from harness.cli.output import tell
+
+if TYPE_CHECKING:
+    from harness.history.confirming import Confirmation
+    from harness.history.detect import Detected
 
 _DEFAULT_SOURCE = "reports"
 _WIDTH = 200
@@ -39,6 +45,18 @@ _WIDTH = 200
     default=Path(),
     help="Where git looks up commits, their order and their subjects.  [default: here]",
 )
+@click.option(
+    "--confirm",
+    is_flag=True,
+    help="Measure both commits of each open slowdown here, by the repository's plan.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("reports"),
+    show_default=True,
+    help="With --confirm: folder of the records.",
+)
 @click.option("--json", "json_file", type=FILE, help="Write it as JSON as well.")
 def detect(
     *,
@@ -50,6 +68,8 @@ def detect(
     machines: tuple[str, ...],
     commits: str | None,
     repository: Path,
+    confirm: bool,
+    out: Path,
     json_file: Path | None,
 ) -> int:
     """Find the commits of SOURCES at which something got slower or faster, drifted, or spiked.
@@ -59,7 +79,8 @@ def detect(
     [default: reports]
 
     Exit codes: 0 nothing is slower, 1 something got slower and still is, 2 bad input, 3 too few
-    commits to tell.
+    commits to tell. With --confirm the measurement decides: 1 where a slowdown is confirmed, 3
+    where one stays open, else 0.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -70,6 +91,7 @@ def detect(
         write_text,
     )
     from harness.history.commits import resolve_commits  # noqa: PLC0415
+    from harness.history.confirming import exit_code_of  # noqa: PLC0415
     from harness.history.detect import find_candidates  # noqa: PLC0415
     from harness.history.detected import detected_document, render_detected  # noqa: PLC0415
     from harness.history.query import Selection  # noqa: PLC0415
@@ -86,7 +108,29 @@ def detect(
     with reader_may_leave():
         console = Console(file=file, width=None if file.isatty() else _WIDTH, highlight=False)
         console.print(render_detected(detected))
+    document = detected_document(detected)
+    code = detected.exit_code
+    if confirm:
+        confirmations = _confirmed(detected, repository.resolve(), out, json_file)
+        document["confirmations"] = [one.to_json() for one in confirmations]
+        code = exit_code_of(confirmations) if confirmations else code
+        document["exit_code"] = code
     if json_file is not None:
-        text = json.dumps(detected_document(detected), indent=1, allow_nan=False)
-        write_text(json_file, text + "\n")
-    return detected.exit_code
+        write_text(json_file, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    return code
+
+
+def _confirmed(
+    detected: Detected, repository: Path, out: Path, json_file: Path | None
+) -> list[Confirmation]:
+    """Measure, telling of each as it is known."""
+    from harness.history.confirming import confirm as measure_candidates  # noqa: PLC0415
+
+    tell("Measured on this machine:", beside=json_file)
+    confirmations = []
+    for one in measure_candidates(detected.candidates, repository, out.resolve()):
+        confirmations.append(one)
+        tell(f"  {one}", beside=json_file)
+    if not confirmations:
+        tell("  nothing: there is no open slowdown with a commit before it", beside=json_file)
+    return confirmations
