@@ -17,7 +17,7 @@ from harness.backends.simulated import VARIABLE
 from harness.comparison.compare import compare_records
 from harness.errors import HarnessError
 from harness.replicate import CommandLauncher
-from harness.stats.pairs import PairStatus
+from harness.stats.pairs import PairRule, PairStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,7 +156,22 @@ def measure_prepared(
         for side, record in zip((BASE, HEAD), records, strict=True)
     )
     experiment.keep(base, head)
-    return Outcome(base, head, _compared(base, head, plan, labels), ended)
+    complete = len(sides[BASE].done) // plan.processes
+    last = replace(plan, rule=last_rule(plan.rule, ended, complete))
+    return Outcome(base, head, _compared(base, head, last, labels), ended)
+
+
+def last_rule(rule: PairRule, ended: Ended, complete: int) -> PairRule:
+    """The rule for the last of the looks, at ``complete`` pairs.
+
+    Where it is not the data that ended it but the time, no later look will need its share of the
+    error: this one has all that is left. (What earlier looks have spent was less than the new rule
+    takes them to have spent, so that the error of all is not above ``alpha``.)
+    """
+    if ended is not Ended.TIME and complete in rule.looks:
+        return rule
+    before = (look for look in rule.looks if look < complete)
+    return replace(rule, looks=(*before, complete))
 
 
 def _compared(base: Record, head: Record, plan: PairPlan, labels: Mapping[str, str]) -> Comparison:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.ab.experiment import last_rule
 from harness.ab.running import Ended, PairPlan, SideRun, measure_pairs, records_of
 from harness.comparison.compare import compare_records
 from harness.errors import EngineError
-from harness.stats.pairs import PairRule, PairStatus
+from harness.stats.pairs import PairRule, PairStatus, judge_pairs
 from harness.store.parquet import read_record, write_record
 from tests.ab.launches import MEASURED, MadeUpProcesses
 from tests.devices import Notes
@@ -233,3 +234,30 @@ def test_a_pairs_latency_is_the_median_of_its_process() -> None:
     (one,) = (m for m in MEASURED.measurements if m.component == row.series.component)
     assert row.base_s == pytest.approx(median(one.latency_s))
     assert row.head_s == pytest.approx(2.0 * median(one.latency_s))
+
+
+@pytest.mark.parametrize(
+    ("ended", "complete", "looks"),
+    [
+        (Ended.CONCLUSIVE, 8, (8, 12, 16)),
+        (Ended.PAIRS, 16, (8, 12, 16)),
+        # No later look is to come.
+        (Ended.TIME, 9, (8, 9)),
+        (Ended.TIME, 12, (8, 12)),
+        (Ended.TIME, 5, (5,)),
+        (Ended.PAIRS, 15, (8, 12, 15)),
+        (Ended.INTERRUPTED, 3, (3,)),
+    ],
+)
+def test_the_last_look_has_what_is_left_of_the_error(
+    ended: Ended, complete: int, looks: tuple[int, ...]
+) -> None:
+    assert last_rule(RULE, ended, complete).looks == looks
+
+
+def test_what_was_clear_at_a_look_is_so_one_pair_later() -> None:
+    medians = [1.0 + 0.0001 * place for place in range(9)]
+    slower = [1.01 * value for value in medians]
+    assert judge_pairs(medians, slower, RULE).status is PairStatus.INCONCLUSIVE
+    rule = last_rule(RULE, Ended.TIME, 9)
+    assert judge_pairs(medians, slower, rule).status is PairStatus.SLOWER
