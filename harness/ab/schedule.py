@@ -1,12 +1,15 @@
 """In which order the processes of two sides run.
 
-AB, BA, AB, BA ...: two pairs are ABBA, so that a steady drift of the machine touches both alike.
+AB BA BA AB, and again: two pairs are ABBA, so that a steady drift of the machine touches both sides
+alike, and four are ABBA BAAB, in which what neighbours have in common cancels (ADR 0010).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+
+from harness.stats.overhead import is_on
 
 BASE: Final = "base"
 HEAD: Final = "head"
@@ -32,7 +35,7 @@ def turns_of_pair(pair: int, processes: int = 1) -> tuple[Turn, ...]:
     order = [
         (side, number)
         for number in numbers
-        for side in (SIDES if number % 2 == 0 else reversed(SIDES))
+        for side in (reversed(SIDES) if is_on(2 * number) else SIDES)
     ]
     first = 2 * pair * processes
     return tuple(

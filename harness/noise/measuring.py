@@ -239,6 +239,7 @@ def _injected(outcome: Outcome, size: float) -> list[dict[str, Any]]:
             "lower": row.time.lower,
             "upper": row.time.upper,
             "pairs": row.time.pairs,
+            "reason": row.time.reason,
         }
         for row in outcome.comparison.rows
     ]

@@ -18,7 +18,7 @@ def _order(pairs: int, processes: int = 1) -> str:
 
 @pytest.mark.parametrize(
     ("pairs", "processes", "expected"),
-    [(1, 1, "bh"), (2, 1, "bhhb"), (4, 1, "bhhbbhhb"), (1, 2, "bhhb"), (2, 2, "bhhbbhhb")],
+    [(1, 1, "bh"), (2, 1, "bhhb"), (4, 1, "bhhbhbbh"), (1, 2, "bhhb"), (2, 2, "bhhbhbbh")],
 )
 def test_two_pairs_are_there_and_back(pairs: int, processes: int, expected: str) -> None:
     assert _order(pairs, processes) == expected

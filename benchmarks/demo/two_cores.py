@@ -1,6 +1,6 @@
 """What A/Bs find on this machine: equal sides, and a slowdown inside the timed work, over and over.
 
-    python benchmarks/two_cores.py OUT.json [--trials 10] [--pairs 12] [--slow 10%] [-- OPTION ...]
+    python benchmarks/demo/two_cores.py OUT.json [--trials 10] [--pairs 12] [--slow 10%] [-- OPTION ...]
 
 Each trial is a ``harness noise`` of the tiny pipeline: an A/A, then the same against itself slowed.
 Options after ``--`` go to it. What counts is the verdict on each series of a trial: on equal sides
@@ -38,9 +38,9 @@ def main() -> int:
         trials.append(_trial(options))
         taken_s = time.monotonic() - started
         pipeline = {one["size"]: one["status"] for one in trials[-1]["pipeline"]}
-        print(f"{number + 1}: {pipeline} in {taken_s:.0f} s", flush=True)
+        print(f"{number + 1}: {pipeline} in {taken_s:.0f} s", flush=True)  # noqa: T201
         _write(options.out, options, trials)
-    print(json.dumps(_counts(trials), indent=1))
+    print(json.dumps(_counts(trials), indent=1))  # noqa: T201
     return 0
 
 
@@ -51,7 +51,7 @@ def _trial(options: argparse.Namespace) -> dict[str, Any]:
         command += [f"--slow={options.slow}", "--trials=100", f"--json={out}", f"--out={folder}"]
         environment = {**os.environ, "TRT_HARNESS_CACHE": str(options.out.parent / "cache")}
         load_before = os.getloadavg()
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  # our own command
             [*command, *options.more], capture_output=True, text=True, check=False, env=environment
         )
         if done.returncode != 0:
