@@ -1,6 +1,6 @@
 """What A/Bs find on this machine: equal sides, and a slowdown inside the timed work, over and over.
 
-    python benchmarks/demo/two_cores.py OUT.json [--trials 10] [--pairs 12] [--slow 10%] [-- OPTION ...]
+    python benchmarks/demo/two_cores.py OUT.json [--trials 10] [--pairs 12] [--slow 10%] [-- ...]
 
 Each trial is a ``harness noise`` of the tiny pipeline: an A/A, then the same against itself slowed.
 Options after ``--`` go to it. What counts is the verdict on each series of a trial: on equal sides
