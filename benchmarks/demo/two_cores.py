@@ -30,8 +30,10 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--slow", default="10%")
-    parser.add_argument("more", nargs="*", help="options of harness noise, after --")
-    options = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    options = parser.parse_args(words[:end])
+    options.more = words[end + 1 :]
     trials: list[dict[str, Any]] = []
     for number in range(options.trials):
         started = time.monotonic()
