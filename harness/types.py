@@ -324,7 +324,11 @@ class Replication:
     the later builds took the tactics that the first had found.
 
     Where two sides took turns, each has a record: ``experiment`` is the same on both, and empty
-    otherwise. ``turns`` then holds, by a process's number, its place in the order of both sides.
+    otherwise. ``turns`` then holds, by a process's number, its place in the order of both sides,
+    and ``margin``, ``alpha`` and ``looks`` the rule that the sides were judged by.
+
+    ``slowed_by`` is the share by which the timed work was made slower on purpose: such a record is
+    of no commit and is nobody's baseline.
     """
 
     processes: int
@@ -333,6 +337,10 @@ class Replication:
     missing: tuple[MissingProcess, ...] = ()
     experiment: str = ""
     turns: tuple[int, ...] = ()
+    margin: float | None = None
+    alpha: float | None = None
+    looks: tuple[int, ...] = ()
+    slowed_by: float = 0.0
 
 
 @dataclass(frozen=True)

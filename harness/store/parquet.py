@@ -204,8 +204,8 @@ def _replication(row: dict[str, Any] | None) -> Replication | None:
     if row is None:
         return None
     missing = tuple(MissingProcess(**one) for one in row["missing"])
-    # Before version 6 there were no turns.
-    return Replication(**{**row, "missing": missing, "turns": tuple(row.get("turns", ()))})
+    # Before version 6 there were no turns, and no rule.
+    return Replication(**{**_with_tuples(row), "missing": missing})
 
 
 def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
