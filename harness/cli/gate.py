@@ -81,6 +81,7 @@ def gate_command(
     max_memory_rise: float | None,
     skipped: tuple[str, ...],
     takes_simulated: bool,
+    without_turns: bool,
     markdown_file: Path | None,
     junit_file: Path | None,
     json_file: Path | None,
@@ -89,7 +90,7 @@ def gate_command(
     cache: Path | None,
 ) -> int:
     """Judge, write, print, and give the exit code."""
-    limits = Limits(max_energy_rise, max_memory_rise, takes_simulated, skipped)
+    limits = Limits(max_energy_rise, max_memory_rise, takes_simulated, skipped, without_turns)
     outputs = _Outputs(markdown_file, junit_file, json_file)
     outputs.check()
     head, path = newest_record(record, pipeline)

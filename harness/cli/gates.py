@@ -59,6 +59,11 @@ _pipeline_option = click.option(
     multiple=True,
     help="Do not ask this, only tell of it; repeat for several.",
 )
+@click.option(
+    "--without-turns",
+    is_flag=True,
+    help="What is slower than a baseline of another time counts, though the machine may drift.",
+)
 @click.option("--simulated", "takes_simulated", is_flag=True, help="Times that are made up count.")
 @click.option("--markdown", "markdown_file", type=FILE, help="For a pull request: a file, or -.")
 @click.option("--junit", "junit_file", type=FILE, help="JUnit's XML, a test case for each check.")
@@ -73,8 +78,8 @@ def gate(**options: object) -> int:
     """Hold a record against its budget, its floors and a baseline: for CI, and after an A/B.
 
     RECORD is a record's file, or a folder: its newest record. Exits 0 where all is kept, 1 where
-    anything is missed beyond doubt, 3 where that is open: too few samples, an invalid record, or a
-    baseline of another machine.
+    anything is missed beyond doubt, 3 where that is open: too few samples, an invalid record, a
+    baseline of another machine, or slower than one that it took no turns with.
     """
     from harness.cli.gate import gate_command  # noqa: PLC0415
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from harness.comparison.model import Series
+from harness.comparison.model import Figure
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.gate_model import ENERGY, MEMORY, REGRESSION, Check, Status
 from harness.report.gate_words import change_sentence, movement_sentence, setting_of, signed_percent
@@ -15,9 +14,8 @@ from harness.stats.pairs import PairStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.comparison.model import Comparison, Figure, SeriesComparison
+    from harness.comparison.model import Comparison, SeriesComparison
     from harness.gate.limits import Limits
-    from harness.report.figures import Figures
     from harness.report.gate_model import Movement
     from harness.types import Variant
 
@@ -28,27 +26,21 @@ _UNITS: Final = {ENERGY: (1.0, "J"), MEMORY: (1e-6, "MB")}
 _OPTIONS: Final = {ENERGY: "--max-energy-rise", MEMORY: "--max-memory-rise"}
 
 
-def regression_checks(figures: Figures, movements: Sequence[Movement] | None) -> Iterator[Check]:
+def regression_checks(movements: Sequence[Movement] | None) -> Iterator[Check]:
     """One for each pipeline that ships; ``movements`` is None where there is no baseline."""
     if movements is None:
         yield Check(REGRESSION, Status.NOT_ASKED, _NO_BASELINE)
         return
     # PyTorch is the peer that others are held against, unless it is all that was measured.
-    ships = [m for m in movements if not _is_peer(m.series.variant)] or list(movements)
+    ships = [m for m in movements if not is_peer(m.series.variant)] or list(movements)
     for movement in ships:
         told = [change_sentence(movement.change), movement_sentence(movement)]
         sentence = "; ".join(filter(None, told))
         yield Check(REGRESSION, _status_of(movement), sentence, _subject(movement))
-    compared = {replace(m.series, component=WHOLE_PIPELINE) for m in movements}
-    for group in figures.groups:
-        streams = group.pipeline.measurement.streams
-        series = Series(WHOLE_PIPELINE, group.variant, group.case, group.mode, streams)
-        if series not in compared and (not _is_peer(group.variant) or not ships):
-            what = "the baseline has nothing measured of it"
-            yield Check(REGRESSION, Status.INCONCLUSIVE, what, setting_of(series))
 
 
-def _is_peer(variant: Variant) -> bool:
+def is_peer(variant: Variant) -> bool:
+    """Whether it is PyTorch's, which others are held against and which does not ship."""
     return variant.backend.startswith(_PEERS)
 
 
@@ -75,18 +67,35 @@ def rise_checks(name: str, comparison: Comparison | None, limits: Limits) -> Ite
         status = Status.NOT_ASKED if limit is None else Status.INCONCLUSIVE
         yield Check(name, status, _NO_BASELINE)
         return
-    found = [
-        (row, figure)
-        for row in comparison.rows
-        for figure in row.figures
-        if row.series.component == WHOLE_PIPELINE and figure.name == _FIGURES[name]
-    ]
-    known = [(row, figure) for row, figure in found if _rise(figure) is not None]
-    for row, figure in known:
-        yield _rise_check(name, row, figure, limit)
-    if not known:
-        status = Status.NOT_ASKED if limit is None else Status.INCONCLUSIVE
-        yield Check(name, status, "it was not measured of both sides")
+    open_ = Status.NOT_ASKED if limit is None else Status.INCONCLUSIVE
+    rows = [row for row in comparison.rows if row.series.component == WHOLE_PIPELINE]
+    ships = [row for row in rows if not is_peer(row.series.variant)] or rows
+    found = [(row, _figure(row, _FIGURES[name])) for row in ships]
+    known = [row for row, figure in found if _rise(figure) is not None]
+    for row, figure in found:
+        if row in known:
+            yield _rise_check(name, row, figure, limit)
+        elif limit is not None:
+            # One that is known does not answer for another.
+            yield Check(name, open_, _unknown(name, figure), setting_of(row.series))
+    if not known and (limit is None or not found):
+        yield Check(name, open_, "it was not measured of both sides")
+
+
+def _figure(row: SeriesComparison, name: str) -> Figure:
+    """That of ``row``; of nothing known where it has none."""
+    return next((one for one in row.figures if one.name == name), Figure(name, None, None))
+
+
+def _unknown(name: str, figure: Figure) -> str:
+    """Why there is no ratio."""
+    sides = (("baseline", figure.base), ("head", figure.head))
+    lacking = [side for side, value in sides if value is None]
+    if lacking:
+        return f"the {name} of the {' and the '.join(lacking)} is not known"
+    factor, unit = _UNITS[name]
+    told = " to ".join(f"{factor * (value or 0.0):.4g}" for _, value in sides)
+    return f"no ratio can be made of {told} {unit}"
 
 
 def _rise(figure: Figure) -> float | None:

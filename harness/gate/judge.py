@@ -16,6 +16,7 @@ from harness.gate.checks import (
     record_doubts,
 )
 from harness.gate.movement import movements_of
+from harness.gate.uncompared import uncompared_checks
 from harness.report.figures import figures_of
 from harness.report.gate_model import (
     BUDGET,
@@ -41,7 +42,12 @@ if TYPE_CHECKING:
 _OF_TIME: Final = frozenset({BUDGET, DEADLINES, REGRESSION, ENERGY})
 _NO_TURNS: Final = (
     "the processes of both took no turns: a drift of the machine between them would look like "
-    "a change of the code ('harness ab' tells them apart)"
+    "a change of the code, or hide one ('harness ab' tells them apart)"
+)
+_AS_ASKED: Final = "; what is slower counts all the same, as asked (--without-turns)"
+_MAY_DRIFT: Final = (
+    "the two took no turns, and what is slower may be the machine's drift (it counts only with "
+    "--without-turns)"
 )
 _AGAINST: Final = frozenset({REGRESSION, ENERGY, MEMORY})
 
@@ -56,8 +62,9 @@ def judge(
     """Hold ``record`` against ``limits`` and what its pipeline declares.
 
     What an invalid or interrupted record says of time is inconclusive, whatever it says, as are
-    times that are made up, and whatever is held against a baseline of another environment or one
-    that is invalid itself. An accuracy floor that is missed stays missed.
+    times that are made up, whatever is held against a baseline of another environment or one that
+    is invalid itself, and what is slower than one that it took no turns with, unless that was
+    asked for. An accuracy floor that is missed stays missed.
 
     Args:
         record: the head's.
@@ -69,7 +76,7 @@ def judge(
     movements = None if comparison is None else movements_of(comparison)
     checks = [
         _weighed(check, record, limits, comparison, baseline)
-        for check in _checks(record, limits, comparison, movements)
+        for check in _checks(record, limits, comparison, movements, baseline)
     ]
     return GateReport(
         pipeline=record.pipeline,
@@ -77,20 +84,22 @@ def judge(
         base=comparison.base if comparison else None,
         checks=tuple(checks),
         movements=movements or (),
-        remarks=(*remarks, *_told(record, comparison)),
+        remarks=(*remarks, *_told(record, comparison, limits)),
         differences=comparison.differences if comparison else (),
         machine=_machine(record),
         margin=comparison.margin if comparison else None,
     )
 
 
-def _told(record: Record, comparison: Comparison | None) -> list[str]:
+def _told(record: Record, comparison: Comparison | None, limits: Limits) -> list[str]:
     """What the comparison says of itself, but for what the checks of ``record`` say as well."""
     if comparison is None:
         return []
     own = f"{record.record_id} "
     found = [finding for finding in comparison.findings if not finding.startswith(own)]
-    return found if comparison.is_paired else [_NO_TURNS, *found]
+    if comparison.is_paired:
+        return found
+    return [f"{_NO_TURNS}{_AS_ASKED if limits.without_turns else ''}", *found]
 
 
 def _checks(
@@ -98,13 +107,15 @@ def _checks(
     limits: Limits,
     comparison: Comparison | None,
     movements: Sequence[Movement] | None,
+    baseline: Sequence[Record],
 ) -> Iterator[Check]:
     figures = figures_of(record)
     found = (
         [record_check(record)],
         budget_checks(figures),
         deadline_checks(figures),
-        regression_checks(figures, movements),
+        regression_checks(movements),
+        uncompared_checks(record, comparison, baseline),
         floor_checks(figures),
         rise_checks(ENERGY, comparison, limits),
         rise_checks(MEMORY, comparison, limits),
@@ -137,6 +148,9 @@ def _weighed(
             doubts.append(f"not the same environment: {', '.join(comparison.differences)}")
         for one in baseline if check.name in _OF_TIME else ():
             doubts += [f"the baseline {one.record_id}: {what}" for what in record_doubts(one)]
+        is_slower = check.name == REGRESSION and check.status is Status.MISSED
+        if is_slower and not comparison.is_paired and not limits.without_turns:
+            doubts.append(_MAY_DRIFT)
     if not doubts:
         return check
     sentence = "; ".join((*doubts, check.sentence))

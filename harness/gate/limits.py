@@ -13,13 +13,15 @@ class Limits:
     """What is asked beside what the pipeline declares.
 
     The rises are fractions of the baseline's energy and memory, None where nothing is asked. Times
-    that are made up count only with ``takes_simulated``. ``skipped`` names checks not to be asked.
+    that are made up count only with ``takes_simulated``, and what is slower than a baseline that it
+    took no turns with only with ``without_turns``. ``skipped`` names checks not to be asked.
     """
 
     max_energy_rise: float | None = None
     max_memory_rise: float | None = None
     takes_simulated: bool = False
     skipped: tuple[str, ...] = ()
+    without_turns: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""

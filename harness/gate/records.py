@@ -43,10 +43,30 @@ def _is_base(one: Kept) -> bool:
     return bool(one.experiment) and str(one.header["record_id"]).endswith(_BASE)
 
 
+def is_slowed(one: Kept) -> bool:
+    """Whether its work was made slower on purpose: then it is of no commit."""
+    return bool((one.header.get("replication") or {}).get("slowed_by"))
+
+
+def _read_own(path: Path) -> Record:
+    """The record at ``path``, which was named, and so must be able to stand for a commit.
+
+    Raises:
+        RecordError: it cannot be read, or was made slower on purpose.
+    """
+    found = read_record(path)
+    slowed_by = found.replication.slowed_by if found.replication else 0.0
+    if slowed_by:
+        what = f"its work was made slower by {100.0 * slowed_by:.3g} % on purpose ('harness noise')"
+        raise RecordError(what, where=str(path), fix="name one that was measured as it is")
+    return found
+
+
 def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Path]:
     """The record at ``place``, and its file; of a folder the newest, whatever became of it.
 
-    Those in the folder itself come before those of folders below, where there are any.
+    Those in the folder itself come before those of folders below, where there are any. What was
+    made slower on purpose stands for no commit: of a folder it is passed over.
 
     Args:
         place: a record's file, or a folder.
@@ -54,20 +74,22 @@ def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Pat
 
     Raises:
         OptionError: there is none, or those of the folder are of several pipelines.
-        RecordError: it cannot be read, or is of another pipeline.
+        RecordError: it cannot be read, is of another pipeline, or was made slower on purpose.
     """
     if not place.is_dir():
-        found = read_record(place)
+        found = _read_own(place)
         if pipeline not in {None, found.pipeline}:
             what = f"it is of the pipeline {found.pipeline}, not of {pipeline}"
             raise RecordError(what, where=str(place), fix="name another, or leave out --pipeline")
         return found, place
-    every = [one for one in kept_in([place]) if pipeline in {None, one.header["pipeline"]}]
+    of_it = [one for one in kept_in([place]) if pipeline in {None, one.header["pipeline"]}]
+    every = [one for one in of_it if not is_slowed(one)]
     kept = [one for one in every if one.path.parent == place] or every
     if not kept:
         what = (
             "there is no record in it" if pipeline is None else f"no record in it is of {pipeline}"
         )
+        what += f" but {len(of_it)} that were made slower on purpose" if of_it else ""
         raise OptionError(what, where=str(place), fix="name a record")
     pipelines = sorted({one.header["pipeline"] for one in kept})
     if len(pipelines) > 1:
@@ -92,7 +114,7 @@ def find_partner(head: Record, path: Path) -> Baseline | None:
     if not experiment or head.record_id.endswith(_BASE):
         return None
     for one in kept_in([path.parent]):
-        if one.experiment == experiment and _is_base(one):
+        if one.experiment == experiment and _is_base(one) and not is_slowed(one):
             return _baseline(read_record(one.path))
     return None
 
@@ -111,14 +133,17 @@ def find_baseline(name: str, head: Record, places: Sequence[Path], repository: P
         repository: where git knows the commit.
 
     Raises:
-        OptionError: there is none.
-        RecordError: it cannot be read, or is of another pipeline.
+        OptionError: there is none, or it is the head itself.
+        RecordError: it cannot be read, is of another pipeline, or was made slower on purpose.
     """
     path = Path(name)
     if path.is_dir():
         return _of_folder(path, head)
     if path.exists() or path.suffix == ".parquet":
-        record = read_record(path)
+        record = _read_own(path)
+        if record.record_id == head.record_id:
+            what = f"it is {head.record_id}, the record that is to be held against it"
+            raise OptionError(what, where=name, fix="name another as the baseline")
         if record.pipeline != head.pipeline:
             what = f"it is of the pipeline {record.pipeline}, not of {head.pipeline}"
             raise RecordError(what, where=name, fix="name one of the same pipeline")
@@ -144,7 +169,9 @@ def _of_folder(folder: Path, head: Record) -> Baseline:
     kept = [
         one
         for one in kept_in([folder])
-        if one.header["pipeline"] == head.pipeline and one.header["record_id"] != head.record_id
+        if one.header["pipeline"] == head.pipeline
+        and one.header["record_id"] != head.record_id
+        and not is_slowed(one)
     ]
     good = [one for one in kept if one.counts]
     if not good:
@@ -162,7 +189,7 @@ def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path
     commits = resolve_commits(name, repository)[: 1 if is_hash else _MOST_COMMITS]
     by_commit: dict[str, list[Kept]] = {}
     for one in kept_in(places):
-        is_other = one.header["record_id"] != head.record_id
+        is_other = one.header["record_id"] != head.record_id and not is_slowed(one)
         if one.counts and is_other and one.header["pipeline"] == head.pipeline and one.commit:
             by_commit.setdefault(one.commit, []).append(one)
     found = next((commit for commit in commits if commit in by_commit), None)

@@ -112,8 +112,12 @@ def test_records_of_no_common_experiment_are_compared_by_their_processes(
     other = side("base", replication=Replication(PAIRS, 1))
     (base,) = keep(tmp_path / "other", other)
     code, out, _ = gate(slower, "--baseline", base)
+    assert (code, "INCONCLUSIVE regression" in out, "n = 12" in out) == (3, True, True)
+    assert "it counts only with --without-turns" in out
+    code, out, _ = gate(slower, "--baseline", base, "--without-turns")
     assert (code, "MISSED regression" in out, "n = 12" in out) == (1, True, True)
     assert "took no turns" in out
+    assert "as asked (--without-turns)" in out
     alone = [one for one in other.measurements if one.process == 0]
     (base,) = keep(tmp_path / "alone", replace(other, measurements=tuple(alone), replication=None))
     code, out, _ = gate(slower, "--baseline", base)
@@ -217,6 +221,35 @@ def test_bad_input_is_two(
     code, _, err = gate(slower, *arguments)
     assert code == 2
     assert told in err
+
+
+def test_a_slowed_record_and_the_record_itself_are_bad_input(
+    gate: Callable[..., tuple[int, str, str]], slower: Path
+) -> None:
+    base, head = (slower / f"tiny-20260101-{name}.parquet" for name in ("base", "head"))
+    code, out, err = gate(head, "--baseline", head)
+    assert (code, out, "20260101-head, the record that is to be held" in err) == (2, "", True)
+    replication = Replication(PAIRS, 1, experiment="x", slowed_by=0.03)
+    (other,) = keep(slower, side("noise", replication=replication))
+    for arguments in ((other,), (head, "--baseline", other)):
+        code, out, err = gate(*arguments)
+        assert (code, out, "made slower by 3 % on purpose" in err) == (2, "", True)
+    # Newest of the folder though it is.
+    assert gate(slower, "--baseline", base)[0] == 1
+
+
+def test_a_variant_that_is_gone_is_open(
+    gate: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    base = side("base")
+    fp16 = tuple(replace(one, precision="fp16") for one in base.measurements)
+    keep(tmp_path, replace(base, measurements=(*base.measurements, *fp16)), side("head"))
+    code, out, _ = gate(tmp_path)
+    assert (code, "pass regression, onnxruntime fp32, 1 s, hot: same:" in out) == (3, True)
+    told = (
+        "INCONCLUSIVE regression, onnxruntime fp16, 1 s, hot: the head has nothing measured of it"
+    )
+    assert told in out
 
 
 def test_no_record_is_bad_input(gate: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from harness.comparison.model import Comparison, Figure, Series, SeriesCompariso
 from harness.gate.judge import judge
 from harness.gate.limits import Limits
 from harness.stats.pairs import PairStatus, PairVerdict
-from harness.types import Case, Variant
+from harness.types import Case, Replication, Variant
 from tests.history.records import measurement, record
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def comparison(
     head: Side | None = None,
     differences: tuple[str, ...] = (),
     findings: tuple[str, ...] = (),
+    is_paired: bool = True,
 ) -> Comparison:
     return Comparison(
         pipeline="tiny",
@@ -78,7 +79,7 @@ def comparison(
         head=head or side("a"),
         rows=tuple(rows),
         margin=0.002,
-        is_paired=True,
+        is_paired=is_paired,
         differences=differences,
         findings=findings,
     )
@@ -108,6 +109,21 @@ def hostile_report() -> GateReport:
     sides = {"base": side(HOSTILE), "head": side(f"{HOSTILE}.parquet", is_simulated=True)}
     compared = comparison(wholes, **sides, findings=(HOSTILE,), differences=(HOSTILE,))
     return judge(head(pipeline=HOSTILE), Limits(), compared)
+
+
+def hostile_open_report() -> GateReport:
+    """The same names in what is open: other series, no turns, no figure, another environment."""
+    figures = (Figure("memory_bytes", None, 5e6),)
+    wholes = (row("pipeline", SLOWER, 1.06, 10.0, figures=figures),)
+    compared = comparison(
+        wholes, base=side(HOSTILE), head=side(HOSTILE), findings=(HOSTILE,), is_paired=False
+    )
+    odd = measurement(HOSTILE, backend=HOSTILE, latency_s=samples())
+    lost = (odd, replace(odd, component="pipeline"), replace(odd, backend="onnxruntime"))
+    base = replace(record(HOSTILE, lost), replication=Replication(1, 1, experiment=HOSTILE))
+    made = head(pipeline=HOSTILE, record_id=HOSTILE, environment={"cpu": HOSTILE, "gpu": None})
+    limits = Limits(max_energy_rise=0.05, max_memory_rise=0.05)
+    return judge(made, limits, compared, [base], remarks=(HOSTILE,))
 
 
 def moved_report() -> GateReport:

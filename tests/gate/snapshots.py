@@ -16,7 +16,7 @@ from harness.report.gate_json import to_gate_json
 from harness.report.gate_junit import to_junit
 from harness.report.gate_markdown import to_markdown
 from harness.report.gate_terminal import render_gate
-from tests.gate.made import hostile_report, moved_report
+from tests.gate.made import hostile_open_report, hostile_report, moved_report
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.report.gate_model import GateReport
 
 FOLDER = Path(__file__).parent / "snapshots"
-REPORTS = {"moved": moved_report, "hostile": hostile_report}
+REPORTS = {"moved": moved_report, "hostile": hostile_report, "open": hostile_open_report}
 
 
 def printed(part: RenderableType, width: int, *, colour: bool = False) -> str:

@@ -181,6 +181,38 @@ def test_energy_that_was_asked_for_and_not_measured_is_inconclusive(
     assert found(no_baseline, "energy").status is Status.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("name", ["energy", "memory"])
+@pytest.mark.parametrize(
+    ("base", "head_has", "told"),
+    [
+        (None, 1.0, "of the baseline is not known"),
+        (1.0, None, "of the head is not known"),
+        (None, None, "of the baseline and the head is not known"),
+        (0.0, 2.0, "no ratio can be made of 0 to"),
+    ],
+)
+def test_one_figure_that_is_known_does_not_answer_for_another(
+    name: str, base: float | None, head_has: float | None, told: str
+) -> None:
+    figure = {"energy": "energy_j", "memory": "memory_bytes"}[name]
+    rows = (
+        row(figures=(Figure(figure, 1.0, 1.0),)),
+        row(figures=(Figure(figure, base, head_has),), variant=Variant("onnxruntime", "fp16")),
+        # The peer does not ship.
+        row(variant=Variant("torch", "fp32")),
+    )
+    report = judge(head(), Limits(**{f"max_{name}_rise": 0.1}), comparison(rows))
+    checks = {c.subject: c for c in report.checks if c.name == name}
+    assert {subject: check.status for subject, check in checks.items()} == {
+        "onnxruntime fp32, 1 s, hot": Status.PASS,
+        "onnxruntime fp16, 1 s, hot": Status.INCONCLUSIVE,
+    }
+    assert told in checks["onnxruntime fp16, 1 s, hot"].sentence
+    assert report.exit_code == 3
+    unasked = [c for c in judge(head(), Limits(), comparison(rows)).checks if c.name == name]
+    assert [check.status for check in unasked] == [Status.NOT_ASKED]
+
+
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_a_rise_that_is_none_is_refused(value: float) -> None:
     with pytest.raises(OptionError, match="is no rise") as caught:
@@ -196,6 +228,81 @@ def test_a_variant_that_the_baseline_has_not_is_inconclusive() -> None:
         "onnxruntime fp32, 1 s, hot": Status.MISSED,
         "onnxruntime fp16, 1 s, hot": Status.INCONCLUSIVE,
     }
+
+
+def test_what_the_baseline_has_and_the_head_lacks_is_inconclusive() -> None:
+    names = ("encoder", "vocoder", "decoder", "gone", "pipeline")
+    fp16 = [measurement(name, precision="fp16") for name in ("vocoder", "pipeline")]
+    base = record("b", [*(measurement(name) for name in names), *fp16])
+    report = judge(head(), Limits(), comparison((row(),)), [base])
+    told = {c.subject: (c.status, c.sentence) for c in report.checks if c.name == "regression"}
+    lacks = "the head has nothing measured of it, and the baseline has"
+    alike = "no pair of processes has measured it"
+    assert told == {
+        "onnxruntime fp32, 1 s, hot": (Status.PASS, told["onnxruntime fp32, 1 s, hot"][1]),
+        "encoder, vocoder, decoder, onnxruntime fp32, 1 s, hot": (Status.INCONCLUSIVE, alike),
+        "gone, onnxruntime fp32, 1 s, hot": (Status.INCONCLUSIVE, lacks),
+        "onnxruntime fp16, 1 s, hot": (
+            Status.INCONCLUSIVE,
+            f"{lacks}; so it is with vocoder",
+        ),
+    }
+    assert report.exit_code == 3
+    assert judge(head(), Limits(skipped=("regression",)), comparison(), [base]).exit_code == 0
+
+
+def test_what_was_timed_otherwise_says_how() -> None:
+    base = record("b", [measurement(threads=8)])
+    other = row("pipeline", variant=Variant("onnxruntime", "fp16"))
+    checks = judge(head(), Limits(), comparison((other,)), [base]).checks
+    told = {c.subject: c.sentence for c in checks if c.name == "regression"}
+    sentence = told["onnxruntime fp32, 1 s, hot"]
+    assert sentence == "it was not timed alike: perf_counter, 8 threads / perf_counter, 2 threads"
+
+
+def test_a_peer_that_is_gone_is_no_check_unless_it_was_alone() -> None:
+    def subjects(base: Record) -> list[str]:
+        checks = judge(head(), Limits(), comparison(MOVED), [base]).checks
+        return [c.subject for c in checks if c.name == "regression"]
+
+    peer, own = measurement(backend="torch"), measurement()
+    assert subjects(record("b", [own, peer])) == ["onnxruntime fp32, 1 s, hot"]
+    torch = tuple(replace(one, backend="torch") for one in head().measurements)
+    compared = comparison((row(variant=Variant("torch", "fp32")),))
+    base = record("b", [peer, replace(peer, precision="fp16")])
+    report = judge(head(measurements=torch[-1:]), Limits(skipped=("budget",)), compared, [base])
+    assert [c.subject for c in report.checks if c.name == "regression"] == [
+        "torch fp32, 1 s, hot",
+        "torch fp16, 1 s, hot",
+    ]
+    assert report.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "without_turns", "expected"),
+    [
+        (SLOWER, False, Status.INCONCLUSIVE),
+        (SLOWER, True, Status.MISSED),
+        (SAME, False, Status.PASS),
+        (FASTER, False, Status.PASS),
+        (INCONCLUSIVE, True, Status.INCONCLUSIVE),
+    ],
+)
+def test_what_is_slower_and_took_no_turns_may_be_a_drift(
+    status: PairStatus, without_turns: bool, expected: Status
+) -> None:
+    limits = Limits(without_turns=without_turns)
+    rows = (row("pipeline", status, 1.05),)
+    report = judge(head(), limits, comparison(rows, is_paired=False))
+    check = found(report, "regression")
+    assert check.status is expected
+    is_doubt = status is SLOWER and not without_turns
+    assert ("--without-turns" in check.sentence) is is_doubt
+    assert "took no turns" in report.remarks[0]
+    assert ("as asked (--without-turns)" in report.remarks[0]) is without_turns
+    # Of an A/B the option changes nothing.
+    paired = judge(head(), limits, comparison((row("pipeline", SLOWER, 1.05),)))
+    assert (paired.exit_code, paired.remarks) == (1, ())
 
 
 def test_streams_are_series_of_their_own() -> None:

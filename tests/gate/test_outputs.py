@@ -26,14 +26,16 @@ from tests.gate.made import (
     SLOWER,
     comparison,
     head,
+    hostile_open_report,
     hostile_report,
     moved_report,
     row,
     side,
 )
-from tests.gate.snapshots import FOLDER, printed, snapshots
+from tests.gate.snapshots import FOLDER, printed, snapshots, texts
 
 SNAPSHOTS = snapshots()
+HOSTILE_REPORTS = (hostile_report(), hostile_open_report())
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
@@ -46,7 +48,7 @@ def test_no_snapshot_is_left_over() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-@pytest.mark.parametrize("report", [moved_report(), hostile_report()])
+@pytest.mark.parametrize("report", [moved_report(), *HOSTILE_REPORTS])
 def test_no_digit_is_cut_at_any_width(width: int, report: object) -> None:
     text = printed(render_gate(report), width)  # type: ignore[arg-type]
     assert "…" not in text
@@ -72,7 +74,7 @@ def test_markdown_begins_with_a_hidden_line_by_which_a_bot_finds_its_comment() -
 
 
 def test_every_row_of_a_table_in_markdown_has_as_many_cells_as_its_heading() -> None:
-    for report in (moved_report(), hostile_report()):
+    for report in (moved_report(), *HOSTILE_REPORTS):
         cells = 0
         for line in to_markdown(report).splitlines():
             cells = 0 if not line.startswith("|") else cells or line.count("|")
@@ -93,7 +95,40 @@ def test_what_is_simulated_or_of_another_environment_is_said_in_every_output() -
     assert (told["simulated"], told["differences"]) == (True, [HOSTILE])
 
 
-@pytest.mark.parametrize("report", [moved_report(), hostile_report()])
+@pytest.mark.parametrize("report", HOSTILE_REPORTS)
+def test_no_hostile_name_is_anything_but_itself(report: object) -> None:
+    """Every output, whatever is open: no control character, no line, tag or command of its own."""
+    for name, text in texts(report).items():  # type: ignore[arg-type]
+        text.encode()
+        assert not {*"\x1b\u202e\ud800"} & {*text}, name
+        for line in text.splitlines():
+            command = re.match(r"::(\w+) ", line)
+            assert command is None or name == "annotations.txt"
+            assert not line.startswith("::error::")
+    assert "<script" not in to_markdown(report).lower()  # type: ignore[arg-type]
+    tags = {"testsuites", "testsuite", "properties", "property", "testcase"}
+    tags |= {"failure", "error", "skipped", "system-out"}
+    root = ET.fromstring(to_junit(report))  # type: ignore[arg-type]  # noqa: S314  # our own
+    assert {element.tag for element in root.iter()} <= tags
+    checks = report.checks  # type: ignore[attr-defined]
+    told = json.loads(to_gate_json(report))["checks"]  # type: ignore[arg-type]
+    assert [one["subject"] for one in told] == [one.subject for one in checks]
+
+
+def test_what_is_open_for_a_hostile_name_is_told_with_it() -> None:
+    report = hostile_open_report()
+    subjects = {check.subject for check in report.checks if check.name == "regression"}
+    assert subjects == {
+        "onnxruntime fp32, 1 s, hot",
+        f"{HOSTILE}, onnxruntime fp32, 1 s, hot",
+        f"{HOSTILE} fp32, 1 s, hot",
+    }
+    assert (report.status, report.exit_code) == (Status.INCONCLUSIVE, 3)
+    # The pipeline, of this one gone besides, and its energy and memory: nothing is let through.
+    assert report.count(Status.INCONCLUSIVE) == 5
+
+
+@pytest.mark.parametrize("report", [moved_report(), *HOSTILE_REPORTS])
 def test_junit_is_well_formed_with_one_case_a_check(report: object) -> None:
     root = ET.fromstring(to_junit(report))  # type: ignore[arg-type]  # noqa: S314  # our own
     checks = report.checks  # type: ignore[attr-defined]
@@ -120,8 +155,9 @@ def test_annotations_are_a_line_each_with_the_file_that_they_point_to() -> None:
     assert len(lines) == 3
     assert lines[0].startswith("::error file=a%25%2Cb%3A%0D%0A.toml,title=tiny%3A regression")
     assert lines[-1].startswith("::notice title=Gate of tiny::MISSED")
-    for line in to_annotations(hostile_report()).splitlines():
-        assert re.match(r"::(error|warning|notice) [^\n]*?::", line)
+    for hostile in HOSTILE_REPORTS:
+        for line in to_annotations(hostile).splitlines():
+            assert re.match(r"::(error|warning|notice) [^\n]*?::", line)
 
 
 def test_a_file_whose_name_is_no_text_is_printed_all_the_same() -> None:

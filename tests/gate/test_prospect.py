@@ -12,7 +12,7 @@ from harness.report.budget_spent import Prospect, spent_of
 from harness.states import FAIL, Finding, Validity
 from harness.stats.trend import Fate
 from harness.store.parquet import ParquetStore
-from harness.types import Budget
+from harness.types import Budget, Replication
 from tests.gate.made import samples
 from tests.history.records import CONTEXT, measurement, record
 
@@ -90,6 +90,13 @@ def test_other_environments_and_what_does_not_count_are_left_out(
         replace(of_commit(24, 900.0), history=None),
     )
     assert prospect(tmp_path, rising).commits == 12
+
+
+def test_what_was_slowed_on_purpose_is_left_out(tmp_path: Path, rising: Record) -> None:
+    before = prospect(tmp_path, rising)
+    slowed = Replication(8, 1, experiment="n", slowed_by=0.1)
+    keep(tmp_path, *(of_commit(i, 90.0, 1, replication=slowed) for i in range(12, 15)))
+    assert prospect(tmp_path, rising) == before
 
 
 def test_a_run_that_was_made_again_takes_the_place_of_the_old_one(

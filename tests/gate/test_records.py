@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import OptionError, RecordError
-from harness.gate.records import find_baseline, label_of, newest_record
+from harness.gate.records import find_baseline, find_partner, label_of, newest_record
 from harness.states import FAIL, Finding, Validity
 from harness.store.parquet import ParquetStore
+from harness.types import Replication
 from tests.history.records import CONTEXT, record
 from tests.history.repositories import Repository
 
@@ -210,6 +211,66 @@ def test_what_is_incomplete_invalid_or_the_head_itself_is_no_baseline(
     )
     with pytest.raises(OptionError, match="no record of it"):
         find_baseline("main", head, [tmp_path], repository.root)
+
+
+def slowed(name: str, day: int, **changes: Any) -> Record:
+    """As ``harness noise`` leaves one whose work was made slower on purpose."""
+    return dated(name, day, replication=Replication(8, 1, experiment="n", slowed_by=0.1), **changes)
+
+
+def test_what_was_slowed_on_purpose_is_never_the_newest(tmp_path: Path) -> None:
+    keep(tmp_path, slowed("z-head", 9))
+    with pytest.raises(OptionError, match="no record in it but 1 that were made slower"):
+        newest_record(tmp_path)
+    keep(tmp_path, dated("a", 1))
+    assert newest_record(tmp_path)[0].record_id == "a"
+    # Nor does it take the place of the base that it took turns with.
+    keep(tmp_path, dated("z-base", 9, replication=Replication(8, 1, experiment="n")))
+    assert newest_record(tmp_path)[0].record_id == "z-base"
+
+
+def test_what_was_slowed_on_purpose_is_refused_by_its_name(tmp_path: Path) -> None:
+    keep(tmp_path, slowed("a", 1))
+    path = tmp_path / "tiny-a.parquet"
+    with pytest.raises(RecordError, match="slower by 10 % on purpose") as caught:
+        newest_record(path)
+    assert caught.value.where == str(path)
+    with pytest.raises(RecordError, match="slower by 10 % on purpose"):
+        find_baseline(str(path), HEAD, [], tmp_path)
+
+
+def test_what_was_slowed_on_purpose_is_nobodys_baseline(
+    tmp_path: Path, repository: Repository
+) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+    context = replace(CONTEXT, commit=commit, started_unix_s=CONTEXT.started_unix_s + 9 * 86400)
+    records = tmp_path / "records"
+    keep(records, slowed("z", 9, context=context))
+    for name in (str(records), "main"):
+        with pytest.raises(OptionError, match="no record"):
+            find_baseline(name, HEAD, [records], repository.root)
+    keep(records, of(commit, "a", 1))
+    for name in (str(records), "main"):
+        found = find_baseline(name, HEAD, [records], repository.root)
+        assert (names(found), found.remarks) == (["a"], ())
+
+
+def test_a_partner_that_was_slowed_on_purpose_is_none(tmp_path: Path) -> None:
+    made = dated("x-head", 9, replication=Replication(8, 1, experiment="n"))
+    keep(tmp_path, made, slowed("x-base", 9))
+    assert find_partner(made, tmp_path / "tiny-x-head.parquet") is None
+
+
+def test_a_record_is_not_its_own_baseline(tmp_path: Path) -> None:
+    keep(tmp_path, HEAD)
+    with pytest.raises(OptionError, match="it is head, the record that is to be held") as caught:
+        find_baseline(str(tmp_path / "tiny-head.parquet"), HEAD, [], tmp_path)
+    assert caught.value.where == str(tmp_path / "tiny-head.parquet")
+    # A copy of it is the same record.
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes((tmp_path / "tiny-head.parquet").read_bytes())
+    with pytest.raises(OptionError, match="the record that is to be held"):
+        find_baseline(str(copy), HEAD, [], tmp_path)
 
 
 def test_a_record_is_called_by_its_id_and_commit() -> None:
