@@ -67,3 +67,5 @@ def _copy_changes(repository: Path, tree: Path) -> None:
                 shutil.copy2(source, target, follow_symlinks=False)
             elif target.is_file() or target.is_symlink():
                 target.unlink()
+    # What is new counts as a change of the commit, and what is built here later does not.
+    run_git(tree, "add", "--intent-to-add", "--", ".")

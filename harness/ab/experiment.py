@@ -17,6 +17,7 @@ from harness.backends.simulated import VARIABLE
 from harness.comparison.compare import compare_records
 from harness.errors import HarnessError
 from harness.replicate import CommandLauncher
+from harness.states import FAIL
 from harness.stats.pairs import PairRule, PairStatus
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Experiment:
 
     ``simulation`` is that of made up times, each process with a seed of its own. ``wants`` tells
     which series must come out clear; ``command`` goes into the records, which ``keep`` is given
-    before anything is made of them.
+    before anything is made of them. ``made`` is called when both sides are checked out, installed
+    and exported.
     """
 
     place: Workplace
@@ -45,6 +47,7 @@ class Experiment:
     wants: Callable[[SeriesComparison], bool] = lambda _: True
     command: tuple[str, ...] = ()
     keep: Callable[[Record, Record], None] = lambda _base, _head: None
+    made: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,27 @@ class Outcome:
     comparison: Comparison
     ended: Ended
     said: tuple[str, ...] = ()
+
+    @property
+    def invalid(self) -> tuple[str, ...]:
+        """Why the machine's state lets nothing be said of the two; empty where it does not."""
+        return tuple(
+            f"{side}: {finding.what}"
+            for side, record in ((BASE, self.base), (HEAD, self.head))
+            if record.validity is not None
+            for finding in record.validity.findings
+            if finding.level == FAIL
+        )
+
+    @property
+    def status(self) -> PairStatus:
+        """What is known of all series: of an invalid run nothing is."""
+        return PairStatus.INCONCLUSIVE if self.invalid else self.comparison.status
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the times are made up."""
+        return self.comparison.is_simulated
 
 
 def run_experiment(
@@ -77,6 +101,7 @@ def run_experiment(
             side: make_side(revision, experiment.place, folder / side, observer)
             for side, revision in revisions.items()
         }
+        experiment.made()
         labels = {side: str(revision) for side, revision in revisions.items()}
         return measure_sides(arguments, labels, experiment, folder, observer)
 
@@ -146,7 +171,10 @@ def measure_prepared(
         return all(row.status is not PairStatus.INCONCLUSIVE for row in wanted)
 
     ended = measure_pairs(sides, plan, is_clear, observer)
-    records = records_of(sides, name, plan, is_complete=ended is not Ended.INTERRUPTED)
+    complete = len(sides[BASE].done) // plan.processes
+    # What the records tell is the rule that judges them here.
+    last = replace(plan, rule=last_rule(plan.rule, ended, complete))
+    records = records_of(sides, name, last, is_complete=ended is not Ended.INTERRUPTED)
     base, head = (
         replace(
             record,
@@ -156,9 +184,12 @@ def measure_prepared(
         for side, record in zip((BASE, HEAD), records, strict=True)
     )
     experiment.keep(base, head)
-    complete = len(sides[BASE].done) // plan.processes
-    last = replace(plan, rule=last_rule(plan.rule, ended, complete))
-    return Outcome(base, head, _compared(base, head, last, labels), ended)
+    comparison = _compared(base, head, last, labels)
+    single = single_builds(base, head)
+    if single:
+        text = f"one build a side of {', '.join(single)}: a build's luck counts as the code's"
+        comparison = replace(comparison, findings=(*comparison.findings, text))
+    return Outcome(base, head, comparison, ended)
 
 
 def last_rule(rule: PairRule, ended: Ended, complete: int) -> PairRule:
@@ -192,6 +223,22 @@ def same_graphs(base: Record, head: Record) -> tuple[str, ...]:
         for record in (base, head)
     ]
     return tuple(name for name, graphs in found[0].items() if found[1].get(name) == graphs)
+
+
+def single_builds(base: Record, head: Record) -> tuple[str, ...]:
+    """The components whose graphs differ, and of which each side measured one built engine.
+
+    Two builds of one graph may differ by more than two commits do.
+    """
+    if head.replication is not None and head.replication.builds > 1:
+        return ()
+    built = {
+        engine.component
+        for record in (base, head)
+        for engine in record.engines
+        if engine.build_s is not None
+    }
+    return tuple(sorted(built - set(same_graphs(base, head))))
 
 
 def _made(folder: Path) -> Path:

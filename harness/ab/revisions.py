@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import FeatureUnavailableError, OptionError
+from harness.report.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +38,13 @@ class Revision:
         return "the working tree" if self.is_worktree else self.commit[:_SHORT]
 
     def __str__(self) -> str:
-        """For tables: ``main (0123abcd)``."""
+        """For tables: ``main (0123abcd)``; on one line, whatever it is called."""
         if self.is_worktree:
             return "the working tree"
         short = self.commit[:_SHORT]
-        return short if self.commit.startswith(self.label) else f"{self.label} ({short})"
+        if self.commit.startswith(self.label):
+            return short
+        return f"{visible(self.label)} ({short})"
 
 
 def find_repository(folder: Path) -> Path:

@@ -59,11 +59,13 @@ class SideRun:
     """One side while it is measured: what launches its processes, and what came of them.
 
     ``name`` is what messages call it, and ``series`` sets its builds apart from all others.
+    ``slowed_by`` is the share by which its work is made slower on purpose.
     """
 
     name: str
     launch: Launcher
     series: str = ""
+    slowed_by: float = 0.0
     prepared: Record | None = None
     done: list[tuple[Order, Record]] = field(default_factory=list)
     missing: list[MissingProcess] = field(default_factory=list)
@@ -118,6 +120,10 @@ class SideRun:
             missing=tuple(self.missing),
             experiment=experiment,
             turns=tuple(self.turns[process] for process in sorted(self.turns)),
+            margin=plan.rule.margin,
+            alpha=plan.rule.alpha,
+            looks=plan.rule.looks,
+            slowed_by=self.slowed_by,
         )
         return merge(self.prepared, self.done, replication, is_complete=is_complete)
 
@@ -145,14 +151,16 @@ def measure_pairs(
     """
     started_s, most = now_s(), plan.rule.looks[-1]
     complete = failed = pair = 0
+    is_begun = False
     observer.phase(f"Measuring in up to {most} pairs of processes", most)
     try:
         while pair < most:
             spent_s = now_s() - started_s
             if pair and _is_late(spent_s / pair, spent_s, plan):
                 return Ended.TIME
+            is_begun = True
             problem = _measure_pair(sides, plan, pair)
-            pair += 1
+            is_begun, pair = False, pair + 1
             told = f"{now_s() - started_s - spent_s:.1f} s" if problem is None else str(problem)
             observer.step(f"pair {pair}: {told}")
             if problem is not None:
@@ -169,7 +177,9 @@ def measure_pairs(
         if not complete:
             what = "before a pair of processes was complete, so that there is no record"
             raise KeyboardInterrupt(what) from error
-        _drop(sides, turns_of_pair(pair, plan.processes), plan, "interrupted")
+        if is_begun:
+            # Between two pairs nothing is missing.
+            _drop(sides, turns_of_pair(pair, plan.processes), plan, "interrupted")
         return Ended.INTERRUPTED
     return Ended.PAIRS
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.ab.experiment import same_graphs
+from harness.ab.experiment import same_graphs, single_builds
 from harness.report.comparisons import to_comparison_json
+from harness.report.escaping import visible
 from harness.report.replication import replication_of
 
 if TYPE_CHECKING:
@@ -22,12 +23,20 @@ def describe_sides(base: Revision, head: Revision) -> list[str]:
     lines = [
         f"{side}: {one}, on top of {one.commit[:8]}"
         if one.is_worktree
-        else f"{side}: {one}: {one.subject}"
+        else f"{side}: {one}: {visible(one.subject)}"
         for side, one in (("base", base), ("head", head))
     ]
     if (base.commit, base.is_worktree) == (head.commit, head.is_worktree):
         lines.append("Both are the same: an A/A, which tells of the machine and not of the code.")
     return lines
+
+
+def describe_invalid(outcome: Outcome) -> list[str]:
+    """That nothing follows from what was measured, and why; empty where that is not so."""
+    if not outcome.invalid:
+        return []
+    reasons = "; ".join(outcome.invalid)
+    return [f"INVALID, so that nothing is known: {reasons}. Measure it again."]
 
 
 def describe_outcome(outcome: Outcome) -> list[str]:
@@ -67,8 +76,11 @@ def outcome_json(outcome: Outcome) -> str:
     """The comparison as JSON text, with why it ended and what else is said beside it."""
     told = {
         **json.loads(to_comparison_json(outcome.comparison)),
+        "status": outcome.status.value,
+        "invalid": outcome.invalid,
         "ended": outcome.ended.value,
         "same_graphs": same_graphs(outcome.base, outcome.head),
-        "notes": describe_outcome(outcome),
+        "single_builds": single_builds(outcome.base, outcome.head),
+        "notes": [*describe_invalid(outcome), *describe_outcome(outcome)],
     }
     return f"{json.dumps(told, indent=1)}\n"

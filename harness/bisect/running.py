@@ -6,11 +6,24 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from harness.ab.experiment import run_experiment
+from harness.ab.experiment import run_experiment, single_builds
 from harness.ab.revisions import resolve, run_git
 from harness.ab.running import Ended
 from harness.bisect.search import Ask, Found, Search, Step
-from harness.errors import HarnessError, OptionError, StorageError
+from harness.errors import (
+    ContractError,
+    DeclarationError,
+    FeatureUnavailableError,
+    HarnessError,
+    MissingDependencyError,
+    ModelError,
+    OptionError,
+    StorageError,
+    VerificationError,
+)
+from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.report.escaping import visible
+from harness.stats.pairs import PairStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +37,10 @@ if TYPE_CHECKING:
 
 _SEPARATORS: Final = re.compile(r"\s*[,/]\s*")
 _SHOWN: Final = 8
+# Of an A/B that the machine's state makes invalid.
+_ATTEMPTS: Final = 2
+# What is so wherever a commit is measured.
+_OF_THE_COMMIT: Final = (DeclarationError, ModelError, ContractError, VerificationError)
 
 
 @dataclass(frozen=True)
@@ -110,29 +127,75 @@ def _measure(
     repository, plan = experiment.place.repository, experiment.plan
     rule = replace(plan.rule, margin=ask.margin)
     base, head = (resolve(commit, repository) for commit in (ask.base, ask.head))
-    own = replace(experiment, plan=replace(plan, rule=rule))
+    are_made = False
+
+    def made() -> None:
+        nonlocal are_made
+        are_made = True
+
+    own = replace(experiment, plan=replace(plan, rule=rule), made=made)
     try:
-        outcome = run_experiment(base, head, own, observer)
-        if outcome.ended is Ended.INTERRUPTED:
-            raise KeyboardInterrupt("in the middle of a step")
+        outcome = _measure_valid(base, head, own, observer)
         row = benchmark.row_of(outcome)
-    except StorageError:
+    except (StorageError, MissingDependencyError, FeatureUnavailableError):
+        # Of this machine, and of no commit.
         raise
     except HarnessError as error:
         if not can_skip:
             raise
-        return Step(ask.base, ask.head, ask.margin, skipped=str(error))
-    ids = (outcome.base.record_id, outcome.head.record_id)
+        # What the commit itself is wrong in stays so; a process that was killed may yet measure.
+        is_final = not are_made or isinstance(error, _OF_THE_COMMIT)
+        return Step(ask.base, ask.head, ask.margin, skipped=str(error), is_final=is_final)
+    return _step_of(ask, row, outcome)
+
+
+def _measure_valid(
+    base: Revision, head: Revision, experiment: Experiment, observer: Observer
+) -> Outcome:
+    """Measure, and once more where the machine's state makes it invalid."""
+    for _ in range(_ATTEMPTS):
+        outcome = run_experiment(base, head, experiment, observer)
+        if outcome.ended is Ended.INTERRUPTED:
+            raise KeyboardInterrupt("in the middle of a step")
+        if not outcome.invalid:
+            break
+    return outcome
+
+
+def _step_of(ask: Ask, row: SeriesComparison, outcome: Outcome) -> Step:
     found = row.time
-    return Step(
+    step = Step(
         *(ask.base, ask.head, ask.margin),
-        status=found.status.value,
         ratio=found.ratio,
+        pairs=found.pairs,
+        record_ids=(outcome.base.record_id, outcome.head.record_id),
+        remarks=_remarks(row, outcome),
+        is_simulated=outcome.is_simulated,
+    )
+    if outcome.invalid:
+        return replace(step, is_final=False)
+    if row.status is not found.status:
+        # Its interval tells of the clock, or may be chance.
+        return replace(step, status=row.status.value)
+    is_open = row.status is PairStatus.INCONCLUSIVE
+    return replace(
+        step,
+        status=row.status.value,
         lower=found.lower,
         upper=found.upper,
-        pairs=found.pairs,
-        record_ids=ids,
+        is_final=not (is_open and outcome.ended in {Ended.TIME, Ended.FAILURES}),
     )
+
+
+def _remarks(row: SeriesComparison, outcome: Outcome) -> tuple[str, ...]:
+    component = row.series.component
+    single = single_builds(outcome.base, outcome.head)
+    remarks = [f"invalid: {reason}" for reason in outcome.invalid]
+    if row.status is not row.time.status:
+        remarks.append(row.reason)
+    if component in single or (component == WHOLE_PIPELINE and single):
+        remarks.append("one build a side, so that a build's luck counts as the code's")
+    return tuple(remarks)
 
 
 def describe_step(step: Step, commits: Sequence[str], number: int) -> str:
@@ -140,9 +203,11 @@ def describe_step(step: Step, commits: Sequence[str], number: int) -> str:
     base, head = step.base[:_SHOWN], step.head[:_SHOWN]
     place = f"{commits.index(step.head)} of {len(commits) - 1}"
     if step.skipped:
-        return f"step {number}: {head} ({place}) is skipped: {step.skipped}"
+        return f"step {number}: {head} ({place}) is skipped: {visible(step.skipped)}"
     change = f"{100.0 * (step.ratio - 1.0):+.2f} %"
-    return (
-        f"step {number}: {head} ({place}) against {base}: {change} in {step.pairs} pairs, "
+    mark = " (SIMULATED)" if step.is_simulated else ""
+    told = (
+        f"step {number}{mark}: {head} ({place}) against {base}: {change} in {step.pairs} pairs, "
         f"{step.status} at a margin of {100.0 * step.margin:.2f} %"
     )
+    return "; ".join((told, *map(visible, step.remarks)))

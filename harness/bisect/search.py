@@ -26,7 +26,8 @@ class Step:
     """What an A/B of ``head`` against ``base`` (full hashes) said of the benchmark.
 
     ``ratio`` is head over base, with its interval. ``skipped`` tells why there was none: a commit
-    that cannot be built, say.
+    that cannot be built, say. ``remarks`` are what else a reader must know of it. ``is_final`` says
+    that measuring it again would tell no more: it was not the time, or the machine, that ended it.
     """
 
     base: str
@@ -39,6 +40,9 @@ class Step:
     pairs: int = 0
     record_ids: tuple[str, ...] = ()
     skipped: str = ""
+    remarks: tuple[str, ...] = ()
+    is_simulated: bool = False
+    is_final: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class Search:
                 return step
             is_bad = _is_bad(step, change)
             if is_bad is None:
-                reasons.append(step.skipped or f"{commits[middle][:8]} is {step.status}")
+                text = "; ".join((step.status, *step.remarks))
+                reasons.append(step.skipped or f"{commits[middle][:8]} is {text}")
                 continue
             own = math.log(step.ratio)
             return (low, middle, own) if is_bad else (middle, high, change - own)
@@ -157,5 +162,6 @@ def _nothing(step: Step) -> str:
         return step.skipped
     change = f"{100.0 * (step.ratio - 1.0):+.2f} %"
     if step.status == PairStatus.INCONCLUSIVE.value:
-        return f"it is open whether the bad commit is slower than the good one ({change})"
+        told = "; ".join((change, *step.remarks))
+        return f"it is open whether the bad commit is slower than the good one ({told})"
     return f"the bad commit is not slower than the good one: {step.status} ({change})"

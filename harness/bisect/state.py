@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from filelock import FileLock, Timeout
+
 from harness.bisect.search import Step, key_of
-from harness.errors import RecordError
+from harness.errors import RecordError, StorageError
 from harness.files import check_folder, written_whole
 from harness.pipeline.fingerprint import hash_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _FOLDER: Final = "bisect"
 _KEY_LENGTH: Final = 24
 
@@ -30,8 +33,30 @@ class State:
         self._question = dict(question)
         self.steps: dict[tuple[str, str, str], Step] = {}
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nobody else work on it in the block; the kernel lets go when the process ends.
+
+        Raises:
+            StorageError: another process does, or it cannot be written.
+        """
+        check_folder(self.path.parent)
+        lock = FileLock(self.path.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            what = "this very bisection is being measured by another process"
+            fix = "wait until that has ended, or end it"
+            raise StorageError(what, where=str(self.path), fix=fix) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def load(self) -> int:
-        """Read what is there; gives the number of steps.
+        """Read what is there and final; gives the number of steps.
+
+        What was left open by the time, say, is measured again.
 
         Raises:
             RecordError: it is damaged.
@@ -48,7 +73,7 @@ class State:
         if version != _VERSION:
             what, fix = f"is of version {version}", "begin anew with --restart"
             raise RecordError(what, where=str(self.path), fix=fix)
-        self.steps = {key_of(step): step for step in steps}
+        self.steps = {key_of(step): step for step in steps if step.is_final}
         return len(self.steps)
 
     def add(self, step: Step) -> None:
@@ -74,4 +99,5 @@ class State:
 
 def _step(row: dict[str, Any]) -> Step:
     upper = math.inf if row["upper"] is None else row["upper"]
-    return Step(**{**row, "upper": upper, "record_ids": tuple(row["record_ids"])})
+    tuples = {name: tuple(row[name]) for name in ("record_ids", "remarks")}
+    return Step(**{**row, "upper": upper, **tuples})

@@ -219,6 +219,7 @@ def report(
     from rich.console import Console  # noqa: PLC0415
 
     from harness.ab.telling import (  # noqa: PLC0415
+        describe_invalid,
         describe_outcome,
         describe_sides,
         outcome_json,
@@ -227,7 +228,7 @@ def report(
     from harness.files import is_stdout, write_text  # noqa: PLC0415
     from harness.report.comparisons import render_comparison  # noqa: PLC0415
 
-    lines = [*describe_sides(*revisions)]
+    lines = [*describe_invalid(outcome), *describe_sides(*revisions)]
     console = Console(highlight=False, stderr=json_file is not None and is_stdout(json_file))
     with console.capture() as table:
         console.print(render_comparison(outcome.comparison))
@@ -240,10 +241,10 @@ def report(
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 where nothing is slower, 1 where something is, 3 where that is open."""
+    """0 where nothing is slower, 1 where something is, 3 where that is open or the run invalid."""
     from harness.ab.running import Ended  # noqa: PLC0415
     from harness.cli.comparing import EXITS  # noqa: PLC0415
 
     if outcome.ended is Ended.INTERRUPTED:
         return EXIT_INTERRUPTED
-    return EXITS[outcome.comparison.status]
+    return EXITS[outcome.status]

@@ -76,10 +76,11 @@ def bisect(context: click.Context, /, **options: Any) -> int:  # noqa: ANN401
 
     experiment = replace(experiment, keep=keep)
     state = State(experiment.place.cache, {**question, "commits": commits})
-    _begin(state, restart=options["restart"])
     search = Search(commits, experiment.plan.rule.margin)
-    with ProgressObserver() as observer:
-        found = run_bisection(search, state, benchmark, experiment, observer, observer.message)
+    with state.held():
+        _begin(state, restart=options["restart"])
+        with ProgressObserver() as observer:
+            found = run_bisection(search, state, benchmark, experiment, observer, observer.message)
     _report(found, ends, repository, state, json_file)
     return EXIT_PASS if found.culprit else EXIT_INCONCLUSIVE
 
@@ -111,8 +112,24 @@ def _experiment(
         "simulation": measuring.simulation and asdict(measuring.simulation),
         "rule": asdict(experiment.plan.rule),
         "rebuilds": experiment.plan.rebuilds,
+        "max_time_s": experiment.plan.max_time_s,
+        "export_python": str(experiment.place.python),
+        **_here(repository),
     }
     return experiment, question
+
+
+def _here(repository: Path) -> dict[str, Any]:
+    """By what, and on which machine, it is measured: what was measured elsewhere is no answer."""
+    from harness.measure.environment import describe_environment  # noqa: PLC0415
+    from harness.stats.fingerprint import fingerprint  # noqa: PLC0415
+    from harness.watching import describe_gpu  # noqa: PLC0415
+
+    environment = describe_environment(repository, gpu=describe_gpu())
+    return {
+        "harness": [environment["harness_version"], environment["harness_commit"]],
+        "environment": fingerprint(environment),
+    }
 
 
 def _begin(state: State, *, restart: bool) -> None:
@@ -137,27 +154,33 @@ def _report(
     from harness.ab.revisions import resolve  # noqa: PLC0415
     from harness.cli.output import tell  # noqa: PLC0415
     from harness.files import write_text  # noqa: PLC0415
+    from harness.report.escaping import visible  # noqa: PLC0415
 
     subjects = {commit: resolve(commit, repository).subject for commit in found.suspects}
-    lines = [f"{ends[0]} to {ends[1]}, {len(state.steps)} steps"]
+    is_simulated = any(step.is_simulated for step in state.steps.values())
+    lines = ["SIMULATED: the times are made up"] if is_simulated else []
+    lines.append(f"{ends[0]} to {ends[1]}, {len(state.steps)} steps")
+    reason = visible(found.reason)
     if found.culprit:
-        lines.append(f"{found.culprit[:_SHOWN]} made it slower: {subjects[found.culprit]}")
+        lines.append(f"{found.culprit[:_SHOWN]} made it slower: {visible(subjects[found.culprit])}")
     elif found.suspects:
-        lines.append(f"It is not known which of {len(found.suspects)} it is: {found.reason}")
-        lines += [f"  {commit[:_SHOWN]} {subject}" for commit, subject in subjects.items()]
+        lines.append(f"It is not known which of {len(found.suspects)} it is: {reason}")
+        lines += [f"  {commit[:_SHOWN]} {visible(text)}" for commit, text in subjects.items()]
     else:
-        lines.append(f"There is nothing to find: {found.reason}")
+        lines.append(f"There is nothing to find: {reason}")
     step = found.evidence
     if step is not None and not step.skipped:
         change, lower, upper = (100.0 * (r - 1.0) for r in (step.ratio, step.lower, step.upper))
         text = f"{change:+.2f} % ({lower:+.2f} to {upper:+.2f} %) in {step.pairs} pairs"
         lines.append(f"Evidence: {step.head[:_SHOWN]} against {step.base[:_SHOWN]}: {text}")
+        lines += [f"Note: {visible(remark)}" for remark in step.remarks]
         lines.append(f"Records: {', '.join(step.record_ids)}")
     if json_file is not None:
         told = {
             "culprit": found.culprit or None,
             "suspects": subjects,
             "reason": found.reason or None,
+            "is_simulated": is_simulated,
             "evidence": step and asdict(step),
             "steps": [asdict(one) for one in state.steps.values()],
         }

@@ -88,9 +88,12 @@ def noise(context: click.Context, /, **options: Any) -> int:  # noqa: ANN401
         check_writable(json_file, is_text=True)
     found = _measure(options["pipeline"], plan, measuring, store, cache)
     path = save(found.calibration, cache)
-    lines = [_table(found, beside=json_file), f"Calibration: {path}"]
+    is_simulated = found.calibration.is_simulated
+    lines = ["SIMULATED: the times are made up"] if is_simulated else []
+    lines += [_table(found, beside=json_file), f"Calibration: {path}"]
     if json_file is not None:
-        write_text(json_file, f"{json.dumps(asdict(found.calibration), indent=1)}\n")
+        content = {"is_simulated": is_simulated, **asdict(found.calibration)}
+        write_text(json_file, f"{json.dumps(content, indent=1)}\n")
         lines.append(f"JSON: {'standard output' if is_stdout(json_file) else json_file}")
     tell("\n".join(lines), beside=json_file)
     return EXIT_PASS
@@ -137,7 +140,9 @@ def _measure(
 
     def keep(*records: Any) -> None:  # noqa: ANN401
         for record in records:
-            click.echo(f"Record: {store.append(record)}", err=True)
+            path, slowed_by = store.append(record), record.replication.slowed_by
+            note = f" (slowed by {100.0 * slowed_by:g} % on purpose: of no commit)"
+            click.echo(f"Record: {path}{note if slowed_by else ''}", err=True)
 
     # Nothing is checked out: only how it is measured is told.
     place = Workplace(

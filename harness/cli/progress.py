@@ -22,9 +22,9 @@ class ProgressObserver:
         self._console = Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
@@ -74,5 +74,5 @@ class ProgressObserver:
             return
         if not self._console.is_terminal:
             spent = time.monotonic() - self._started
-            self._console.print(f"{self._title}: {spent:.1f} s", soft_wrap=True)
+            self._console.print(f"{self._title}: {spent:.1f} s", soft_wrap=True, markup=False)
         self._task = None

@@ -109,7 +109,7 @@ def describe_environment(
         "variables": relevant_variables(),
         "harness_version": __version__,
         "harness_commit": git_state(Path(__file__).resolve().parent.parent),
-        "pipeline_commit": git_state(pipeline_root),
+        "pipeline_commit": _pipeline_state(pipeline_root),
         "gpu": None if gpu is None else dict(gpu),
     }
 
@@ -164,6 +164,20 @@ def git_state(folder: Path, part: str = ".", *, untracked: bool = True) -> dict[
     options = [] if untracked else ["--untracked-files=no", "--ignore-submodules=untracked"]
     status = _git(folder, "status", "--porcelain", *options, "--", part)
     return {"commit": commit, "is_dirty": None if status is None else bool(status)}
+
+
+def _pipeline_state(root: Path) -> dict[str, Any] | None:
+    """The commit of the pipeline in ``root``, and whether anything that it may import differs.
+
+    Its modules may be anywhere in its repository: what git tracks counts all over, and within the
+    pipeline's folder what git does not track as well.
+    """
+    state = git_state(root)
+    if state is None or state["is_dirty"] is not False:
+        return state
+    options = ["--untracked-files=no", "--ignore-submodules=untracked"]
+    status = _git(root, "status", "--porcelain", *options)
+    return {**state, "is_dirty": None if status is None else bool(status)}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

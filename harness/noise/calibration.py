@@ -1,12 +1,13 @@
 """What a machine's noise was found to be, kept in its cache for whoever judges figures from it.
 
-One file for each environment (its fingerprint) and pipeline; measuring again replaces it.
+One file for each environment (its fingerprint) and pipeline; measuring a series again replaces what
+was kept of that series, and of no other.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import RecordError
@@ -41,6 +42,10 @@ class SeriesNoise:
     logarithm. ``margin`` is the change that is none, at which equal commits come out as ``same``.
     ``false_alarms`` counts the trials on equal commits that ended as ``slower``. Of the ``caught``,
     the smallest of those caught 95 % of the time is ``smallest_caught``, None where none was.
+
+    ``created_utc`` is when it was measured, and ``settings`` what that was by: ``processes``,
+    ``pairs``, ``trials``, ``threads`` and ``words``, the options of each process.
+    ``is_simulated`` says that the times were made up.
     """
 
     series: str
@@ -50,6 +55,9 @@ class SeriesNoise:
     false_alarms: Share
     smallest_caught: float | None
     caught: tuple[Caught, ...] = ()
+    created_utc: str = ""
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    is_simulated: bool = False
 
     @property
     def false_alarm_rate(self) -> float:
@@ -62,7 +70,8 @@ class Calibration:
     """The noise of a pipeline in one environment, from ``processes`` fresh ones.
 
     ``pairs`` is the most pairs that a trial might take, ``trials`` how many were resampled for each
-    figure. ``injected`` tells what was measured with a real slowdown, by its size.
+    figure. ``injected`` tells what was measured with a real slowdown, by its size. All that is said
+    here of a whole is of what was measured last; rows may be older, and say so.
     """
 
     fingerprint: str
@@ -73,6 +82,11 @@ class Calibration:
     pairs: int = 0
     trials: int = 0
     injected: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the times of any row were made up."""
+        return any(row.is_simulated for row in self.rows)
 
     def row(self, series: str) -> SeriesNoise | None:
         """The noise of the series with that label; None where it was not measured."""
@@ -85,17 +99,40 @@ def calibration_path(cache: Path, environment: Mapping[str, Any], pipeline: str)
 
 
 def save(calibration: Calibration, cache: Path) -> Path:
-    """Keep ``calibration`` under the folder ``cache``, in place of an older one; gives its path.
+    """Keep ``calibration`` under the folder ``cache``; gives its path.
+
+    What an older one tells of other series stays.
 
     Raises:
         StorageError: it cannot be written.
     """
     path = _path(cache, calibration.fingerprint, calibration.pipeline)
     check_folder(path.parent)
-    content = {"schema_version": CALIBRATION_VERSION, **asdict(calibration)}
+    whole = _with_older(calibration, path)
+    content = {"schema_version": CALIBRATION_VERSION, **asdict(whole)}
     with written_whole(path) as scratch:
         scratch.write_text(f"{json.dumps(content, indent=1)}\n", encoding="utf-8")
     return path
+
+
+def _with_older(calibration: Calibration, path: Path) -> Calibration:
+    try:
+        older = read_calibration(path)
+    except RecordError:
+        # There is none, or none that can be read.
+        return calibration
+    own = {row.series for row in calibration.rows}
+    rows = (
+        replace(row, created_utc=row.created_utc or older.created_utc)
+        for row in older.rows
+        if row.series not in own
+    )
+    injected = (one for one in older.injected if one.get("series") not in own)
+    return replace(
+        calibration,
+        rows=(*calibration.rows, *rows),
+        injected=(*calibration.injected, *injected),
+    )
 
 
 def load(cache: Path, environment: Mapping[str, Any], pipeline: str) -> Calibration | None:

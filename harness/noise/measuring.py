@@ -16,7 +16,7 @@ from harness.ab.experiment import (
     measure_sides,
     new_name,
 )
-from harness.ab.running import PairPlan, SideRun
+from harness.ab.running import Ended, PairPlan, SideRun
 from harness.ab.schedule import BASE, HEAD, SIDES
 from harness.comparison.sides import measured_by
 from harness.errors import MeasurementError
@@ -96,13 +96,25 @@ def measure_noise(
         _check_whole(found)
         slowed[size] = found
     observer.phase("Resampling", len(equal.comparison.rows))
-    rows = noise_rows(equal.base, equal.head, plan, observer)
+    now_utc = _now_utc()
+    processes = sum(len({one.process for one in side.measurements}) for side in _sides(equal))
+    settings = {
+        "processes": processes,
+        "pairs": plan.rule.looks[-1],
+        "trials": plan.trials,
+        "threads": sorted({one.threads for one in equal.base.measurements}),
+        "words": list(experiment.place.words),
+    }
+    rows = tuple(
+        replace(row, created_utc=now_utc, settings=settings, is_simulated=equal.is_simulated)
+        for row in noise_rows(equal.base, equal.head, plan, observer)
+    )
     calibration = Calibration(
         fingerprint=fingerprint(equal.base.environment),
         pipeline=equal.base.pipeline,
-        created_utc=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        created_utc=now_utc,
         rows=rows,
-        processes=2 * plan.pairs,
+        processes=processes,
         pairs=plan.rule.looks[-1],
         trials=plan.trials,
         injected=tuple(_injected(equal, 0.0))
@@ -112,8 +124,30 @@ def measure_noise(
 
 
 def _check_whole(outcome: Outcome) -> None:
-    if not outcome.base.is_complete:
+    """Refuse what tells of a part, or of a machine that was not as it should be.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+        MeasurementError: processes are missing, or the run is invalid.
+    """
+    if outcome.ended is Ended.INTERRUPTED:
         raise KeyboardInterrupt("while noise was measured; its records are kept")
+    reasons = list(outcome.invalid)
+    for side, record in zip(SIDES, _sides(outcome), strict=True):
+        missing = record.replication.missing if record.replication else ()
+        if missing:
+            reasons.append(f"{side}: {len(missing)} processes are missing: {missing[0].reason}")
+    if reasons or not all(record.is_complete for record in _sides(outcome)):
+        what = f"no calibration is made of this run: {'; '.join(reasons) or 'it is not complete'}"
+        raise MeasurementError(what, fix="its records are kept; mend that, and measure it again")
+
+
+def _sides(outcome: Outcome) -> tuple[Record, Record]:
+    return outcome.base, outcome.head
+
+
+def _now_utc() -> str:
+    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
 
 
 def _measure_slowed(
@@ -144,9 +178,16 @@ def _measure_slowed(
         launch = launcher_of(words, orders, its, f"{side}, {size:g}")
         label = f"slowed by {100.0 * size:g} %" if side == HEAD else "as it is"
         prepared = replace(
-            record, measurements=(), telemetry=(), blocks=(), validity=None, phases_s={}
+            record,
+            created_utc=_now_utc(),
+            measurements=(),
+            telemetry=(),
+            blocks=(),
+            validity=None,
+            phases_s={},
         )
-        sides[side] = SideRun(label, launch, prepared=prepared)
+        share = size if side == HEAD else 0.0
+        sides[side] = SideRun(label, launch, prepared=prepared, slowed_by=share)
     rule = replace(plan.rule, looks=_looks_to(plan.rule, plan.pairs))
     observer.phase(f"Slowed by {100.0 * size:g} %", 1)
     return measure_prepared(sides, replace(experiment, plan=PairPlan(rule)), name, observer)
@@ -240,6 +281,7 @@ def _injected(outcome: Outcome, size: float) -> list[dict[str, Any]]:
             "upper": row.time.upper,
             "pairs": row.time.pairs,
             "reason": row.time.reason,
+            "is_simulated": outcome.is_simulated,
         }
         for row in outcome.comparison.rows
     ]

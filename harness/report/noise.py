@@ -21,7 +21,8 @@ _CAPTION = (
     "within: standard deviation of a process's samples; between: of processes' medians, beyond "
     "that; margin: the change that is none, at which 95 % of equal commits come out as the same; "
     "false alarms: equal commits that came out slower, of so many resampled A/As, with the rate's "
-    "95 % bound; caught: the smallest slowdown that 95 % of the resampled A/Bs call slower"
+    "95 % bound; caught: the smallest slowdown that 95 % of A/Bs resampled from the A/A call slower: "
+    "computed, not measured; slowdowns that were measured stand below"
 )
 
 
@@ -36,7 +37,7 @@ def render_noise(
         injected: what became of each series at each slowdown; size 0 is the A/A.
     """
     table = table_of(title)
-    for heading in ("within %", "between %", "margin %", "false alarms", "caught %"):
+    for heading in ("within %", "between %", "margin %", "false alarms", "caught %,\nresampled"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         alarms = row["false_alarms"]
@@ -51,7 +52,12 @@ def render_noise(
 
 
 def _slowed(injected: Sequence[Mapping[str, Any]]) -> FittedTable:
-    table = table_of("Really slowed, inside the timed work")
+    is_simulated = any(one.get("is_simulated") for one in injected)
+    table = table_of(
+        "SIMULATED: made-up times, made longer"
+        if is_simulated
+        else "Really slowed, inside the timed work"
+    )
     for heading in ("by %", "verdict", "measured %", "pairs"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in injected:
