@@ -12,7 +12,7 @@ from harness.artifacts.cache import default_cache_root
 from harness.cli.output import tell
 from harness.errors import OptionError
 from harness.files import check_writable, is_stdout, write_text
-from harness.gate.comparing import compare_with
+from harness.gate.comparing import compare_with, took_turns
 from harness.gate.judge import judge
 from harness.gate.limits import Limits
 from harness.gate.records import find_baseline, find_partner, label_of, newest_record
@@ -115,9 +115,9 @@ def _judged(
 ) -> GateReport:
     if baseline is None:
         return judge(head, limits)
-    threshold = find_threshold(head, cache, margin)
+    threshold = find_threshold(head, cache, margin, is_paired=took_turns(baseline, head))
     comparison = compare_with(baseline, head, threshold.margin)
-    remarks = (threshold.remark, *baseline.remarks)
+    remarks = (*threshold.remarks, *baseline.remarks)
     return judge(head, limits, comparison, baseline.records, remarks)
 
 

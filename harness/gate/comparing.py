@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.comparison.compare import compare_records
+from harness.comparison.sides import experiment_of
 from harness.gate.records import label_of
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.stats.pairs import PairRule
@@ -39,14 +40,23 @@ def compare_with(baseline: Baseline, head: Record, margin: float) -> Comparison:
     return replace(found, rows=tuple(wholes.get(row.series, row) for row in found.rows))
 
 
+def took_turns(baseline: Baseline, head: Record) -> bool:
+    """Whether the processes of both took turns in one experiment."""
+    return experiment_of(baseline.records) == experiment_of([head]) != ""
+
+
+def count_units(head: Record) -> int:
+    """How many processes it has, or builds where there are several: a pair has one of each side."""
+    has_builds = head.replication is not None and head.replication.builds > 1
+    return len({one.build if has_builds else one.process for one in head.measurements})
+
+
 def _rule(head: Record, margin: float) -> PairRule:
     """As an A/B looks, up to the pairs that there are: there will be no more.
 
     What earlier looks may have spent of the error is not spent again.
     """
     usual = PairRule(margin=margin)
-    has_builds = head.replication is not None and head.replication.builds > 1
-    units = {one.build if has_builds else one.process for one in head.measurements}
-    count = max(1, len(units))
+    count = max(1, count_units(head))
     before = tuple(look for look in usual.looks if look < count)
     return PairRule(margin=margin, looks=(*before, count))
