@@ -180,7 +180,7 @@ def test_bad_input(
     assert message in err
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "steps": []}', '{"steps": [1]}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 3, "steps": []}', '{"steps": [1]}'])
 def test_a_damaged_state_is_told(
     bisect: Callable[..., tuple[int, str, str]],
     tmp_path: Path,
