@@ -52,6 +52,8 @@ SIMULATION: Final = {
 }
 # Of a median; five standard deviations of a process.
 _TOLERANCE: Final = 0.01
+# Of a commit's name.
+_SHOWN: Final = 12
 
 
 def main() -> int:
@@ -61,6 +63,9 @@ def main() -> int:
     parser.add_argument("--range", default="ALL", help="of commits, as asv takes it")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--no-publish", dest="publish", action="store_false")
+    parser.add_argument(
+        "--bisect", action="store_true", help="only bisect all commits, several minutes"
+    )
     options = parser.parse_args()
     folder: Path = options.folder.resolve()
     if not folder.exists():
@@ -68,6 +73,9 @@ def main() -> int:
     if not (folder / "asv.conf.json").exists():
         _run(["history", "init", str(folder), "--pipeline", PIPELINE], folder)
         _simulate(folder / "benchmarks" / "plan.json")
+    if options.bisect:
+        _say(f"bisected: {check_bisection(folder)}")
+        return 0
     config = ["--config", "asv.conf.json", "--machine", MACHINE]
     _run(["history", "run", options.range, *config, "--rounds", str(options.rounds)], folder)
     is_whole = options.range == "ALL"
@@ -119,6 +127,39 @@ def check_changes(folder: Path) -> int:
             message = f"{component}: {found} was found, and {expected} is so"
             raise ValueError(message)
     return len(detected.series)
+
+
+def check_bisection(folder: Path) -> Path:
+    """Bisect from the first commit to the last, and hold it against what the commits do.
+
+    The steps and the answer are written into the file that is given back.
+
+    Raises:
+        ValueError: it ended at another commit than the largest step, or without saying simulated.
+    """
+    names = commit_names(folder)
+    out = folder / "reports" / "bisect"
+    out.mkdir(parents=True, exist_ok=True)
+    told = out / "found.json"
+    words = ["harness", "bisect", names[0][:_SHOWN], names[-1][:_SHOWN]]
+    words += ["--benchmark", WHOLE_PIPELINE]
+    command = [sys.executable, "-m", *words, "--out", str(out), "--json", str(told)]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=folder, check=False, text=True, capture_output=True
+    )
+    if done.returncode:
+        message = f"harness bisect ended with {done.returncode}: {done.stderr}"
+        raise ValueError(message)
+    steps = [line for line in done.stderr.splitlines() if line.startswith("step ")]
+    answer = [line for line in done.stdout.splitlines() if not line.startswith("JSON: ")]
+    path = out / "bisect.txt"
+    path.write_text("\n".join([f"$ {' '.join(words)}", *steps, *answer, ""]), encoding="utf-8")
+    found = json.loads(told.read_text(encoding="utf-8"))
+    (place, _), *_ = plan_changes()
+    if found["culprit"] != names[place] or not found["is_simulated"]:
+        message = f"{found['culprit']} was found, and {names[place]} is the largest step"
+        raise ValueError(message)
+    return path
 
 
 def check_records(folder: Path, *, is_whole: bool) -> dict[str, list[Record]]:

@@ -21,8 +21,8 @@ _CAPTION = (
     "within: standard deviation of a process's samples; between: of processes' medians, beyond "
     "that; margin: the change that is none, at which 95 % of equal commits come out as the same; "
     "false alarms: equal commits that came out slower, of so many resampled A/As, with the rate's "
-    "95 % bound; caught: the smallest slowdown that 95 % of A/Bs resampled from the A/A call slower: "
-    "computed, not measured; slowdowns that were measured stand below"
+    "95 % bound; caught: the smallest slowdown that 95 % of A/Bs resampled from the A/A call "
+    "slower: computed, not measured; slowdowns that were measured stand below"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from harness.ab.checkout import check_out
 from harness.ab.revisions import check_clean, find_repository, resolve
 from harness.errors import FeatureUnavailableError, OptionError
-from harness.measure.environment import git_state
+from harness.measure.environment import describe_environment, git_state
 from tests.history.repositories import Repository
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def test_a_commit_is_found_by_any_name(repository: Repository) -> None:
     assert str(resolve("v1", repository.root)) == f"v1 ({first[:8]})"
     assert str(resolve(first, repository.root)) == first[:8]
     assert str(resolve(".", repository.root)) == "the working tree"
+    assert str(replace(resolve("v1", repository.root), label="a\x1b[2J\n")).startswith(
+        "a\\x1b[2J\\x0a ("
+    )
 
 
 @pytest.mark.parametrize("label", ["v2", "0" * 40, "--all", "main..v1", "HEAD:b.txt", ""])
@@ -124,3 +128,20 @@ def test_the_working_tree_is_taken_as_it_is(repository: Repository, tmp_path: Pa
     state = git_state(tree)
     assert state is not None
     assert state["is_dirty"]
+
+
+@pytest.mark.parametrize("changed", ["b.txt", "new.txt"])
+def test_the_working_tree_is_no_commit_wherever_it_differs(
+    repository: Repository, tmp_path: Path, changed: str
+) -> None:
+    here = resolve(".", repository.root)
+    same = check_out(here, repository.root, tmp_path / "same")
+    (repository.root / changed).write_text("mine")
+    tree = check_out(here, repository.root, tmp_path / "tree")
+
+    # The pipeline's own folder is as it is in the commit; what it imports is not.
+    for folder, is_dirty in ((same, False), (tree, True)):
+        # Such as a build leaves behind.
+        (folder / "left-over.txt").write_text("built")
+        found = describe_environment(folder / "a")["pipeline_commit"]
+        assert found == {"commit": here.commit, "is_dirty": is_dirty}

@@ -75,7 +75,7 @@ class Scene:
 def test_equal_sides_take_turns_and_end_at_the_first_look() -> None:
     scene = Scene()
     assert scene.run() is Ended.CONCLUSIVE
-    assert scene.order == "bhhb" * 4
+    assert scene.order == "bhhbhbbh" * 2
     assert {row.time.status for row in scene.compare().rows} == {PairStatus.SAME}
     # Each side was prepared once, before anything was measured.
     assert scene.log[:2] == [("base", None, 0), ("head", None, 0)]
@@ -119,11 +119,15 @@ def test_the_records_are_of_one_experiment_and_tell_the_turns(tmp_path: Path) ->
     scene.run()
     base, head = records_of(scene.sides, "one", scene.plan)
 
-    for record, turns in ((base, (0, 3, 4, 7, 8, 11, 12, 15)), (head, (1, 2, 5, 6, 9, 10, 13, 14))):
+    for record, turns in ((base, (0, 3, 5, 6, 8, 11, 13, 14)), (head, (1, 2, 4, 7, 9, 10, 12, 15))):
         replication = record.replication
         assert replication is not None
         assert (replication.experiment, replication.turns) == ("one", turns)
         assert (replication.processes, replication.builds, replication.missing) == (8, 1, ())
+        # By which rule they were judged, for whoever judges them again.
+        judged_by = (replication.margin, replication.alpha, replication.looks)
+        assert judged_by == (RULE.margin, RULE.alpha, RULE.looks)
+        assert replication.slowed_by == 0.0
         assert {m.process for m in record.measurements} == set(range(8))
         path = tmp_path / f"{record.record_id}.parquet"
         write_record(record, path)
@@ -134,8 +138,8 @@ def test_a_pair_of_which_one_fails_is_left_out_on_both_sides() -> None:
     scene = Scene(failures={"head": {2: EngineError("is damaged", where="encoder")}})
     assert scene.run() is Ended.CONCLUSIVE
 
-    # One pair more makes up for it.
-    assert len(scene.order) == 2 * 9
+    # One pair more makes up for it; of the third, the head comes first, and fails.
+    assert len(scene.order) == 2 * 9 - 1
     for record in records_of(scene.sides, "x", scene.plan):
         assert record.replication is not None
         (missing,) = record.replication.missing
@@ -185,13 +189,25 @@ def test_a_build_that_fails_takes_its_pair_with_it() -> None:
 def test_an_interruption_keeps_whole_pairs() -> None:
     scene = Scene(failures={"base": {3: KeyboardInterrupt()}})
     assert scene.run() is Ended.INTERRUPTED
-    # Of the pair HB the head had been measured.
-    assert scene.order == "bhhbbhhb"
+    # Of the pair BH nothing had been measured yet.
+    assert scene.order == "bhhbhbb"
     for record in records_of(scene.sides, "x", scene.plan, is_complete=False):
         assert not record.is_complete
         assert {m.process for m in record.measurements} == {0, 1, 2}
         assert record.replication is not None
         assert [m.reason for m in record.replication.missing] == ["interrupted"]
+
+
+def test_an_interruption_between_pairs_leaves_nothing_missing() -> None:
+    def is_clear() -> bool:
+        raise KeyboardInterrupt
+
+    scene = Scene()
+    assert scene.run(is_clear) is Ended.INTERRUPTED
+    for record in records_of(scene.sides, "x", scene.plan, is_complete=False):
+        assert record.replication is not None
+        assert record.replication.missing == ()
+        assert len(record.replication.turns) == len(record.measurements) // 3 == 8
 
 
 def test_an_interruption_before_a_pair_is_complete_leaves_nothing() -> None:
@@ -218,7 +234,7 @@ def test_rebuilt_engines_have_two_processes_each_so_that_both_variances_are_told
 
     builds = [(name, build) for name, process, build in scene.log if process is None]
     assert builds[:4] == [("base", 1), ("head", 1), ("head", 2), ("base", 2)]
-    assert scene.order == "bhhb" * 8
+    assert scene.order == "bhhbhbbh" * 4
     base, head = records_of(scene.sides, "x", plan)
     assert head.replication is not None
     assert (head.replication.processes, head.replication.builds) == (2, 8)

@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
+from harness.bisect.search import Found, Step
 from harness.bisect.state import State
 from harness.store.parquet import ParquetStore
 from tests.ab.launches import InThisProcess, in_this_process
@@ -15,6 +17,8 @@ from tests.history.repositories import Repository
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from harness.bisect.search import Search
 
 SIMULATION = {"macs_per_s": 1e7, "overhead_s": 1e-4, "noise": 0.004, "process_noise": 0.001}
 PLAN = {
@@ -160,6 +164,83 @@ def test_ends_that_tell_nothing_are_told(bisect: Callable[..., tuple[int, str, s
     assert "encoder.onnx" in err
 
 
+def test_what_is_measured_otherwise_is_another_bisection(
+    bisect: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("c0", "c7", "--benchmark", "encoder")
+    monkeypatch.setattr(
+        "harness.bisect.running.run_bisection", lambda *_: Found((), None, "not measured here")
+    )
+
+    def count() -> int:
+        return len(list((tmp_path / "cache/bisect").glob("*.lock")))
+
+    def told(environment: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+        return lambda *_, **__: environment
+
+    for _ in range(2):
+        code, out, _ = bisect(*words)
+        assert code == 3
+        assert "not measured here" in out
+        assert count() == 1
+    bisect(*words, "--max-time", 100)
+    assert count() == 2
+    bisect(*words, "--export-python", "/bin/sh")
+    assert count() == 3
+    here = {"cpu": "some", "harness_version": "1", "harness_commit": None}
+    for changed in (
+        {"cpu": "other"},
+        {"harness_version": "2"},
+        {"harness_commit": {"commit": "a"}},
+    ):
+        environment = {**here, **changed}
+        monkeypatch.setattr("harness.measure.environment.describe_environment", told(environment))
+        before = count()
+        bisect(*words)
+        assert count() == before + 1
+
+
+def test_what_another_process_is_measuring_is_left_to_it(
+    bisect: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("c0", "c7", "--benchmark", "encoder")
+    monkeypatch.setattr("harness.bisect.running.run_bisection", lambda *_: Found((), None, "x"))
+    bisect(*words)
+    (path,) = (tmp_path / "cache/bisect").glob("*.lock")
+    with FileLock(path):
+        code, _, err = bisect(*words)
+    assert code == 2
+    assert "is being measured by another process" in err
+
+
+def test_a_subject_that_would_move_the_cursor_is_shown(
+    bisect: Callable[..., tuple[int, str, str]],
+    repository: Repository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commit = repository.commit("Mend\x1b[2J [/red] it", {"notes.md": "x"})
+    evidence = Step("a" * 40, commit, 0.01, "slower", 1.1, 1.05, 1.15, 8, is_simulated=True)
+
+    def measured(_: Search, state: State, *__: object) -> Found:
+        state.add(evidence)
+        return Found((commit,), evidence)
+
+    monkeypatch.setattr("harness.bisect.running.run_bisection", measured)
+    path = tmp_path / "found.json"
+    code, out, _ = bisect("c0", commit, "--benchmark", "encoder", "--json", path)
+    assert code == 0
+    assert out.startswith("SIMULATED: the times are made up")
+    assert r"made it slower: Mend\x1b[2J [/red] it" in out
+    told = json.loads(path.read_text())
+    assert told["is_simulated"]
+    assert told["evidence"]["is_simulated"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -180,7 +261,7 @@ def test_bad_input(
     assert message in err
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "steps": []}', '{"steps": [1]}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 3, "steps": []}', '{"steps": [1]}'])
 def test_a_damaged_state_is_told(
     bisect: Callable[..., tuple[int, str, str]],
     tmp_path: Path,

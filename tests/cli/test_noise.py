@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.errors import EngineError
 from harness.noise.calibration import load
+from harness.states import Finding, Validity
 from harness.store.parquet import ParquetStore
 from tests.ab.launches import InThisProcess, in_this_process
 
@@ -44,9 +47,19 @@ def test_the_noise_that_was_made_up_is_found_and_kept(
     code, out, err = noise("--slow", "10%", "--batch", 1, "--json", tmp_path / "it.json")
 
     assert code == 0, err
-    assert "SIMULATED" in out
+    assert out.startswith("SIMULATED: the times are made up")
+    assert "Really slowed" not in out
+    assert "resampled" in out
     records = list(ParquetStore(tmp_path / "out").query())
     assert len(records) == 4
+    # Only that which was slowed on purpose says so, and it is another record, and no older.
+    assert [r.replication and r.replication.slowed_by for r in records].count(0.0) == 3
+    (slow,) = (r for r in records if r.replication and r.replication.slowed_by)
+    assert slow.replication is not None
+    assert slow.replication.slowed_by == 0.1
+    assert len({record.record_id for record in records}) == 4
+    assert slow.created_utc >= max(record.created_utc for record in records)
+    assert err.count("(slowed by 10 % on purpose: of no commit)") == 1
     found = load(tmp_path / "cache", records[0].environment, "toy")
     assert found is not None
     (row,) = found.rows
@@ -59,13 +72,61 @@ def test_the_noise_that_was_made_up_is_found_and_kept(
     assert row.false_alarms.total == 100
     assert row.false_alarms.rate <= 0.05
     assert (found.processes, found.pairs, found.trials) == (16, 32, 100)
+    assert row.is_simulated
+    assert row.created_utc == found.created_utc
+    assert row.settings["processes"] == 16
+    assert row.settings["threads"] == [1]
+    assert "--max-time=5.0" in row.settings["words"]
     # The slowdown was really there.
     equal, slowed = found.injected
     assert (equal["size"], slowed["size"]) == (0.0, 0.1)
     assert slowed["status"] == "slower"
     assert slowed["ratio"] == pytest.approx(1.1, abs=0.01)
     assert equal["ratio"] == pytest.approx(1.0, abs=0.01)
-    assert json.loads((tmp_path / "it.json").read_text())["rows"][0]["series"] == row.series
+    told = json.loads((tmp_path / "it.json").read_text())
+    assert told["rows"][0]["series"] == row.series
+    assert told["is_simulated"]
+    assert equal["is_simulated"]
+
+
+FAILED = Validity((Finding("fail", "the clock fell by half", "wait"),))
+
+
+def failing(order: Any, record: Any) -> Any:
+    if order.process == 3:
+        raise EngineError("is damaged")
+    return record
+
+
+def invalid(order: Any, record: Any) -> Any:
+    return record if order.process is None else replace(record, validity=FAILED)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (failing, "base: 1 processes are missing: process 3 of as it is"),
+        (invalid, "base: the clock fell by half; head: the clock fell by half"),
+    ],
+)
+def test_of_a_part_and_of_an_invalid_run_no_calibration_is_made(
+    noise: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any, Any], Any],
+    message: str,
+) -> None:
+    class Changed(InThisProcess):
+        def __call__(self, order: Any) -> Any:
+            return change(order, super().__call__(order))
+
+    monkeypatch.setattr("harness.ab.experiment.CommandLauncher", Changed)
+    code, _, err = noise("--slow", "0", "--batch", 1)
+
+    assert code == 3
+    assert f"no calibration is made of this run: {message}" in err
+    assert len(list(ParquetStore(tmp_path / "out").query())) == 2
+    assert not list((tmp_path / "cache").glob("noise/*"))
 
 
 @pytest.mark.slow

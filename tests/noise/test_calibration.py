@@ -42,7 +42,7 @@ CALIBRATION = Calibration(
     processes=16,
     pairs=32,
     trials=2000,
-    injected=({"size": 0.1, "status": "slower"},),
+    injected=({"series": "pipeline", "size": 0.1, "status": "slower"},),
 )
 
 
@@ -58,11 +58,27 @@ def test_it_is_found_by_environment_and_pipeline(tmp_path: Path) -> None:
     assert load(tmp_path, {**HERE, "cpu": "b"}, "tiny/音声") is None
 
 
-def test_a_newer_one_takes_its_place(tmp_path: Path) -> None:
+def test_a_newer_one_takes_the_place_of_what_it_is_of_and_of_no_more(tmp_path: Path) -> None:
     save(CALIBRATION, tmp_path)
-    newer = replace(CALIBRATION, created_utc="2026-02-01T00:00:00+00:00", rows=(ROW,))
-    save(newer, tmp_path)
-    assert load(tmp_path, HERE, "tiny/音声") == newer
+    later = "2026-02-01T00:00:00+00:00"
+    row = replace(ROW, margin=0.1, created_utc=later, settings={"threads": [1]}, is_simulated=True)
+    injected = ({"series": row.series, "size": 0.2},)
+    save(replace(CALIBRATION, created_utc=later, rows=(row,), injected=injected), tmp_path)
+
+    found = load(tmp_path, HERE, "tiny/音声")
+
+    assert found is not None
+    assert found.row(row.series) == row
+    assert [one.series for one in found.rows] == [row.series, "pipeline"]
+    other = found.row("pipeline")
+    assert other is not None
+    assert other.created_utc == CALIBRATION.created_utc
+    assert not other.is_simulated
+    assert found.is_simulated
+    assert not CALIBRATION.is_simulated
+    assert found.created_utc == later
+    # What was really slowed goes with its series.
+    assert found.injected == (*injected, *CALIBRATION.injected)
 
 
 def test_a_row_is_found_by_its_series() -> None:
