@@ -14,6 +14,8 @@ from harness.comparison.sides import (
     figures_of_both,
     measured_by,
     side_of,
+    slowed_by,
+    why_invalid,
 )
 from harness.errors import ComparisonError
 from harness.stats.families import discoveries
@@ -67,7 +69,7 @@ def compare_records(
         raise ComparisonError(what, where=" and ".join(names), fix=fix)
     measured = measured_by(base), measured_by(head)
     is_paired = experiment_of(base) == experiment_of(head) != ""
-    rows, findings = _rows(*measured, rule, components, is_paired=is_paired)
+    rows, findings, unjudged = _rows(*measured, rule, components, is_paired=is_paired)
     if not rows:
         raise _nothing_in_common(*measured, names, components)
     return Comparison(
@@ -79,6 +81,7 @@ def compare_records(
         is_paired=is_paired,
         differences=found,
         findings=(*_doubts((*base, *head)), *_inputs(base[0], head[0]), *findings),
+        unjudged=tuple(unjudged),
     )
 
 
@@ -89,8 +92,8 @@ def check_valid(records: Sequence[Record]) -> None:
         ComparisonError: one was.
     """
     for record in records:
-        if record.validity is not None and record.validity.status == "invalid":
-            reasons = "; ".join(f.what for f in record.validity.findings if f.level == "fail")
+        reasons = why_invalid(record)
+        if reasons:
             what = f"the machine's state makes it invalid: {reasons}"
             raise ComparisonError(what, where=record.record_id, fix="measure it again")
 
@@ -134,9 +137,9 @@ def _rows(
     components: Collection[str],
     *,
     is_paired: bool,
-) -> tuple[list[SeriesComparison], list[str]]:
-    """A row of each common series, and what is said of the others."""
-    rows, findings = [], []
+) -> tuple[list[SeriesComparison], list[str], list[str]]:
+    """A row of each common series, what is said of the others, and those of the base of these."""
+    rows, findings, judged = [], [], set()
     every = dict.fromkeys((*base, *head))
     wanted = [series for series in every if not components or series.component in components]
     for series in (one for one in wanted if one in base and one in head):
@@ -149,9 +152,11 @@ def _rows(
             findings.append(f"no pair of processes has measured it: {series}")
         else:
             rows.append(row)
+            judged.add(series)
     findings += _of_one_side(wanted, base, "base", head)
     findings += _of_one_side(wanted, head, "head", base)
-    return rows, findings
+    unjudged = [str(series) for series in wanted if series in base and series not in judged]
+    return rows, findings, unjudged
 
 
 def _of_one_side(
@@ -234,6 +239,11 @@ def _doubts(records: Sequence[Record]) -> list[str]:
     for record in records:
         if not record.is_complete:
             found.append(f"{record.record_id} was interrupted")
+        if slowed_by(record):
+            share = f"{100.0 * slowed_by(record):.3g} %"
+            found.append(
+                f"{record.record_id} was made {share} slower on purpose: it is of no commit"
+            )
         missing = len(record.replication.missing) if record.replication else 0
         if missing:
             found.append(f"{missing} processes of {record.record_id} measured nothing")

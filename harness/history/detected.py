@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.history.series import SIMULATED
+from harness.report.escaping import visible
 from harness.stats.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _environment(its: Sequence[SeriesFindings]) -> Iterator[RenderableType]:
     where = its[0].points.environment
     parts = [f"machine {where.machine}"] if where.machine else []
     parts += [where.name] if where.name else []
-    yield Text(", ".join([*parts, f"fingerprint {where.fingerprint[:_HASH_CHARACTERS]}"]))
+    told = ", ".join([*parts, f"fingerprint {where.fingerprint[:_HASH_CHARACTERS]}"])
+    yield Text(visible(told))
     simulated = sum(one.points.is_simulated for one in its)
     if simulated:
         count = f"{simulated} of {len(its)}"
@@ -100,7 +102,7 @@ def _environment(its: Sequence[SeriesFindings]) -> Iterator[RenderableType]:
         confidence = 100.0 * rows[0][1].change.confidence
         yield Text(f"intervals in brackets and good..bad: {confidence:g} %")
     for line in _notes(its):
-        yield Text(line)
+        yield Text(visible(line))
     yield Text("")
 
 
@@ -117,6 +119,7 @@ def _notes(its: Sequence[SeriesFindings]) -> Iterator[str]:
 
 def _table(rows: Sequence[tuple[SeriesFindings, ChangeCandidate]]) -> Table:
     from rich import box  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     from harness.report.fitting import FittedTable  # noqa: PLC0415
 
@@ -129,7 +132,8 @@ def _table(rows: Sequence[tuple[SeriesFindings, ChangeCandidate]]) -> Table:
             no_wrap=heading not in _WRAPPED,
         )
     for _, candidate in rows:
-        table.add_row(*_row(candidate))
+        # Subjects are what others wrote: no markup, and nothing that moves the cursor.
+        table.add_row(*(Text(visible(cell)) for cell in _row(candidate)))
     return table
 
 

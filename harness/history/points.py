@@ -24,7 +24,7 @@ SELECT commit, coalesce(commit_utc, created_utc) AS dated, machine, environment,
     list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s
 FROM series
 WHERE commit IS NOT NULL AND is_complete AND superseded IS NOT TRUE
-    AND validity IS DISTINCT FROM 'invalid' AND is_dirty IS NOT TRUE
+    AND validity IS DISTINCT FROM 'invalid' AND is_dirty IS NOT TRUE AND slowed_by IS NULL
     AND len(latency_s) > 0 AND ({condition})
 """
 
@@ -84,7 +84,8 @@ def read_points(
 ) -> tuple[Points, ...]:
     """The histories of ``selection``, as ``records`` hold them.
 
-    Figures count that are complete, not superseded, not invalid, and not of a dirty tree.
+    Figures count that are complete, not superseded, not invalid, not of a dirty tree, and not
+    slowed on purpose.
 
     Args:
         records: where they are.

@@ -194,6 +194,8 @@ def _record_row(
     environment = header["environment"]
     gpu = environment.get("gpu") or {}
     commit = environment.get("pipeline_commit") or {}
+    slowed_by = float((header.get("replication") or {}).get("slowed_by") or 0.0)
+    measured = context.commit if context else commit.get("commit")
     validity = header["validity"] and Validity(
         tuple(Finding(**one) for one in header["validity"]["findings"])
     )
@@ -202,7 +204,8 @@ def _record_row(
         "record_id": header["record_id"],
         "created_utc": _utc(datetime.fromisoformat(header["created_utc"])),
         "pipeline": header["pipeline"],
-        "commit": context.commit if context else commit.get("commit"),
+        # What was slowed on purpose is of no commit.
+        "commit": None if slowed_by else measured,
         "commit_utc": context and _utc(datetime.fromtimestamp(context.commit_unix_s, timezone.utc)),
         "is_dirty": commit.get("is_dirty"),
         "machine": context.machine if context else None,
@@ -220,6 +223,7 @@ def _record_row(
         "validity": validity.status if validity else None,
         "schema_version": int(header["schema_version"]),
         "fingerprint": fingerprint(environment),
+        "slowed_by": slowed_by or None,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,6 +126,8 @@ def _heading(column: Column) -> str:
 
 
 def _folded(cell: RenderableType, width: int) -> RenderableType:
+    if isinstance(cell, Text):
+        return Text("\n".join(fold_name(cell.plain, width)), cell.style)
     return "\n".join(fold_name(cell, width)) if isinstance(cell, str) else cell
 
 

@@ -14,6 +14,7 @@ from harness.pipeline.pipeline import CANARY
 from harness.states import FAIL, Finding, Validity
 from harness.stats.changes import ChangeKind
 from harness.store.parquet import ParquetStore
+from harness.types import Replication
 from tests.history.records import CONTEXT, measurement, record
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def test_what_does_not_count_is_left_out(tmp_path: Path) -> None:
     slow = {"pipeline": noisy(17, 0.5, at=0)}
     keep(tmp_path, slow, prefix="i", record={"validity": invalid})
     keep(tmp_path, slow, prefix="c", record={"is_complete": False})
+    keep(tmp_path, slow, prefix="s", record={"replication": Replication(8, 1, slowed_by=0.5)})
 
     detected = find_candidates([str(tmp_path)])
 
