@@ -6,6 +6,7 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from harness.comparison.built import different_options
 from harness.comparison.model import CHANGES, Comparison, Series, SeriesComparison
 from harness.comparison.sides import (
     Measured,
@@ -80,7 +81,7 @@ def compare_records(
         margin=rule.margin,
         is_paired=is_paired,
         differences=found,
-        findings=(*_doubts((*base, *head)), *_inputs(base[0], head[0]), *findings),
+        findings=(*_doubts((*base, *head)), *_of_making(base[0], head[0]), *findings),
         unjudged=tuple(unjudged),
     )
 
@@ -96,6 +97,18 @@ def check_valid(records: Sequence[Record]) -> None:
         if reasons:
             what = f"the machine's state makes it invalid: {reasons}"
             raise ComparisonError(what, where=record.record_id, fix="measure it again")
+
+
+def check_distinct(base: Sequence[Record], head: Sequence[Record]) -> None:
+    """Check that no record is of both sides: it is no baseline of itself.
+
+    Raises:
+        ComparisonError: one is.
+    """
+    common = {one.record_id for one in base} & {one.record_id for one in head}
+    if common:
+        what = "it is of both sides: nothing is slower than itself"
+        raise ComparisonError(what, where=min(common), fix="name another record of a side")
 
 
 def _check_pipelines(records: Sequence[Record]) -> None:
@@ -253,8 +266,11 @@ def _doubts(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _inputs(base: Record, head: Record) -> list[str]:
-    return [] if base.inputs == head.inputs else ["the sides were fed different inputs"]
+def _of_making(base: Record, head: Record) -> list[str]:
+    """What of the sides was not made alike, beside their code."""
+    found = [] if base.inputs == head.inputs else ["the sides were fed different inputs"]
+    options = different_options(base, head)
+    return [*found, *(f"built by other options, which may be all: {one}" for one in options)]
 
 
 def _nothing_in_common(

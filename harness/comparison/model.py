@@ -54,9 +54,9 @@ class SeriesComparison:
 
     ``base_s`` and ``head_s`` are the medians of the process medians, in seconds, and ``time`` the
     verdict on them. ``cycles`` is that on time times the SM clock, None where no clock was read: a
-    change in time alone is the clock's, and inconclusive. ``is_discovery`` says whether the verdict stands when all
-    rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is what then is
-    known. ``figures`` stand beside it.
+    change in time alone is the clock's, and inconclusive. ``is_discovery`` says whether the verdict
+    stands when all rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is
+    what then is known. ``figures`` stand beside it.
     """
 
     series: Series
@@ -74,7 +74,7 @@ class SeriesComparison:
 
     @property
     def status(self) -> PairStatus:
-        """The verdict on time; inconclusive where it does not stand among all, or is the clock's."""
+        """That on time; inconclusive where it does not stand among all, or is the clock's."""
         if self.time.status in CHANGES and (not self.is_discovery or self.is_of_the_clock):
             return PairStatus.INCONCLUSIVE
         return self.time.status
@@ -93,8 +93,8 @@ class SeriesComparison:
             return self.time.reason
         if self.cycles is not None and self.is_of_the_clock:
             return (
-                f"the clock's: {_told(self.time)} in time, {_told(self.cycles)} in cycles of the SM "
-                "clock: lock the clocks, and measure both again"
+                f"the clock's: {_told(self.time)} in time, {_told(self.cycles)} in cycles of the "
+                "SM clock: lock the clocks, and measure both again"
             )
         return (
             f"{self.time.status.value} by itself (p {self.time.p_value:.2g}), but one of so many "

@@ -46,8 +46,9 @@ def find_sides(
     """The records that two names stand for.
 
     A file is its record, a folder all records in it, an id the record of ``places`` that has it.
-    What was slowed on purpose is none of these, unless its file itself is named. A commit is the newest run of it among the complete and valid records of ``places``: of two
-    commits, the records of their newest common experiment, or else of a common environment.
+    What was slowed on purpose is none of these, unless its file itself is named. A commit is the
+    newest run of it among the complete and valid records of ``places``: of two commits, the records
+    of their newest common experiment, or else of a common environment.
 
     Args:
         names: of the base and of the head, as given.

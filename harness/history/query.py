@@ -66,7 +66,7 @@ _RECORDS: Final = """
     slowed_by DOUBLE"""
 _BUILDS: Final = """
     file VARCHAR, component VARCHAR, backend VARCHAR, precision VARCHAR, route VARCHAR,
-    build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT"""
+    build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT, options VARCHAR"""
 # What DuckDB raises for a query that is wrong, whatever the files hold.
 _MISTAKES: Final = (
     *("BinderException", "CatalogException", "ParserException", "SyntaxException"),

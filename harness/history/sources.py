@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.comparison.built import build_options
 from harness.errors import HarnessError, MissingDependencyError, OptionError, RecordError
 from harness.history.context import context_in
 from harness.history.runs import is_invalid, number_runs
@@ -244,6 +245,7 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
             continue
         seen.add(kind)
         recipe = engine["details"].get("recipe") or {}
+        options = build_options(engine["details"])
         # A builder may have made it of a graph in another precision.
         graph = (engine["component"], recipe.get("graph_precision", engine["precision"]))
         yield {
@@ -252,4 +254,5 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "build_s": engine["build_s"],
             "size_bytes": engine["size_bytes"] or graphs.get(graph),
             "memory_bytes": engine["memory_bytes"],
+            "options": json.dumps(options, sort_keys=True) if options else None,
         }

@@ -60,6 +60,33 @@ def test_subjects_of_commits_are_no_markup_and_move_no_cursor(
     assert "pipe[/]" in said
 
 
+def test_the_order_and_what_is_left_out_are_told(tmp_path: Path, capsys: Capture) -> None:
+    keep(tmp_path / "r", {"pipeline": noisy(1)})
+    environment = {"cpu": "some", "gpu": None, "pipeline_commit": {"commit": "ab" * 20}}
+    keep_records(tmp_path / "r", record("topic", context=None, environment=environment))
+    out = tmp_path / "out.json"
+
+    assert main(["history", "detect", str(tmp_path / "r"), "--json", str(out)]) == 0
+    said = words(capsys.readouterr().out)
+    assert "git does not know all of the commits: they are in the order of their dates" in said
+    assert "left out: 1 records that are of a commit, and of no history (--all-records" in said
+    document = json.loads(out.read_text())
+    assert (document["left_out"], document["series"][0]["order"]) == (1, "dates")
+    assert main(["history", "detect", str(tmp_path / "r"), "--all-records"]) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_series_that_are_called_alike_are_told_apart(tmp_path: Path, capsys: Capture) -> None:
+    keep(tmp_path, {"pipeline": noisy(1, 0.1)})
+    keep(tmp_path, {"pipeline": noisy(2, 0.1)}, prefix="x", measurement={"threads": 1})
+
+    assert main(["history", "detect", str(tmp_path)]) == 1
+
+    said = words(capsys.readouterr().out)
+    assert "1 s (perf_counter, 1 thread) step" in said
+    assert "1 s (perf_counter, 2 threads) step" in said
+
+
 def test_a_fault_of_the_harness_is_no_verdict(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -421,3 +421,23 @@ def test_a_record_is_never_slower_than_itself(processes: int, is_paired: bool) -
     found = compare_records([base], [replace(base, record_id="b")], RULE)
 
     assert all(row.status in {SAME, INCONCLUSIVE} for row in found.rows)
+
+
+def test_engines_that_were_built_by_other_options_are_told() -> None:
+    def built(one: Record, **options: Any) -> Record:
+        details = {"options": {"tf32": False, "nvtx": bool(options), **options}}
+        return replace(one, engines=tuple(replace(e, details=details) for e in one.engines[:1]))
+
+    base = built(side("a"), optimization_level=3, plugins=[])
+    head = built(side("b"), optimization_level=5, workspace_bytes=None)
+    same = built(side("b"), optimization_level=3)
+
+    assert compare_records([base], [head], RULE).findings == (
+        (
+            "built by other options, which may be all: encoder, onnxruntime fp32: "
+            "optimization_level 3 / 5"
+        ),
+    )
+    assert compare_records([base], [same], RULE).findings == ()
+    (told,) = compare_records([base], [built(side("b"))], RULE).findings
+    assert told.endswith("optimization_level 3 / not set")

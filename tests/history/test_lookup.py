@@ -93,7 +93,7 @@ def test_what_was_slowed_on_purpose_stands_for_nothing_but_its_file(tmp_path: Pa
     assert ids(tmp_path, "c", NEW) == [("c",), ("b",)]
     assert ids(tmp_path, str(tmp_path), "c")[0] == ("a", "b", "c")
     assert ids(tmp_path, "a", str(path)) == [("a",), ("slow",)]
-    with pytest.raises(OptionError, match="slow: it was made 10 % slower on purpose; .* name /"):
+    with pytest.raises(OptionError, match=r"slow: it was made 10 % slower on purpose; .* name /"):
         ids(tmp_path, "a", "slow")
     alone = tmp_path / "alone"
     keep(alone, slow)
