@@ -140,9 +140,8 @@ def _table(
     rows: Sequence[tuple[SeriesFindings, ChangeCandidate]], names: Mapping[SeriesName, str]
 ) -> Table:
     from rich import box  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
-    from harness.report.fitting import FittedTable  # noqa: PLC0415
+    from harness.report.fitting import FittedTable, PlainName  # noqa: PLC0415
 
     table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     table.spare = ("subject",)
@@ -154,7 +153,7 @@ def _table(
         )
     for _, candidate in rows:
         # Subjects are what others wrote: no markup, and nothing that moves the cursor.
-        table.add_row(*(Text(visible(cell)) for cell in _row(candidate, names)))
+        table.add_row(*(PlainName(visible(cell)) for cell in _row(candidate, names)))
     return table
 
 

@@ -118,9 +118,8 @@ def render_answer(answer: Answer) -> RenderableType:
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     from rich import box  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
-    from harness.report.fitting import FittedTable  # noqa: PLC0415
+    from harness.report.fitting import FittedTable, PlainName  # noqa: PLC0415
 
     table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for name, *cells in zip(names, *rows, strict=True):
@@ -133,7 +132,7 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
         )
     for row in rows:
         # What others named is no markup, and moves no cursor.
-        table.add_row(*(Text(visible(_text(*pair))) for pair in zip(names, row, strict=True)))
+        table.add_row(*(PlainName(visible(_text(*pair))) for pair in zip(names, row, strict=True)))
     return table
 
 

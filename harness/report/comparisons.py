@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness.files import write_text
 from harness.report.escaping import visible
+from harness.report.fitting import PlainName
 from harness.report.tables import decibels, table_of
 from harness.report.words import milliseconds
 from harness.stats.pairs import PairStatus
@@ -134,7 +135,7 @@ def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison)
             cells += [_change(row.cycles), _status(row.cycles)]
         cells += [_figure(row, name) for name in names]
         odd = _both(str(len(row.time.odd_base)), str(len(row.time.odd_head)))
-        table.add_row(Text(visible(label_of(row.series))), *cells, str(row.time.pairs), odd)
+        table.add_row(PlainName(visible(label_of(row.series))), *cells, str(row.time.pairs), odd)
     return table
 
 

@@ -30,6 +30,10 @@ class _Width:
     least: int
 
 
+class PlainName(Text):
+    """A name that others chose: it is no markup, and is broken into lines as a plain one is."""
+
+
 class FittedTable(Table):
     """The first column holds names, which go to several lines where there is no room for them.
 
@@ -126,8 +130,8 @@ def _heading(column: Column) -> str:
 
 
 def _folded(cell: RenderableType, width: int) -> RenderableType:
-    if isinstance(cell, Text):
-        return Text("\n".join(fold_name(cell.plain, width)), cell.style)
+    if isinstance(cell, PlainName):
+        return Text("\n".join(fold_name(cell.plain, width)))
     return "\n".join(fold_name(cell, width)) if isinstance(cell, str) else cell
 
 
