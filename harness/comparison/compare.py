@@ -202,6 +202,7 @@ def _row(
         time=time,
         cycles=cycles,
         figures=figures_of_both(base, head),
+        how=base.how,
     )
 
 

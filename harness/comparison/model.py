@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 CHANGES: Final = frozenset({PairStatus.SLOWER, PairStatus.FASTER})
 
 
+def timing(clock: str, threads: int) -> str:
+    """How something was timed: ``perf_counter, 2 threads``."""
+    return f"{clock}, {threads} thread{'s' if threads > 1 else ''}"
+
+
 @dataclass(frozen=True)
 class Series:
     """What is measured of both sides: a component, or the whole ``pipeline``, at one size."""
@@ -56,7 +61,7 @@ class SeriesComparison:
     verdict on them. ``cycles`` is that on time times the SM clock, None where no clock was read: a
     change in time alone is the clock's, and inconclusive. ``is_discovery`` says whether the verdict
     stands when all rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is
-    what then is known. ``figures`` stand beside it.
+    what then is known. ``figures`` stand beside it, and ``how`` tells how both were timed.
     """
 
     series: Series
@@ -66,6 +71,7 @@ class SeriesComparison:
     cycles: PairVerdict | None = None
     is_discovery: bool = True
     figures: tuple[Figure, ...] = ()
+    how: str = ""
 
     @property
     def change_s(self) -> float:

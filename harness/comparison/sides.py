@@ -8,7 +8,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.comparison.cycles import sm_clocks_hz
-from harness.comparison.model import Figure, Series, Side
+from harness.comparison.model import Figure, Series, Side, timing
 from harness.errors import ComparisonError, RecordError
 from harness.pipeline.pipeline import CANARY, WHOLE_PIPELINE
 from harness.states import FAIL
@@ -117,7 +117,7 @@ def _measured(series: Series, parts: Sequence[tuple[Record, list[Measurement]]])
     return Measured(
         latency_s=latency_s,
         cycles=cycles if len(cycles) == len(latency_s) else {},
-        how=f"{first.clock}, {first.threads} thread{'s' if first.threads > 1 else ''}",
+        how=timing(first.clock, first.threads),
         figures=_figures(parts),
     )
 

@@ -159,7 +159,7 @@ def _judged(
         is_it = labels == (name.component, name.variant, name.mode)
         is_it = is_it and series["streams"] == name.streams
         if is_it and str(Case(**series["case"])) == name.size:
-            doubt = _doubt(candidate, document or {})
+            doubt = _doubt(candidate, document or {}, row)
             figures = {key: row["time"][key] for key in ("ratio", "lower", "upper")}
             return Confirmation(
                 *(candidate, base, head),
@@ -173,8 +173,11 @@ def _judged(
     )
 
 
-def _doubt(candidate: ChangeCandidate, document: dict[str, Any]) -> str:
+def _doubt(candidate: ChangeCandidate, document: dict[str, Any], row: dict[str, Any]) -> str:
     """Why the A/B of that document decides nothing of the history; empty where it does."""
+    wanted = candidate.points.name.timing
+    if row["how"] != wanted:
+        return f"timed otherwise: {row['how']}, the history's {wanted}"
     of_history = candidate.points.environment.fingerprint
     for name in ("base", "head"):
         side = document[name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.comparison.model import timing
 from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 
 if TYPE_CHECKING:
@@ -85,10 +86,12 @@ class SeriesName:
     @property
     def how(self) -> str:
         """How it was timed and built, where two series have one name otherwise."""
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return ", ".join(
-            filter(None, (self.clock, threads, self.options and f"options {self.options}"))
-        )
+        return f"{self.timing}, options {self.options}" if self.options else self.timing
+
+    @property
+    def timing(self) -> str:
+        """How it was timed, in the words of a comparison."""
+        return timing(self.clock, self.threads)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 Capture = pytest.CaptureFixture[str]
 
 
-def comparison_of(found: dict[str, str], streams: int = 1, **of_head: Any) -> Comparison:
+def comparison_of(
+    found: dict[str, str],
+    streams: int = 1,
+    how: str = "perf_counter, 2 threads",
+    **of_head: Any,
+) -> Comparison:
     """What an A/B of so many components found of each."""
     # As of the history that is kept here.
     side = Side("x", "x", (), {"cpu": "some", "gpu": None})
@@ -34,6 +39,7 @@ def comparison_of(found: dict[str, str], streams: int = 1, **of_head: Any) -> Co
             Series(component, Variant("onnxruntime", "fp32"), Case(1.0, 1), "hot", streams),
             *(0.01, 0.011),
             PairVerdict(PairStatus(status), 1.1, 1.09, 1.11, 0.98, 0.001, 8),
+            how=how,
         )
         for component, status in found.items()
     ]
@@ -151,8 +157,12 @@ def test_what_cannot_be_measured_stays_open(
             comparison_of({"pipeline": "slower"}, streams=2),
             "the repository's plan measures nothing of it",
         ),
+        (
+            comparison_of({"pipeline": "slower"}, how="perf_counter, 1 thread"),
+            "timed otherwise: perf_counter, 1 thread, the history's perf_counter, 2 threads",
+        ),
     ],
-    ids=["elsewhere", "invalid", "streams"],
+    ids=["elsewhere", "invalid", "streams", "threads"],
 )
 def test_what_says_nothing_of_the_history_leaves_it_open(
     tmp_path: Path,
