@@ -36,6 +36,8 @@ EXIT_PASS: Final = 0
 EXIT_MISSED: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_INCONCLUSIVE: Final = 3
+# As sysexits.h has it for a fault of the program itself.
+EXIT_FAULT: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
 

@@ -7,13 +7,15 @@ import logging
 import signal
 import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.app import app
-from harness.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_PASS, HarnessError
+from harness.errors import EXIT_BAD_INPUT, EXIT_FAULT, EXIT_INTERRUPTED, EXIT_PASS, HarnessError
 from harness.files import reader_has_left, reader_may_leave
+from harness.report.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,14 +23,24 @@ if TYPE_CHECKING:
 
 class _WarningLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"harness: {record.levelname.lower()}: {record.getMessage()}", err=True)
+        message = visible(" ".join(record.getMessage().split()))
+        click.echo(f"harness: {record.levelname.lower()}: {message}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code.
 
-    0 pass, 1 missed, 2 bad input, 3 inconclusive, 130 interrupted.
+    0 pass, 1 missed, 2 bad input, 3 inconclusive, 70 a fault of the harness's own, 130 interrupted.
     """
+    try:
+        return _run(arguments)
+    except Exception:  # noqa: BLE001  # Python would exit with 1, which says that something is missed
+        traceback.print_exc()
+        what = "this is a fault of the harness, and no verdict; report it with what is above"
+        return _fail(what, EXIT_FAULT)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     logger = logging.getLogger("harness")
     handler = _WarningLines(logging.WARNING)
     logger.addHandler(handler)
@@ -93,5 +105,5 @@ def _is_output_error(error: OSError) -> bool:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"harness: {' '.join(message.split())}", err=True)
+    click.echo(f"harness: {visible(' '.join(message.split()))}", err=True)
     return code

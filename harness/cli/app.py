@@ -36,7 +36,8 @@ def app() -> None:
     PIPELINE is the name of one that is shipped (voice_conversion, tiny) or a folder that holds a
     pipeline.toml.
 
-    Exit codes: 0 pass, 1 missed, 2 bad input, 3 inconclusive, 130 interrupted.
+    Exit codes: 0 pass, 1 missed, 2 bad input, 3 inconclusive, 70 a fault of its
+    own, 130 interrupted.
     """
 
 

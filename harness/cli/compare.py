@@ -28,16 +28,13 @@ from harness.cli.options import FILE, FOLDER, PERCENT
 @click.option(
     "--margin",
     type=PERCENT,
-    default="0.2%",
-    show_default=True,
-    help="The change that is none.",
+    help="The change that is none.  [default: that of an A/B's records, else 0.2%]",
 )
 @click.option(
     "--alpha",
     type=PERCENT,
-    default="2%",
-    show_default=True,
-    help="How often a change may be found where there is none, in either direction.",
+    help="How often a change may be found where there is none, in either direction.  "
+    "[default: that of an A/B's records, else 2%]",
 )
 @click.option("--across", is_flag=True, help="Compare different environments, and say so.")
 @click.option(

@@ -46,6 +46,11 @@ _WIDTH = 200
     help="Where git looks up commits, their order and their subjects.  [default: here]",
 )
 @click.option(
+    "--all-records",
+    is_flag=True,
+    help="Take records of no history as well, as of 'harness ab', be they of any branch.",
+)
+@click.option(
     "--confirm",
     is_flag=True,
     help="Measure both commits of each open slowdown here, by the repository's plan.",
@@ -68,6 +73,7 @@ def detect(
     machines: tuple[str, ...],
     commits: str | None,
     repository: Path,
+    all_records: bool,
     confirm: bool,
     out: Path,
     json_file: Path | None,
@@ -102,7 +108,9 @@ def detect(
         *(pipelines, components, variants, sizes, machines),
         commits=None if commits is None else resolve_commits(commits, repository),
     )
-    detected = find_candidates(sources or (_DEFAULT_SOURCE,), selection, repository=repository)
+    detected = find_candidates(
+        sources or (_DEFAULT_SOURCE,), selection, repository=repository, any_record=all_records
+    )
     is_taken = json_file is not None and is_stdout(json_file)
     file = sys.stderr if is_taken else sys.stdout
     with reader_may_leave():
@@ -132,5 +140,5 @@ def _confirmed(
         confirmations.append(one)
         tell(f"  {one}", beside=json_file)
     if not confirmations:
-        tell("  nothing: there is no open slowdown with a commit before it", beside=json_file)
+        tell("  nothing: there is no open slowdown", beside=json_file)
     return confirmations

@@ -6,6 +6,7 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from harness.comparison.built import different_options
 from harness.comparison.model import CHANGES, Comparison, Series, SeriesComparison
 from harness.comparison.sides import (
     Measured,
@@ -14,6 +15,8 @@ from harness.comparison.sides import (
     figures_of_both,
     measured_by,
     side_of,
+    slowed_by,
+    why_invalid,
 )
 from harness.errors import ComparisonError
 from harness.stats.families import discoveries
@@ -67,7 +70,7 @@ def compare_records(
         raise ComparisonError(what, where=" and ".join(names), fix=fix)
     measured = measured_by(base), measured_by(head)
     is_paired = experiment_of(base) == experiment_of(head) != ""
-    rows, findings = _rows(*measured, rule, components, is_paired=is_paired)
+    rows, findings, unjudged = _rows(*measured, rule, components, is_paired=is_paired)
     if not rows:
         raise _nothing_in_common(*measured, names, components)
     return Comparison(
@@ -78,7 +81,8 @@ def compare_records(
         margin=rule.margin,
         is_paired=is_paired,
         differences=found,
-        findings=(*_doubts((*base, *head)), *_inputs(base[0], head[0]), *findings),
+        findings=(*_doubts((*base, *head)), *_of_making(base[0], head[0]), *findings),
+        unjudged=tuple(unjudged),
     )
 
 
@@ -89,10 +93,22 @@ def check_valid(records: Sequence[Record]) -> None:
         ComparisonError: one was.
     """
     for record in records:
-        if record.validity is not None and record.validity.status == "invalid":
-            reasons = "; ".join(f.what for f in record.validity.findings if f.level == "fail")
+        reasons = why_invalid(record)
+        if reasons:
             what = f"the machine's state makes it invalid: {reasons}"
             raise ComparisonError(what, where=record.record_id, fix="measure it again")
+
+
+def check_distinct(base: Sequence[Record], head: Sequence[Record]) -> None:
+    """Check that no record is of both sides: it is no baseline of itself.
+
+    Raises:
+        ComparisonError: one is.
+    """
+    common = {one.record_id for one in base} & {one.record_id for one in head}
+    if common:
+        what = "it is of both sides: nothing is slower than itself"
+        raise ComparisonError(what, where=min(common), fix="name another record of a side")
 
 
 def _check_pipelines(records: Sequence[Record]) -> None:
@@ -134,9 +150,9 @@ def _rows(
     components: Collection[str],
     *,
     is_paired: bool,
-) -> tuple[list[SeriesComparison], list[str]]:
-    """A row of each common series, and what is said of the others."""
-    rows, findings = [], []
+) -> tuple[list[SeriesComparison], list[str], list[str]]:
+    """A row of each common series, what is said of the others, and those of the base of these."""
+    rows, findings, judged = [], [], set()
     every = dict.fromkeys((*base, *head))
     wanted = [series for series in every if not components or series.component in components]
     for series in (one for one in wanted if one in base and one in head):
@@ -149,9 +165,11 @@ def _rows(
             findings.append(f"no pair of processes has measured it: {series}")
         else:
             rows.append(row)
+            judged.add(series)
     findings += _of_one_side(wanted, base, "base", head)
     findings += _of_one_side(wanted, head, "head", base)
-    return rows, findings
+    unjudged = [str(series) for series in wanted if series in base and series not in judged]
+    return rows, findings, unjudged
 
 
 def _of_one_side(
@@ -184,6 +202,7 @@ def _row(
         time=time,
         cycles=cycles,
         figures=figures_of_both(base, head),
+        how=base.how,
     )
 
 
@@ -234,6 +253,11 @@ def _doubts(records: Sequence[Record]) -> list[str]:
     for record in records:
         if not record.is_complete:
             found.append(f"{record.record_id} was interrupted")
+        if slowed_by(record):
+            share = f"{100.0 * slowed_by(record):.3g} %"
+            found.append(
+                f"{record.record_id} was made {share} slower on purpose: it is of no commit"
+            )
         missing = len(record.replication.missing) if record.replication else 0
         if missing:
             found.append(f"{missing} processes of {record.record_id} measured nothing")
@@ -243,8 +267,11 @@ def _doubts(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _inputs(base: Record, head: Record) -> list[str]:
-    return [] if base.inputs == head.inputs else ["the sides were fed different inputs"]
+def _of_making(base: Record, head: Record) -> list[str]:
+    """What of the sides was not made alike, beside their code."""
+    found = [] if base.inputs == head.inputs else ["the sides were fed different inputs"]
+    options = different_options(base, head)
+    return [*found, *(f"built by other options, which may be all: {one}" for one in options)]
 
 
 def _nothing_in_common(

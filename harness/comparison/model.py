@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 CHANGES: Final = frozenset({PairStatus.SLOWER, PairStatus.FASTER})
 
 
+def timing(clock: str, threads: int) -> str:
+    """How something was timed: ``perf_counter, 2 threads``."""
+    return f"{clock}, {threads} thread{'s' if threads > 1 else ''}"
+
+
 @dataclass(frozen=True)
 class Series:
     """What is measured of both sides: a component, or the whole ``pipeline``, at one size."""
@@ -54,9 +59,9 @@ class SeriesComparison:
 
     ``base_s`` and ``head_s`` are the medians of the process medians, in seconds, and ``time`` the
     verdict on them. ``cycles`` is that on time times the SM clock, None where no clock was read: a
-    change in time alone is the clock's. ``is_discovery`` says whether the verdict stands when all
-    rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is what then is
-    known. ``figures`` stand beside it.
+    change in time alone is the clock's, and inconclusive. ``is_discovery`` says whether the verdict
+    stands when all rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is
+    what then is known. ``figures`` stand beside it, and ``how`` tells how both were timed.
     """
 
     series: Series
@@ -66,6 +71,7 @@ class SeriesComparison:
     cycles: PairVerdict | None = None
     is_discovery: bool = True
     figures: tuple[Figure, ...] = ()
+    how: str = ""
 
     @property
     def change_s(self) -> float:
@@ -74,31 +80,53 @@ class SeriesComparison:
 
     @property
     def status(self) -> PairStatus:
-        """The verdict on time, in which a change that does not stand among all is inconclusive."""
-        if self.time.status in CHANGES and not self.is_discovery:
+        """That on time; inconclusive where it does not stand among all, or is the clock's."""
+        if self.time.status in CHANGES and (not self.is_discovery or self.is_of_the_clock):
             return PairStatus.INCONCLUSIVE
         return self.time.status
+
+    @property
+    def is_of_the_clock(self) -> bool:
+        """Whether it is known to have changed in time, and in cycles not to have, or back."""
+        if self.cycles is None or self.time.status not in CHANGES:
+            return False
+        return self.cycles.status not in {self.time.status, PairStatus.INCONCLUSIVE}
 
     @property
     def reason(self) -> str:
         """Why it is inconclusive; empty where it is not."""
         if self.status is self.time.status:
             return self.time.reason
+        if self.cycles is not None and self.is_of_the_clock:
+            return (
+                f"the clock's: {_told(self.time)} in time, {_told(self.cycles)} in cycles of the "
+                "SM clock: lock the clocks, and measure both again"
+            )
         return (
             f"{self.time.status.value} by itself (p {self.time.p_value:.2g}), but one of so many "
             "series is by chance: more pairs may tell"
         )
 
 
+def _told(verdict: PairVerdict) -> str:
+    return f"{verdict.status.value} ({100.0 * (verdict.ratio - 1.0):+.2f} %)"
+
+
 @dataclass(frozen=True)
 class Side:
-    """One of the two: what it was called, and the records and the environment that it is of."""
+    """One of the two: what it was called, and the records and the environment that it is of.
+
+    ``slowed_by`` is the largest share by which a record was made slower on purpose. ``invalid``
+    says why the machine's state makes a record invalid; empty where it does not.
+    """
 
     label: str
     commit: str
     record_ids: tuple[str, ...]
     environment: Mapping[str, Any]
     is_simulated: bool = False
+    slowed_by: float = 0.0
+    invalid: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +135,9 @@ class Comparison:
 
     ``differences`` tells in words how their environments differ, empty where they do not, and
     ``findings`` what else a reader must know, such as processes that measured nothing.
-    ``is_paired`` says whether the processes took turns in one experiment.
+    ``is_paired`` says whether the processes took turns in one experiment. ``unjudged`` names the
+    series of the base that cannot be held against the head's, because it has none or was timed
+    otherwise: of these nothing is known.
     """
 
     pipeline: str
@@ -118,6 +148,7 @@ class Comparison:
     is_paired: bool
     differences: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     @property
     def is_simulated(self) -> bool:
@@ -126,7 +157,13 @@ class Comparison:
 
     @property
     def status(self) -> PairStatus:
-        """What is known of all: slower if a series is, and same or faster only if all are known."""
+        """What is known of all: slower if a series is, and same or faster only if all are known.
+
+        Of an invalid side nothing is.
+        """
+        if self.base.invalid or self.head.invalid:
+            return PairStatus.INCONCLUSIVE
         found = {row.status for row in self.rows}
+        found |= {PairStatus.INCONCLUSIVE} if self.unjudged else set()
         order = (PairStatus.SLOWER, PairStatus.INCONCLUSIVE, PairStatus.FASTER)
         return next((status for status in order if status in found), PairStatus.SAME)

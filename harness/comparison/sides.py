@@ -8,9 +8,10 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.comparison.cycles import sm_clocks_hz
-from harness.comparison.model import Figure, Series, Side
+from harness.comparison.model import Figure, Series, Side, timing
 from harness.errors import ComparisonError, RecordError
 from harness.pipeline.pipeline import CANARY, WHOLE_PIPELINE
+from harness.states import FAIL
 from harness.types import Case
 
 if TYPE_CHECKING:
@@ -48,7 +49,21 @@ def side_of(records: Sequence[Record], label: str) -> Side:
         record_ids=tuple(record.record_id for record in records),
         environment=records[0].environment,
         is_simulated=any(one.simulated for record in records for one in record.measurements),
+        slowed_by=max(slowed_by(record) for record in records),
+        invalid=next(filter(None, map(why_invalid, records)), ""),
     )
+
+
+def slowed_by(record: Record) -> float:
+    """The share by which it was made slower on purpose; 0 where it was not."""
+    return record.replication.slowed_by if record.replication else 0.0
+
+
+def why_invalid(record: Record) -> str:
+    """Why the machine's state makes it invalid; empty where it does not."""
+    if record.validity is None or record.validity.status != "invalid":
+        return ""
+    return "; ".join(one.what for one in record.validity.findings if one.level == FAIL)
 
 
 def experiment_of(records: Sequence[Record]) -> str:
@@ -102,7 +117,7 @@ def _measured(series: Series, parts: Sequence[tuple[Record, list[Measurement]]])
     return Measured(
         latency_s=latency_s,
         cycles=cycles if len(cycles) == len(latency_s) else {},
-        how=f"{first.clock}, {first.threads} thread{'s' if first.threads > 1 else ''}",
+        how=timing(first.clock, first.threads),
         figures=_figures(parts),
     )
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.children import ended_in_order
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_MISSED, EXIT_PASS
 from harness.history.instrument import harness_command
+from harness.report.escaping import visible
 from harness.stats.changes import ChangeKind
+from harness.stats.fingerprint import fingerprint
 from harness.stats.pairs import PairStatus
 from harness.types import Case, Variant
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from harness.history.detect import ChangeCandidate
 
 _DONE: Final = frozenset({EXIT_PASS, EXIT_MISSED, EXIT_INCONCLUSIVE})
+_SHOWN: Final = 8
 _PATIENCE_S: Final = 30.0
 
 
@@ -52,9 +55,10 @@ class Confirmation:
         size = "" if self.ratio is None else f" {_percent(self.ratio)}"
         if self.lower is not None and self.upper is not None:
             size += f" ({_percent(self.lower)} to {_percent(self.upper)})"
-        text = f"{told}: {self.candidate.points.name}, {self.base[:8]} against {self.head[:8]}: "
+        text = f"{told}: {self.candidate.points.name}, {self.base[:_SHOWN] or '(start)'} against "
+        text += f"{self.head[:_SHOWN]}: "
         text += f"{self.status.value}{size}{': ' if self.reason else ''}{self.reason}"
-        return f"{text} (simulated)" if self.is_simulated else text
+        return visible(f"{text} (simulated)" if self.is_simulated else text)
 
     def to_json(self) -> dict[str, Any]:
         """It as JSON: which series, the commits, and the ratio of head over base."""
@@ -82,6 +86,9 @@ def confirm(
 ) -> Iterator[Confirmation]:
     """Measure the two commits of each slowdown that is still there, each two of them once.
 
+    What has no commit before it, or was measured elsewhere than the history, or in a state of the
+    machine that makes it invalid, stays open.
+
     What is measured, and how, is in the repository's plan. The records of each A/B go to
     ``records``.
 
@@ -90,8 +97,10 @@ def confirm(
     """
     by_commits: dict[tuple[str, str], list[ChangeCandidate]] = {}
     for one in candidates:
-        # Nothing is known from before the first commit of a history.
-        if one.change.is_open_slowdown and one.good:
+        if one.change.is_open_slowdown and not one.good:
+            base, head = commits_of(one)
+            yield _open(one, base, head, "nothing is known from before it")
+        elif one.change.is_open_slowdown:
             by_commits.setdefault(commits_of(one), []).append(one)
     for (base, head), its in by_commits.items():
         document, failure = _measure(base, head, repository, records)
@@ -148,15 +157,40 @@ def _judged(
         series, name = row["series"], candidate.points.name
         labels = (series["component"], str(Variant(**series["variant"])), series["mode"])
         is_it = labels == (name.component, name.variant, name.mode)
+        is_it = is_it and series["streams"] == name.streams
         if is_it and str(Case(**series["case"])) == name.size:
+            doubt = _doubt(candidate, document or {}, row)
             figures = {key: row["time"][key] for key in ("ratio", "lower", "upper")}
             return Confirmation(
-                *(candidate, base, head, PairStatus(row["status"])),
+                *(candidate, base, head),
+                PairStatus.INCONCLUSIVE if doubt else PairStatus(row["status"]),
                 **figures,
-                reason=row["reason"],
+                reason=doubt or row["reason"],
                 is_simulated=bool(document and document["is_simulated"]),
             )
-    reason = failure or "the repository's plan measures nothing of it"
+    return _open(
+        *(candidate, base, head), failure or "the repository's plan measures nothing of it"
+    )
+
+
+def _doubt(candidate: ChangeCandidate, document: dict[str, Any], row: dict[str, Any]) -> str:
+    """Why the A/B of that document decides nothing of the history; empty where it does."""
+    wanted = candidate.points.name.timing
+    if row["how"] != wanted:
+        return f"timed otherwise: {row['how']}, the history's {wanted}"
+    of_history = candidate.points.environment.fingerprint
+    for name in ("base", "head"):
+        side = document[name]
+        if side["invalid"]:
+            return f"the machine's state makes the {name} invalid: {side['invalid']}"
+        own = fingerprint(side["environment"])
+        if own != of_history:
+            prints = f"fingerprint {own[:_SHOWN]}, the history's {of_history[:_SHOWN]}"
+            return f"measured in another environment: {prints}"
+    return ""
+
+
+def _open(candidate: ChangeCandidate, base: str, head: str, reason: str) -> Confirmation:
     return Confirmation(candidate, base, head, PairStatus.INCONCLUSIVE, reason=reason)
 
 

@@ -7,7 +7,7 @@ anything by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_MISSED, EXIT_PASS
 from harness.history.commits import know_commits
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from harness.history.commits import KnownCommit
     from harness.history.points import Points
     from harness.stats.changes import Change, ChangeRule, Findings, MachineDrift
+
+
+_OF_NO_HISTORY: Final = (
+    "SELECT count(*) AS count FROM records WHERE commit IS NOT NULL AND round IS NULL"
+)
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,13 @@ class SeriesFindings:
 
 @dataclass(frozen=True)
 class Detected:
-    """All histories that were looked at, in the order of environments and of names."""
+    """All histories that were looked at, in the order of environments and of names.
+
+    ``left_out`` counts the records of a commit that were not looked at, being of no history.
+    """
 
     series: tuple[SeriesFindings, ...]
+    left_out: int = 0
 
     @property
     def candidates(self) -> tuple[ChangeCandidate, ...]:
@@ -105,6 +114,7 @@ def find_candidates(
     *,
     repository: Path | None = None,
     rule: ChangeRule = DEFAULT_RULE,
+    any_record: bool = False,
 ) -> Detected:
     """Find what changed in the histories that the records in ``sources`` hold.
 
@@ -114,6 +124,7 @@ def find_candidates(
         repository: where git looks up the order and the subjects of commits; without it, commits
             are in the order of their dates.
         rule: by what a change counts.
+        any_record: take records that are of no history as well.
 
     Raises:
         MissingDependencyError: DuckDB is not installed, or has no extension for an address.
@@ -125,8 +136,10 @@ def find_candidates(
         commits = {str(row["commit"]) for row in rows}
         known = know_commits(commits, repository) if repository is not None and commits else {}
         positions = {name: one.position for name, one in known.items()}
-        points = read_points(records, selection, positions)
-    return Detected(tuple(detect_in(one, rule, known) for one in points))
+        points = read_points(records, selection, positions, any_record=any_record)
+        (row,) = records.rows(_OF_NO_HISTORY, {})
+    left_out = 0 if any_record else int(row["count"])
+    return Detected(tuple(detect_in(one, rule, known) for one in points), left_out)
 
 
 def detect_in(

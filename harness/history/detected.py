@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.history.series import SIMULATED
+from harness.report.escaping import visible
 from harness.stats.changes import ChangeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
     from rich.table import Table
 
     from harness.history.detect import ChangeCandidate, Detected, SeriesFindings
+    from harness.history.points import SeriesName
 
 _HASH_CHARACTERS: Final = 8
 _HEADINGS: Final = ("series", "kind", "change", "commit", "good..bad", "since", "subject")
@@ -28,6 +31,7 @@ def detected_document(detected: Detected) -> dict[str, Any]:
     return {
         "exit_code": detected.exit_code,
         "simulated": any(one.points.is_simulated for one in detected.series),
+        "left_out": detected.left_out,
         "series": [_series_document(one) for one in detected.series],
     }
 
@@ -39,6 +43,7 @@ def _series_document(one: SeriesFindings) -> dict[str, Any]:
         "environment": asdict(points.environment),
         "simulated": points.is_simulated,
         "commits": list(points.commits),
+        "order": "dates" if points.is_by_date else "git",
         "times_s": list(points.times_s),
         "too_few": findings.too_few,
         "noise": _finite(findings.noise),
@@ -78,9 +83,14 @@ def _finite(value: float) -> float | None:
 def render_detected(detected: Detected) -> RenderableType:
     """One table for each environment, and what is to be known beside it."""
     from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     groups = itertools.groupby(detected.series, key=lambda one: one.points.environment)
-    return Group(*(part for _, its in groups for part in _environment(list(its))))
+    parts = [part for _, its in groups for part in _environment(list(its))]
+    if detected.left_out:
+        told = f"left out: {detected.left_out} records that are of a commit, and of no history"
+        parts.append(Text(f"{told} (--all-records takes them)"))
+    return Group(*parts)
 
 
 def _environment(its: Sequence[SeriesFindings]) -> Iterator[RenderableType]:
@@ -89,36 +99,49 @@ def _environment(its: Sequence[SeriesFindings]) -> Iterator[RenderableType]:
     where = its[0].points.environment
     parts = [f"machine {where.machine}"] if where.machine else []
     parts += [where.name] if where.name else []
-    yield Text(", ".join([*parts, f"fingerprint {where.fingerprint[:_HASH_CHARACTERS]}"]))
+    told = ", ".join([*parts, f"fingerprint {where.fingerprint[:_HASH_CHARACTERS]}"])
+    yield Text(visible(told))
     simulated = sum(one.points.is_simulated for one in its)
     if simulated:
         count = f"{simulated} of {len(its)}"
         yield Text(f"{SIMULATED}: {count} series were timed by a clock that is played back")
     rows = [(one, candidate) for one in its for candidate in one.candidates]
     if rows:
-        yield _table(rows)
+        yield _table(rows, _names(its))
         confidence = 100.0 * rows[0][1].change.confidence
         yield Text(f"intervals in brackets and good..bad: {confidence:g} %")
     for line in _notes(its):
-        yield Text(line)
+        yield Text(visible(line))
     yield Text("")
 
 
 def _notes(its: Sequence[SeriesFindings]) -> Iterator[str]:
+    if any(one.points.is_by_date for one in its):
+        yield "git does not know all of the commits: they are in the order of their dates"
+    names = _names(its)
     quiet = [one for one in its if not one.candidates and not one.findings.too_few]
     if quiet:
         yield f"no change in {len(quiet)} of {len(its)} series"
     for one in its:
         if one.findings.too_few:
             count = one.findings.count
-            yield f"{one.points.name}: {count} commits have a time, too few to tell anything"
+            yield f"{names[one.points.name]}: {count} commits have a time, too few to tell anything"
     yield from dict.fromkeys(one.canary_note for one in its)
 
 
-def _table(rows: Sequence[tuple[SeriesFindings, ChangeCandidate]]) -> Table:
+def _names(its: Iterable[SeriesFindings]) -> dict[SeriesName, str]:
+    """What each series is called; with how it was timed and built where others are called alike."""
+    names = dict.fromkeys(one.points.name for one in its)
+    counts = Counter(str(name) for name in names)
+    return {n: f"{n} ({n.how})" if counts[str(n)] > 1 else str(n) for n in names}
+
+
+def _table(
+    rows: Sequence[tuple[SeriesFindings, ChangeCandidate]], names: Mapping[SeriesName, str]
+) -> Table:
     from rich import box  # noqa: PLC0415
 
-    from harness.report.fitting import FittedTable  # noqa: PLC0415
+    from harness.report.fitting import FittedTable, PlainName  # noqa: PLC0415
 
     table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     table.spare = ("subject",)
@@ -129,16 +152,17 @@ def _table(rows: Sequence[tuple[SeriesFindings, ChangeCandidate]]) -> Table:
             no_wrap=heading not in _WRAPPED,
         )
     for _, candidate in rows:
-        table.add_row(*_row(candidate))
+        # Subjects are what others wrote: no markup, and nothing that moves the cursor.
+        table.add_row(*(PlainName(visible(cell)) for cell in _row(candidate, names)))
     return table
 
 
-def _row(candidate: ChangeCandidate) -> tuple[str, ...]:
+def _row(candidate: ChangeCandidate, names: Mapping[SeriesName, str]) -> tuple[str, ...]:
     change = candidate.change
     span = f"{candidate.good[:_HASH_CHARACTERS] or '(start)'}..{candidate.bad[:_HASH_CHARACTERS]}"
     interval = f"({_percent(change.lower)} to {_percent(change.upper)})"
     return (
-        str(candidate.points.name),
+        names[candidate.points.name],
         f"{change.kind.value}, {change.direction.value}",
         f"{_percent(change.ratio)} % {interval}",
         candidate.commit[:_HASH_CHARACTERS],

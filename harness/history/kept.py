@@ -30,7 +30,9 @@ class Kept:
 
     @property
     def commit(self) -> str:
-        """The full hash; empty where it was of no commit, or of one that was changed."""
+        """The full hash; empty where it was of no commit, or of one that was changed or slowed."""
+        if self.slowed_by:
+            return ""
         if self.context is not None:
             return self.context.commit
         told = self.header["environment"].get("pipeline_commit") or {}
@@ -42,14 +44,20 @@ class Kept:
         return str((self.header.get("replication") or {}).get("experiment", ""))
 
     @property
+    def slowed_by(self) -> float:
+        """The share by which it was made slower on purpose; 0 where it was not."""
+        return float((self.header.get("replication") or {}).get("slowed_by") or 0.0)
+
+    @property
     def created(self) -> tuple[str, str]:
         """What records are sorted by."""
         return str(self.header["created_utc"]), str(self.header["record_id"])
 
     @property
     def counts(self) -> bool:
-        """Whether it is complete, and not invalid."""
-        return bool(self.header["is_complete"]) and not is_invalid(self.header)
+        """Whether it is complete, not invalid, and not slowed on purpose."""
+        is_whole = bool(self.header["is_complete"]) and not is_invalid(self.header)
+        return is_whole and not self.slowed_by
 
 
 def kept_in(places: Iterable[Path]) -> list[Kept]:

@@ -45,9 +45,10 @@ def find_sides(
 ) -> tuple[FoundSide, FoundSide]:
     """The records that two names stand for.
 
-    A file is its record, a folder all records in it, an id the record of ``places`` that has it. A
-    commit is the newest run of it among the complete and valid records of ``places``: of two
-    commits, the records of their newest common experiment, or else of a common environment.
+    A file is its record, a folder all records in it, an id the record of ``places`` that has it.
+    What was slowed on purpose is none of these, unless its file itself is named. A commit is the
+    newest run of it among the complete and valid records of ``places``: of two commits, the records
+    of their newest common experiment, or else of a common environment.
 
     Args:
         names: of the base and of the head, as given.
@@ -75,9 +76,13 @@ def find_sides(
 def _by_path(path: Path, name: str) -> FoundSide | None:
     if path.is_dir():
         kept = _kept_in([path])
-        if not kept:
-            raise OptionError("there is no record in it", where=name, fix="name a record")
-        return _read(name, kept)
+        plain = [one for one in kept if not one.slowed_by]
+        if not plain:
+            what = (
+                "all records in it were slowed on purpose" if kept else "there is no record in it"
+            )
+            raise OptionError(what, where=name, fix="name a record")
+        return _read(name, plain)
     if path.exists() or path.suffix == ".parquet":
         return FoundSide(name, (read_record(path),))
     return None
@@ -85,6 +90,9 @@ def _by_path(path: Path, name: str) -> FoundSide | None:
 
 def _by_id(name: str, kept: Iterable[_Kept]) -> FoundSide | None:
     found = [one for one in kept if one.header["record_id"] == name]
+    if found and found[0].slowed_by:
+        what = f"it was made {100.0 * found[0].slowed_by:.3g} % slower on purpose"
+        raise OptionError(what, where=name, fix=f"to compare it all the same, name {found[0].path}")
     return _read(name, found[:1]) if found else None
 
 

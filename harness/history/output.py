@@ -12,6 +12,7 @@ from harness.errors import OptionError
 from harness.files import check_writable, written_whole
 from harness.history.query import LABELS
 from harness.history.series import SIMULATED
+from harness.report.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,7 @@ def render_answer(answer: Answer) -> RenderableType:
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     from rich import box  # noqa: PLC0415
 
-    from harness.report.fitting import FittedTable  # noqa: PLC0415
+    from harness.report.fitting import FittedTable, PlainName  # noqa: PLC0415
 
     table = FittedTable(box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for name, *cells in zip(names, *rows, strict=True):
@@ -130,7 +131,8 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
             no_wrap=name not in {"variant", "environment"},
         )
     for row in rows:
-        table.add_row(*map(_text, names, row))
+        # What others named is no markup, and moves no cursor.
+        table.add_row(*(PlainName(visible(_text(*pair))) for pair in zip(names, row, strict=True)))
     return table
 
 

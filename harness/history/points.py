@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.pipeline.pipeline import CANARY, TRANSFERS
+from harness.comparison.model import timing
+from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,17 +18,31 @@ if TYPE_CHECKING:
 
 # Of canaries' names, and of the backends that one is for.
 _GPU_CANARY: Final = "cuda"
+_HASH_CHARACTERS: Final = 8
 _GPU_BACKENDS: Final = ("tensorrt", "cuda")
-_NAMING: Final = ("pipeline", "component", "variant", "size", "mode", "streams")
-_ROWS: Final = """
+_NAMING: Final = (
+    *("pipeline", "component", "variant", "size", "mode", "streams", "threads", "clock"),
+    "options",
+)
+_ROWS: Final = f"""
 SELECT commit, coalesce(commit_utc, created_utc) AS dated, machine, environment, requirements,
-    fingerprint, pipeline, component, variant, size, mode, streams, backend, route, simulated,
+    fingerprint, pipeline, component, variant, size, mode, streams, threads, clock, backend, route,
+    simulated,
+    coalesce((
+        SELECT string_agg(concat(built.component, ' ', built.options), ' ' ORDER BY built.component)
+        FROM builds AS built
+        WHERE built.file = series.file AND built.backend = series.backend
+            AND built.precision = series.precision AND built.route = series.route
+            AND built.options IS NOT NULL
+            AND (series.component = '{WHOLE_PIPELINE}' OR built.component = series.component)
+    ), '') AS options,
     list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s
 FROM series
 WHERE commit IS NOT NULL AND is_complete AND superseded IS NOT TRUE
-    AND validity IS DISTINCT FROM 'invalid' AND is_dirty IS NOT TRUE
-    AND len(latency_s) > 0 AND ({condition})
-"""
+    AND validity IS DISTINCT FROM 'invalid' AND is_dirty IS NOT TRUE AND slowed_by IS NULL
+    AND len(latency_s) > 0 AND ({{condition}})
+    AND ({{anything}} OR round IS NOT NULL)
+"""  # noqa: S608  # constants
 
 
 @dataclass(frozen=True, order=True)
@@ -45,7 +61,10 @@ class Environment:
 
 @dataclass(frozen=True, order=True)
 class SeriesName:
-    """Which series a history is of."""
+    """Which series a history is of.
+
+    ``options`` is a hash of what its engines were built by, empty where nothing is known of that.
+    """
 
     pipeline: str
     component: str
@@ -53,6 +72,9 @@ class SeriesName:
     size: str
     mode: str
     streams: int
+    threads: int = 1
+    clock: str = ""
+    options: str = ""
 
     def __str__(self) -> str:
         """For messages: ``tiny: vocoder, tensorrt fp16, graph, 1 s``."""
@@ -61,6 +83,16 @@ class SeriesName:
         parts += [f"{self.streams} streams"] if self.streams > 1 else []
         return ", ".join(parts)
 
+    @property
+    def how(self) -> str:
+        """How it was timed and built, where two series have one name otherwise."""
+        return f"{self.timing}, options {self.options}" if self.options else self.timing
+
+    @property
+    def timing(self) -> str:
+        """How it was timed, in the words of a comparison."""
+        return timing(self.clock, self.threads)
+
 
 @dataclass(frozen=True)
 class Points:
@@ -68,6 +100,7 @@ class Points:
 
     ``times_s`` is None at commits of which others of the environment have figures, but not it.
     ``canary`` names the one that belongs to it, and ``canary_s`` are its times; both may be empty.
+    ``is_by_date`` says that git does not know all of the commits, and their dates gave the order.
     """
 
     environment: Environment
@@ -77,19 +110,28 @@ class Points:
     times_s: tuple[float | None, ...]
     canary: str = ""
     canary_s: tuple[float | None, ...] = ()
+    is_by_date: bool = False
 
 
 def read_points(
-    records: Records, selection: Selection, positions: Mapping[str, int]
+    records: Records,
+    selection: Selection,
+    positions: Mapping[str, int],
+    *,
+    any_record: bool = False,
 ) -> tuple[Points, ...]:
     """The histories of ``selection``, as ``records`` hold them.
 
-    Figures count that are complete, not superseded, not invalid, and not of a dirty tree.
+    Figures count that are complete, not superseded, not invalid, not of a dirty tree, and not
+    slowed on purpose.
 
     Args:
         records: where they are.
         selection: which series; the canaries need not be in it.
-        positions: of commits, their place in git's history; others are in the order of their dates.
+        positions: of commits, their place in git's history; where one is not there, all are in the
+            order of their dates.
+        any_record: take records that are of no history as well, such as those of two commits side
+            by side, whose commits may be of any branch.
 
     Raises:
         OptionError: the query cannot be made.
@@ -97,7 +139,7 @@ def read_points(
     """
     condition, values = selection.where()
     text = f"({condition}) OR component = '{CANARY}'"
-    rows = records.rows(_ROWS.format(condition=text), values)
+    rows = records.rows(_ROWS.format(condition=text, anything=any_record), values)
     by_environment: dict[Environment, list[dict[str, Any]]] = {}
     for row in rows:
         where = Environment(
@@ -115,7 +157,7 @@ def read_points(
 def _of_environment(
     environment: Environment, rows: Sequence[dict[str, Any]], positions: Mapping[str, int]
 ) -> Iterable[Points]:
-    commits = _ordered(rows, positions)
+    commits, is_by_date = _ordered(rows, positions)
     measured: dict[tuple[SeriesName, bool, bool], dict[str, list[float]]] = {}
     canaries: dict[tuple[str, bool], dict[str, list[float]]] = {}
     for row in rows:
@@ -126,7 +168,9 @@ def _of_environment(
             continue
         else:
             uses_gpu = any(name in row["backend"] for name in _GPU_BACKENDS)
-            name = SeriesName(**{key: row[key] for key in _NAMING})
+            name = SeriesName(
+                **{**{key: row[key] for key in _NAMING}, "options": _hashed(row["options"])}
+            )
             its = measured.setdefault((name, is_simulated, uses_gpu), {})
         its.setdefault(row["commit"], []).append(float(row["median_s"]))
     for (name, is_simulated, uses_gpu), its in sorted(measured.items()):
@@ -140,15 +184,25 @@ def _of_environment(
         )
         canary_s = _times(canaries[canary, is_simulated], commits) if canary else ()
         times_s = _times(its, commits)
-        yield Points(environment, name, is_simulated, commits, times_s, canary, canary_s)
+        named = (environment, name, is_simulated)
+        yield Points(*named, commits, times_s, canary, canary_s, is_by_date)
 
 
-def _ordered(rows: Iterable[dict[str, Any]], positions: Mapping[str, int]) -> tuple[str, ...]:
-    """The commits, the oldest first: by git where it knows all of them, and else by their dates."""
+def _hashed(options: str) -> str:
+    return hashlib.sha256(options.encode()).hexdigest()[:_HASH_CHARACTERS] if options else ""
+
+
+def _ordered(
+    rows: Iterable[dict[str, Any]], positions: Mapping[str, int]
+) -> tuple[tuple[str, ...], bool]:
+    """The commits, the oldest first: by git where it knows all of them, and else by their dates.
+
+    With it, whether it is by their dates.
+    """
     dates = {row["commit"]: row["dated"] for row in rows}
     if positions.keys() >= dates.keys():
-        return tuple(sorted(dates, key=lambda commit: positions[commit]))
-    return tuple(sorted(dates, key=lambda commit: (dates[commit], commit)))
+        return tuple(sorted(dates, key=lambda commit: positions[commit])), False
+    return tuple(sorted(dates, key=lambda commit: (dates[commit], commit))), True
 
 
 def _times(its: Mapping[str, Sequence[float]], commits: Sequence[str]) -> tuple[float | None, ...]:

@@ -51,7 +51,7 @@ METRICS: Final = {
 LABELS: Final = (
     *("commit_utc", "created_utc", "commit", "machine", "environment", "run", "superseded"),
     *("round", "pipeline", "component", "variant", "size", "mode", "streams", "process"),
-    *("validity", "is_complete", "simulated", "imported"),
+    *("validity", "is_complete", "simulated", "imported", "slowed_by"),
 )
 _ORDER: Final = (
     "coalesce(commit_utc, created_utc), commit, machine, environment, run, round, created_utc, "
@@ -62,10 +62,11 @@ _RECORDS: Final = """
     commit_utc TIMESTAMP, is_dirty BOOLEAN, machine VARCHAR, environment VARCHAR, run BIGINT,
     superseded BOOLEAN, round BIGINT, requirements VARCHAR, imported_from VARCHAR, python VARCHAR,
     cpu VARCHAR, gpu VARCHAR, driver VARCHAR, harness_version VARCHAR, harness_commit VARCHAR,
-    is_complete BOOLEAN, validity VARCHAR, schema_version BIGINT, fingerprint VARCHAR"""
+    is_complete BOOLEAN, validity VARCHAR, schema_version BIGINT, fingerprint VARCHAR,
+    slowed_by DOUBLE"""
 _BUILDS: Final = """
     file VARCHAR, component VARCHAR, backend VARCHAR, precision VARCHAR, route VARCHAR,
-    build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT"""
+    build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT, options VARCHAR"""
 # What DuckDB raises for a query that is wrong, whatever the files hold.
 _MISTAKES: Final = (
     *("BinderException", "CatalogException", "ParserException", "SyntaxException"),

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.comparison.built import build_options
 from harness.errors import HarnessError, MissingDependencyError, OptionError, RecordError
 from harness.history.context import context_in
 from harness.history.runs import is_invalid, number_runs
@@ -194,6 +195,8 @@ def _record_row(
     environment = header["environment"]
     gpu = environment.get("gpu") or {}
     commit = environment.get("pipeline_commit") or {}
+    slowed_by = float((header.get("replication") or {}).get("slowed_by") or 0.0)
+    measured = context.commit if context else commit.get("commit")
     validity = header["validity"] and Validity(
         tuple(Finding(**one) for one in header["validity"]["findings"])
     )
@@ -202,7 +205,8 @@ def _record_row(
         "record_id": header["record_id"],
         "created_utc": _utc(datetime.fromisoformat(header["created_utc"])),
         "pipeline": header["pipeline"],
-        "commit": context.commit if context else commit.get("commit"),
+        # What was slowed on purpose is of no commit.
+        "commit": None if slowed_by else measured,
         "commit_utc": context and _utc(datetime.fromtimestamp(context.commit_unix_s, timezone.utc)),
         "is_dirty": commit.get("is_dirty"),
         "machine": context.machine if context else None,
@@ -220,6 +224,7 @@ def _record_row(
         "validity": validity.status if validity else None,
         "schema_version": int(header["schema_version"]),
         "fingerprint": fingerprint(environment),
+        "slowed_by": slowed_by or None,
     }
 
 
@@ -240,6 +245,7 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
             continue
         seen.add(kind)
         recipe = engine["details"].get("recipe") or {}
+        options = build_options(engine["details"])
         # A builder may have made it of a graph in another precision.
         graph = (engine["component"], recipe.get("graph_precision", engine["precision"]))
         yield {
@@ -248,4 +254,5 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "build_s": engine["build_s"],
             "size_bytes": engine["size_bytes"] or graphs.get(graph),
             "memory_bytes": engine["memory_bytes"],
+            "options": json.dumps(options, sort_keys=True) if options else None,
         }

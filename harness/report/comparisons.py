@@ -12,6 +12,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from harness.files import write_text
+from harness.report.escaping import visible
+from harness.report.fitting import PlainName
 from harness.report.tables import decibels, table_of
 from harness.report.words import milliseconds
 from harness.stats.pairs import PairStatus
@@ -53,7 +55,7 @@ def render_comparison(comparison: Comparison) -> RenderableType:
     for kind, rows in tables.items():
         parts += [_table(f"{kind[0]}, {kind[1]}", rows, comparison), *_reasons(rows)]
     parts.append(Text(_legend(comparison)))
-    parts += [Text(f"Note: {finding}", "yellow") for finding in comparison.findings]
+    parts += [Text(visible(f"Note: {finding}"), "yellow") for finding in comparison.findings]
     parts.append(Text(summary_sentence(comparison), _STYLES[comparison.status]))
     return Group(*parts)
 
@@ -66,8 +68,13 @@ def summary_sentence(comparison: Comparison) -> str:
         if (count := sum(row.status is status for row in comparison.rows))
     ]
     label = ", SIMULATED" if comparison.is_simulated else ""
-    across = ", NOT THE SAME ENVIRONMENT" if comparison.differences else ""
-    return f"{comparison.pipeline}, head against base{label}{across}: {', '.join(counts)}"
+    label += ", NOT THE SAME ENVIRONMENT" if comparison.differences else ""
+    for name, side in (("BASE", comparison.base), ("HEAD", comparison.head)):
+        label += f", {name} INVALID" if side.invalid else ""
+        label += f", {name} SLOWED ON PURPOSE" if side.slowed_by else ""
+    if comparison.unjudged:
+        counts.append(f"{len(comparison.unjudged)} of the base not judged")
+    return f"{visible(comparison.pipeline)}, head against base{label}: {', '.join(counts)}"
 
 
 def _heading(comparison: Comparison) -> Text:
@@ -75,7 +82,7 @@ def _heading(comparison: Comparison) -> Text:
     for name, side in (("base", comparison.base), ("head", comparison.head)):
         text.append(f"{name}: {_told(side)}\n")
     if comparison.differences:
-        label = f"not the same environment: {', '.join(comparison.differences)}"
+        label = visible(f"not the same environment: {', '.join(comparison.differences)}")
         text.append(f"{label}; what differs may be theirs\n", "yellow")
     if comparison.is_simulated:
         text.append("SIMULATED: the times are made up\n", "yellow")
@@ -92,13 +99,16 @@ def _told(side: Side) -> str:
     own = f", commit {commit}" if commit and commit not in side.label else ""
     count = len(side.record_ids)
     records = side.record_ids[0] if count == 1 else f"{count} records"
-    return f"{side.label}{own}" if records == side.label else f"{side.label}{own}, {records}"
+    told = f"{side.label}{own}" if records == side.label else f"{side.label}{own}, {records}"
+    slowed = f", MADE {100.0 * side.slowed_by:.3g} % SLOWER ON PURPOSE" if side.slowed_by else ""
+    invalid = f", INVALID: {side.invalid}" if side.invalid else ""
+    return visible(f"{told}{slowed}{invalid}")
 
 
 def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison) -> FittedTable:
     title += ", SIMULATED" if comparison.is_simulated else ""
     title += ", NOT THE SAME ENVIRONMENT" if comparison.differences else ""
-    table = table_of(title)
+    table = table_of(Text(visible(title)))
     has_cycles = any(row.cycles is not None for row in rows)
     names = [
         name
@@ -125,7 +135,7 @@ def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison)
             cells += [_change(row.cycles), _status(row.cycles)]
         cells += [_figure(row, name) for name in names]
         odd = _both(str(len(row.time.odd_base)), str(len(row.time.odd_head)))
-        table.add_row(label_of(row.series), *cells, str(row.time.pairs), odd)
+        table.add_row(PlainName(visible(label_of(row.series))), *cells, str(row.time.pairs), odd)
     return table
 
 
@@ -173,7 +183,7 @@ def _both(base: str, head: str) -> str:
 
 def _reasons(rows: Sequence[SeriesComparison]) -> list[RenderableType]:
     return [
-        Padding(Text(f"{label_of(row.series)}: {row.reason}", "yellow"), (0, 0, 0, 2))
+        Padding(Text(visible(f"{label_of(row.series)}: {row.reason}"), "yellow"), (0, 0, 0, 2))
         for row in rows
         if row.reason
     ]

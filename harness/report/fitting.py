@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,10 @@ class _Width:
 
     natural: int
     least: int
+
+
+class PlainName(Text):
+    """A name that others chose: it is no markup, and is broken into lines as a plain one is."""
 
 
 class FittedTable(Table):
@@ -125,6 +130,8 @@ def _heading(column: Column) -> str:
 
 
 def _folded(cell: RenderableType, width: int) -> RenderableType:
+    if isinstance(cell, PlainName):
+        return Text("\n".join(fold_name(cell.plain, width)))
     return "\n".join(fold_name(cell, width)) if isinstance(cell, str) else cell
 
 

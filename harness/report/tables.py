@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.stats.quantiles import QuantileEstimate
 
 
-def table_of(title: str, spare: Sequence[str] = ()) -> FittedTable:
+def table_of(title: str | Text, spare: Sequence[str] = ()) -> FittedTable:
     """An empty table with a column for the component.
 
     ``spare`` are the headings of columns that may be left out where there is no room, the first

@@ -28,7 +28,7 @@ _SHOWN_HASH: Final = 12
 _MOMENTARY: Final = re.compile(r"load_average_1min|momentary(\..*)?")
 # What no latency depends on, or what is compared on purpose, as commits are.
 _PROVENANCE: Final = re.compile(
-    r"memory_bytes|harness_version|harness_commit(\..*)?|pipeline_commit(\..*)?"
+    r"memory_bytes|harness_version|harness_commit(\..*)?|pipeline_commit(\..*)?|plan_commit(\..*)?"
     # Of the packages, all but those that run inference, or feed it.
     # The GPU's UUID tells which one it came to.
     r"|variables\.(CUDA_DEVICE_ORDER|CUDA_VISIBLE_DEVICES|NVIDIA_VISIBLE_DEVICES)"

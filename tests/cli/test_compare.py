@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.cli import main
 from harness.states import FAIL, Finding, Validity
+from harness.stats.pairs import PairRule, judge_pairs
 from harness.store.parquet import ParquetStore
 from tests.comparison.made import side
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.types import Record
+    from harness.types import Record, Replication
 
 Capture = pytest.CaptureFixture[str]
 
@@ -129,3 +130,77 @@ def test_what_cannot_be_asked_is_refused(
 
     assert main(["compare", "a", "b", *words]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_record_is_no_baseline_of_itself(folder: Path, capsys: Capture) -> None:
+    keep(folder, *pair(1.02))
+
+    assert main(["compare", "a", "a"]) == 2
+    assert "a: it is of both sides: nothing is slower than itself" in capsys.readouterr().err
+    assert main(["compare", "a", "reports"]) == 2
+
+
+def test_an_ab_is_judged_by_its_own_rule_unless_another_is_given(
+    folder: Path, capsys: Capture
+) -> None:
+    own = {"margin": 0.05, "alpha": 0.01, "looks": (8, 32)}
+    base, head = (replace(one, replication=ruled(one, **own)) for one in pair(1.02))
+    keep(folder, base, head)
+
+    def judged(*words: str) -> tuple[float, float]:
+        main(["compare", "a", "b", "--json", "-", *words])
+        document = json.loads(capsys.readouterr().out)
+        return document["margin"], document["rows"][0]["time"]["confidence"]
+
+    verdicts = [
+        judge_pairs([1.0] * 32, [1.02] * 32, PairRule(0.05, alpha, (8, 32)))
+        for alpha in (0.01, 0.1)
+    ]
+    assert judged() == (0.05, verdicts[0].confidence)
+    assert judged("--margin", "1%") == (0.01, verdicts[0].confidence)
+    assert judged("--alpha", "10%") == (0.05, verdicts[1].confidence)
+
+
+def test_sides_of_different_rules_are_judged_by_the_usual_one(
+    folder: Path, capsys: Capture
+) -> None:
+    base, head = pair(1.02)
+    keep(
+        folder,
+        replace(base, replication=ruled(base, margin=0.05, alpha=0.01, looks=(8, 32))),
+        replace(head, replication=ruled(head, margin=0.04, alpha=0.01, looks=(8, 32))),
+    )
+
+    assert main(["compare", "a", "b", "--json", "-"]) == 1
+    assert json.loads(capsys.readouterr().out)["margin"] == 0.002
+
+
+def ruled(one: Record, **rule: Any) -> Replication:
+    assert one.replication is not None
+    return replace(one.replication, **rule)
+
+
+def test_what_vanished_from_the_head_is_open(folder: Path, capsys: Capture) -> None:
+    base, head = pair(1.0)
+    kept = tuple(m for m in head.measurements if m.component != "encoder")
+    keep(folder, base, replace(head, measurements=kept))
+
+    assert main(["compare", "a", "b", "--margin", "0.5%"]) == 3
+    out = capsys.readouterr().out
+    assert "head against base: 2 same, 1 of the base not judged" in out
+    assert "only of the base: onnxruntime fp32, 1 s, hot: encoder" in out
+    assert main(["compare", "b", "a", "--margin", "0.5%"]) == 0
+    assert main(["compare", "a", "b", "--margin", "0.5%", "--component", "decoder"]) == 0
+
+
+def test_what_was_slowed_on_purpose_is_taken_by_its_file_alone(
+    folder: Path, capsys: Capture
+) -> None:
+    base, head = pair(1.1)
+    keep(folder, base, replace(head, replication=ruled(head, slowed_by=0.1)))
+    (path,) = folder.glob("*b*.parquet")
+
+    assert main(["compare", "a", "b"]) == 2
+    assert "b: it was made 10 % slower on purpose" in capsys.readouterr().err
+    assert main(["compare", "a", str(path)]) == 1
+    assert "HEAD SLOWED ON PURPOSE: 3 slower" in capsys.readouterr().out

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.cli import main
 from harness.comparison.model import Comparison, Series, SeriesComparison, Side
+from harness.history.confirming import confirm, exit_code_of
+from harness.history.detect import find_candidates
 from harness.report.comparisons import to_comparison_json
 from harness.stats.pairs import PairStatus, PairVerdict
 from harness.types import Case, Variant
@@ -22,18 +25,26 @@ if TYPE_CHECKING:
 Capture = pytest.CaptureFixture[str]
 
 
-def comparison_of(found: dict[str, str]) -> Comparison:
+def comparison_of(
+    found: dict[str, str],
+    streams: int = 1,
+    how: str = "perf_counter, 2 threads",
+    **of_head: Any,
+) -> Comparison:
     """What an A/B of so many components found of each."""
-    side = Side("x", "x", (), {})
+    # As of the history that is kept here.
+    side = Side("x", "x", (), {"cpu": "some", "gpu": None})
     rows = [
         SeriesComparison(
-            Series(component, Variant("onnxruntime", "fp32"), Case(1.0, 1), "hot"),
+            Series(component, Variant("onnxruntime", "fp32"), Case(1.0, 1), "hot", streams),
             *(0.01, 0.011),
             PairVerdict(PairStatus(status), 1.1, 1.09, 1.11, 0.98, 0.001, 8),
+            how=how,
         )
         for component, status in found.items()
     ]
-    return Comparison("tiny", side, side, tuple(rows), margin=0.002, is_paired=True)
+    head = replace(side, **of_head)
+    return Comparison("tiny", side, head, tuple(rows), margin=0.002, is_paired=True)
 
 
 # Stands for `harness ab`: notes what it was called with, and writes the document that is there.
@@ -129,6 +140,56 @@ def test_what_cannot_be_measured_stays_open(
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("  open: tiny: pipeline")
     assert line.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (
+            comparison_of({"pipeline": "slower"}, environment={"cpu": "other", "gpu": None}),
+            "measured in another environment: fingerprint ",
+        ),
+        (
+            comparison_of({"pipeline": "slower"}, invalid="it was hot"),
+            "the machine's state makes the head invalid: it was hot",
+        ),
+        (
+            comparison_of({"pipeline": "slower"}, streams=2),
+            "the repository's plan measures nothing of it",
+        ),
+        (
+            comparison_of({"pipeline": "slower"}, how="perf_counter, 1 thread"),
+            "timed otherwise: perf_counter, 1 thread, the history's perf_counter, 2 threads",
+        ),
+    ],
+    ids=["elsewhere", "invalid", "streams", "threads"],
+)
+def test_what_says_nothing_of_the_history_leaves_it_open(
+    tmp_path: Path,
+    capsys: Capture,
+    measured: Callable[..., Path],
+    found: Comparison,
+    reason: str,
+) -> None:
+    keep(tmp_path / "records", {"pipeline": noisy(1, 0.1)})
+    measured(to_comparison_json(found), 1)
+
+    assert _detect(tmp_path / "records") == 3
+
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("  open: tiny: pipeline")
+    assert reason in line
+
+
+def test_what_has_nothing_before_it_stays_open_and_is_not_measured(tmp_path: Path) -> None:
+    keep(tmp_path, {"pipeline": noisy(1, 0.1)})
+    (candidate,) = find_candidates([str(tmp_path)]).candidates
+
+    (one,) = confirm([replace(candidate, good="")], tmp_path, tmp_path)
+
+    assert (one.status, exit_code_of([one])) == (PairStatus.INCONCLUSIVE, 3)
+    assert one.reason == "nothing is known from before it"
+    assert f"1 s, (start) against {commit(12)[:8]}: inconclusive: nothing" in str(one)
 
 
 def test_an_interruption_of_the_measurement_is_one(

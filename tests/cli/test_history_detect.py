@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.cli import main
+from harness.history.commits import KnownCommit
 from tests.history.records import CONTEXT, record
 from tests.history.test_detect import COUNT, commit, keep, noisy, series
 from tests.history.test_query import keep as keep_records
@@ -40,6 +41,65 @@ def test_a_table_says_commit_size_kind_and_what_was_taken_out(
     assert "no change in 1 of 2 series" in said
     assert "no canary: a drift of the machine is not told from one of the work" in said
     assert "simulated" not in said
+
+
+def test_subjects_of_commits_are_no_markup_and_move_no_cursor(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, {"pipe[/]": noisy(1, 0.1)}, machine="[/b]")
+    hostile = "[red]x[/] [/b] \x1b[2J"
+    known = {commit(index): KnownCommit(index, hostile) for index in range(COUNT)}
+    monkeypatch.setattr("harness.history.detect.know_commits", lambda *_: known)
+
+    assert main(["history", "detect", str(tmp_path)]) == 1
+
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "[red]x[/] [/b] \\x1b[2J" in words(said)
+    assert "machine [/b]" in said
+    assert "pipe[/]" in said
+
+
+def test_the_order_and_what_is_left_out_are_told(tmp_path: Path, capsys: Capture) -> None:
+    keep(tmp_path / "r", {"pipeline": noisy(1)})
+    environment = {"cpu": "some", "gpu": None, "pipeline_commit": {"commit": "ab" * 20}}
+    keep_records(tmp_path / "r", record("topic", context=None, environment=environment))
+    out = tmp_path / "out.json"
+
+    assert main(["history", "detect", str(tmp_path / "r"), "--json", str(out)]) == 0
+    said = words(capsys.readouterr().out)
+    assert "git does not know all of the commits: they are in the order of their dates" in said
+    assert "left out: 1 records that are of a commit, and of no history (--all-records" in said
+    document = json.loads(out.read_text())
+    assert (document["left_out"], document["series"][0]["order"]) == (1, "dates")
+    assert main(["history", "detect", str(tmp_path / "r"), "--all-records"]) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_series_that_are_called_alike_are_told_apart(tmp_path: Path, capsys: Capture) -> None:
+    keep(tmp_path, {"pipeline": noisy(1, 0.1)})
+    keep(tmp_path, {"pipeline": noisy(2, 0.1)}, prefix="x", measurement={"threads": 1})
+
+    assert main(["history", "detect", str(tmp_path)]) == 1
+
+    said = words(capsys.readouterr().out)
+    assert "1 s (perf_counter, 1 thread) step" in said
+    assert "1 s (perf_counter, 2 threads) step" in said
+
+
+def test_a_fault_of_the_harness_is_no_verdict(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keep(tmp_path, {"pipeline": noisy(1)})
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("what nobody thought of")
+
+    monkeypatch.setattr("harness.history.detected.render_detected", fail)
+    assert main(["history", "detect", str(tmp_path)]) == 70
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError: what nobody thought of" in said
+    assert said.splitlines()[-1].startswith("harness: this is a fault of the harness, and no verd")
 
 
 def test_json_has_all_of_it(tmp_path: Path, capsys: Capture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -287,6 +287,37 @@ def test_what_one_side_alone_has_is_told() -> None:
         "only of the base: onnxruntime fp32, 1 s, hot: encoder",
         "only of the base: onnxruntime fp32, 1 s, concurrent, 2 streams: vocoder",
     )
+    assert found.unjudged == (
+        "encoder, onnxruntime fp32, 1 s, hot",
+        "vocoder, onnxruntime fp32, 1 s, concurrent, 2 streams",
+    )
+    assert found.status is INCONCLUSIVE
+    assert compare_records([base], [head], RULE, components=["decoder"]).unjudged == ()
+
+
+def test_what_vanished_is_not_passed_and_what_is_new_is_only_told() -> None:
+    whole = side("a", processes=32, experiment="x")
+    less = side("b", processes=32, seed=1, experiment="x")
+    kept = tuple(m for m in less.measurements if m.component != "encoder")
+    rule = PairRule(margin=0.005)
+
+    vanished = compare_records([whole], [replace(less, measurements=kept)], rule)
+    new = compare_records([replace(less, measurements=kept)], [whole], rule)
+
+    assert {row.status for row in vanished.rows} == {row.status for row in new.rows} == {SAME}
+    assert (vanished.status, new.status) == (INCONCLUSIVE, SAME)
+    assert new.findings == ("only of the head: onnxruntime fp32, 1 s, hot: encoder",)
+
+
+def test_what_was_slowed_on_purpose_is_told() -> None:
+    head = side("b", seed=1)
+    assert head.replication is not None
+    slow = replace(head, replication=replace(head.replication, slowed_by=0.1))
+
+    found = compare_records([side("a")], [slow], RULE)
+
+    assert (found.base.slowed_by, found.head.slowed_by) == (0.0, 0.1)
+    assert found.findings == ("b was made 10 % slower on purpose: it is of no commit",)
 
 
 def test_what_was_not_timed_alike_is_not_compared() -> None:
@@ -304,6 +335,8 @@ def test_what_was_not_timed_alike_is_not_compared() -> None:
             "(perf_counter, 2 threads / perf_counter, 1 thread)"
         ),
     )
+    assert found.unjudged == ("encoder, onnxruntime fp32, 1 s, hot",)
+    assert found.status is INCONCLUSIVE
 
 
 def test_what_a_reader_must_know_is_told() -> None:
@@ -324,6 +357,8 @@ def test_what_a_reader_must_know_is_told() -> None:
         *(False, True),
         True,
     )
+    assert (found.base.invalid, found.head.invalid) == ("", "it was hot")
+    assert found.status is INCONCLUSIVE
     with pytest.raises(ComparisonError, match="b: the machine's state makes it invalid: it was h"):
         check_valid([base, head])
     check_valid([base])
@@ -386,3 +421,23 @@ def test_a_record_is_never_slower_than_itself(processes: int, is_paired: bool) -
     found = compare_records([base], [replace(base, record_id="b")], RULE)
 
     assert all(row.status in {SAME, INCONCLUSIVE} for row in found.rows)
+
+
+def test_engines_that_were_built_by_other_options_are_told() -> None:
+    def built(one: Record, **options: Any) -> Record:
+        details = {"options": {"tf32": False, "nvtx": bool(options), **options}}
+        return replace(one, engines=tuple(replace(e, details=details) for e in one.engines[:1]))
+
+    base = built(side("a"), optimization_level=3, plugins=[])
+    head = built(side("b"), optimization_level=5, workspace_bytes=None)
+    same = built(side("b"), optimization_level=3)
+
+    assert compare_records([base], [head], RULE).findings == (
+        (
+            "built by other options, which may be all: encoder, onnxruntime fp32: "
+            "optimization_level 3 / 5"
+        ),
+    )
+    assert compare_records([base], [same], RULE).findings == ()
+    (told,) = compare_records([base], [built(side("b"))], RULE).findings
+    assert told.endswith("optimization_level 3 / not set")

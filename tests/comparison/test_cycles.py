@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,8 +102,26 @@ def test_a_slower_clock_is_told_from_slower_work() -> None:
     assert by_clock.cycles is not None
     assert (by_clock.time.status, by_clock.cycles.status) == (PairStatus.SLOWER, PairStatus.SAME)
     assert by_clock.cycles.ratio == pytest.approx(1.0, abs=2e-3)
+    assert by_clock.is_discovery
+    assert by_clock.status is PairStatus.INCONCLUSIVE
+    assert re.match(
+        r"the clock's: slower \(\+5\.\d+ %\) in time, same \([+-]0\.\d+ %\) in c", by_clock.reason
+    )
     assert by_work.cycles is not None
     assert (by_work.time.status, by_work.cycles.status) == (PairStatus.SLOWER, PairStatus.SLOWER)
+    assert by_work.status is PairStatus.SLOWER
+    back = compare_records([head], [base], PairRule()).rows[0]
+    assert (back.time.status, back.status) == (PairStatus.FASTER, PairStatus.INCONCLUSIVE)
+
+
+def test_what_is_not_known_in_cycles_leaves_the_verdict_on_time() -> None:
+    base, head = timed("a", [1980.0] * 8), timed("b", [1980.0] * 8, ratio=1.05, seed=1)
+    (row, *_) = compare_records([base], [head], PairRule()).rows
+    assert row.cycles is not None
+    unknown = replace(row.cycles, status=PairStatus.INCONCLUSIVE)
+
+    assert replace(row, cycles=unknown, is_discovery=True).status is PairStatus.SLOWER
+    assert replace(row, cycles=None, is_discovery=True).status is PairStatus.SLOWER
 
 
 def test_the_processes_of_a_real_record_ran_at_a_clock_that_was_steady() -> None:

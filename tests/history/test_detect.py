@@ -14,6 +14,7 @@ from harness.pipeline.pipeline import CANARY
 from harness.states import FAIL, Finding, Validity
 from harness.stats.changes import ChangeKind
 from harness.store.parquet import ParquetStore
+from harness.types import Engine, Replication
 from tests.history.records import CONTEXT, measurement, record
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def test_what_does_not_count_is_left_out(tmp_path: Path) -> None:
     slow = {"pipeline": noisy(17, 0.5, at=0)}
     keep(tmp_path, slow, prefix="i", record={"validity": invalid})
     keep(tmp_path, slow, prefix="c", record={"is_complete": False})
+    keep(tmp_path, slow, prefix="s", record={"replication": Replication(8, 1, slowed_by=0.5)})
 
     detected = find_candidates([str(tmp_path)])
 
@@ -215,3 +217,67 @@ def test_the_selection_is_followed_and_the_canary_still_is_read(tmp_path: Path) 
     assert one.points.canary == "cpu-1"
     assert one.findings.count == 20
     assert one.candidates[0].change.kind is ChangeKind.STEP
+
+
+def test_series_that_were_not_timed_or_built_alike_are_never_one(tmp_path: Path) -> None:
+    first, second = noisy(21), noisy(22, 0.3, at=0)
+    first[12:] = np.nan
+    second[:12] = np.nan
+    built = Engine("encoder", "onnxruntime", "fp32", None, None, 1.0, 1, details=options(3))
+    other = replace(built, details=options(5))
+    kinds: dict[str, dict[str, Any]] = {
+        "threads": {"measurement": {"threads": 1}},
+        "clock": {"measurement": {"clock": "cuda_event"}},
+        "options": {"record": {"engines": (other,)}},
+    }
+    for name, changes in kinds.items():
+        folder = tmp_path / name
+        keep(folder, {"pipeline": first}, record={"engines": (built,)})
+        keep(
+            folder, {"pipeline": second}, prefix="x", **{"record": {"engines": (built,)}} | changes
+        )
+
+        detected = find_candidates([str(folder)])
+
+        assert [one.findings.count for one in detected.series] == [12, 12], name
+        assert detected.candidates == ()
+        names = [one.points.name for one in detected.series]
+        assert str(names[0]) == str(names[1])
+        assert names[0].how != names[1].how
+
+
+def options(level: int | None, **more: Any) -> dict[str, Any]:
+    return {"options": {"optimization_level": level, "nvtx": bool(level), **more}}
+
+
+def test_options_that_are_not_set_make_no_other_series(tmp_path: Path) -> None:
+    """As where a later harness has an option more."""
+    times = noisy(23)
+    first, second = times.copy(), times.copy()
+    first[12:] = np.nan
+    second[:12] = np.nan
+    for prefix, its, details in (
+        ("a", first, options(0)),
+        ("b", second, options(0, preview_features=None, plugins=[], nvtx=True)),
+    ):
+        engine = Engine("encoder", "onnxruntime", "fp32", None, None, 1.0, 1, details=details)
+        keep(tmp_path, {"pipeline": its}, prefix=prefix, record={"engines": (engine,)})
+
+    (one,) = find_candidates([str(tmp_path)]).series
+
+    assert one.findings.count == COUNT
+    assert one.points.name.options
+
+
+def test_records_of_no_history_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    keep(tmp_path, {"pipeline": noisy(24)})
+    environment = {"cpu": "some", "gpu": None, "pipeline_commit": {"commit": "ab" * 20}}
+    topic = record("topic", [series("pipeline", 0.02)], None, environment=environment)
+    ParquetStore(tmp_path).append(topic)
+
+    detected = find_candidates([str(tmp_path)])
+    every = find_candidates([str(tmp_path)], any_record=True)
+
+    assert [one.findings.count for one in detected.series] == [COUNT]
+    assert (detected.left_out, every.left_out) == (1, 0)
+    assert sorted(one.findings.count for one in every.series) == [1, COUNT]

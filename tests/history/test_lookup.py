@@ -82,6 +82,27 @@ def test_what_is_invalid_or_interrupted_does_not_stand_for_a_commit(tmp_path: Pa
         ids(tmp_path, OLD, NEW)
 
 
+def test_what_was_slowed_on_purpose_stands_for_nothing_but_its_file(tmp_path: Path) -> None:
+    slow = of_experiment("slow", NEW, "x", 9)
+    assert slow.replication is not None
+    slow = replace(slow, replication=replace(slow.replication, slowed_by=0.1))
+    keep(tmp_path, of_experiment("a", OLD, "y", 1), of_experiment("b", NEW, "y", 1))
+    path = keep(tmp_path, of_experiment("c", OLD, "x", 9), slow)
+
+    assert ids(tmp_path, OLD, NEW) == [("a",), ("b",)]
+    assert ids(tmp_path, "c", NEW) == [("c",), ("b",)]
+    assert ids(tmp_path, str(tmp_path), "c")[0] == ("a", "b", "c")
+    assert ids(tmp_path, "a", str(path)) == [("a",), ("slow",)]
+    with pytest.raises(OptionError, match=r"slow: it was made 10 % slower on purpose; .* name /"):
+        ids(tmp_path, "a", "slow")
+    alone = tmp_path / "alone"
+    keep(alone, slow)
+    with pytest.raises(OptionError, match="all records in it were slowed on purpose"):
+        ids(tmp_path, "a", str(alone))
+    with pytest.raises(OptionError, match="no commit"):
+        find_sides(("c" * 40, NEW), [alone], tmp_path)
+
+
 def test_two_commits_are_their_newest_common_experiment(tmp_path: Path) -> None:
     keep(tmp_path, of_experiment("a1", OLD, "x", 2), of_experiment("b1", NEW, "x", 2))
     keep(tmp_path, of_experiment("a2", OLD, "y", 1), of_experiment("b2", NEW, "y", 1))

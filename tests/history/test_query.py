@@ -79,6 +79,7 @@ def test_every_series_of_a_record_is_a_row_with_its_labels(tmp_path: Path) -> No
         "is_complete": True,
         "simulated": False,
         "imported": False,
+        "slowed_by": None,
     }
     for row in (encoder, pipeline):
         assert {name: row[name] for name in common} == common

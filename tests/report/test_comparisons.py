@@ -70,7 +70,7 @@ ROWS = (
     row(
         "content_encoder",
         verdict(SLOWER, 1.0523, odd_base=(3,)),
-        cycles=verdict(SAME, 1.0002),
+        cycles=verdict(SLOWER, 1.0502),
         figures=FIGURES,
     ),
     row("vocoder", verdict(INCONCLUSIVE, 1.001, reason="too few for an interval"), mode="cold"),
@@ -96,8 +96,8 @@ def test_every_figure_stands_in_the_table() -> None:
     start = lines.index("tensorrt fp16 by flag, graph, 1 s")
     assert lines[start + 2] == heading
     assert lines[start + 4 : start + 6] == [
-        "content_encoder 1.23 +5.23 slower +0.02 same 44.6 0.5 150.00 20.00 16 1",
-        "1.30 +4.83 to +5.63 -0.38 to +0.42 38.2 - 21.00 0",
+        "content_encoder 1.23 +5.23 slower +5.02 slower 44.6 0.5 150.00 20.00 16 1",
+        "1.30 +4.83 to +5.63 +4.62 to +5.42 38.2 - 21.00 0",
     ]
     assert lines[start + 6] == "vocoder, cold 1.23 +0.10 inconclusive - - - - - - 16 0"
     assert "vocoder, cold: too few for an interval" in lines
@@ -178,8 +178,53 @@ def test_json_has_all_and_no_number_that_json_lacks(tmp_path: Path) -> None:
     assert first["series"]["variant"]["precision"] == "fp16"
     assert (first["status"], first["time"]["status"], first["reason"]) == ("slower", "slower", "")
     assert first["time"]["ratio"] == 1.0523
-    assert first["cycles"]["status"] == "same"
+    assert first["cycles"]["status"] == "slower"
     assert first["figures"][2] == {"name": "memory_bytes", "base": 1.5e8, "head": None}
     assert last["time"]["upper"] is None
     assert (last["status"], last["reason"]) == ("inconclusive", "few")
     assert document["findings"] == ["something"]
+
+
+def test_a_change_of_the_clock_alone_is_open_and_says_so() -> None:
+    its = row("decoder", verdict(SLOWER, 1.05), cycles=verdict(SAME, 1.0001))
+    shown = comparison(its)
+
+    text = " ".join(printed(shown).split())
+    assert "head against base: 1 inconclusive" in text
+    assert "decoder: the clock's: slower (+5.00 %) in time, same (+0.01 %) in cycles of the" in text
+    (written,) = json.loads(to_comparison_json(shown))["rows"]
+    assert (written["status"], written["time"]["status"]) == ("inconclusive", "slower")
+
+
+def test_what_others_named_is_no_markup_and_moves_no_cursor() -> None:
+    hostile = "[red]x[/] [/b] \x1b[2J"
+    shown = comparison(
+        row(hostile, verdict(INCONCLUSIVE, 1.0, reason=hostile)),
+        base=Side(hostile, "", (hostile, "r"), {}),
+        findings=(hostile,),
+        differences=(hostile,),
+        pipeline=hostile,
+    )
+
+    text = printed(shown)
+
+    assert "\x1b" not in text
+    assert text.count("[red]x[/] [/b] \\x1b[2J") == 7
+
+
+def test_what_makes_less_of_a_side_is_in_its_heading_and_in_the_last_line() -> None:
+    slowed = Side("topic", "", ("r2",), {}, slowed_by=0.1)
+    invalid = Side("main", "", ("r1",), {}, invalid="it was hot")
+    shown = comparison(*ROWS, base=invalid, head=slowed, unjudged=("encoder",))
+
+    lines = [" ".join(line.split()) for line in printed(shown).splitlines()]
+
+    assert lines[0] == "base: main, r1, INVALID: it was hot"
+    assert lines[1] == "head: topic, r2, MADE 10 % SLOWER ON PURPOSE"
+    assert lines[-1] == (
+        "voice_conversion, head against base, BASE INVALID, HEAD SLOWED ON PURPOSE: 1 slower, "
+        "1 faster, 1 inconclusive, 1 of the base not judged"
+    )
+    document = json.loads(to_comparison_json(shown))
+    assert document["status"] == "inconclusive"
+    assert (document["head"]["slowed_by"], document["unjudged"]) == (0.1, ["encoder"])

@@ -98,6 +98,10 @@ def test_what_latency_depends_on_is_named(changes: dict[str, Any], label: str) -
             {"harness_commit": {"commit": "b" * 40, "is_dirty": True}},
             "harness commit aaaaaaaaaaaa / bbbbbbbbbbbb, harness commit is dirty no / yes",
         ),
+        (
+            {"plan_commit": {"commit": "e" * 40, "is_dirty": False}},
+            "plan commit unknown / eeeeeeeeeeee, plan commit is dirty unknown / no",
+        ),
         ({"harness_version": "0.2.0"}, "harness version 0.1.0 / 0.2.0"),
         ({"packages": {**BASE["packages"], "rich": "15"}}, "rich 14.0 / 15"),
         ({"variables": {"CUDA_VISIBLE_DEVICES": "0"}}, "CUDA_VISIBLE_DEVICES none / 0"),

@@ -1,0 +1,54 @@
+"""The options that an engine was built by, as far as they make another engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.types import Record
+
+# They tell how an engine is looked into, not how it is made.
+_OF_LOOKING: Final = frozenset({"layer_times", "nvtx"})
+
+
+def build_options(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in an engine's ``details``, by name, without those that are not set.
+
+    So an option that is new in the harness, and not used, makes no difference to older records.
+    """
+    given: Mapping[str, Any] = details.get("options") or {}
+    return {name: given[name] for name in sorted(given) if _is_set(name, given[name])}
+
+
+def _is_set(name: str, value: Any) -> bool:  # noqa: ANN401
+    # A level of 0 is set.
+    is_none = value is None or value is False or (hasattr(value, "__len__") and not len(value))
+    return name not in _OF_LOOKING and not is_none
+
+
+def different_options(base: Record, head: Record) -> Iterator[str]:
+    """In words, which engines of both were built by other options, and which options these are."""
+    sides = [_by_engine(record) for record in (base, head)]
+    for engine in (one for one in sides[0] if one in sides[1]):
+        a, b = (side[engine] for side in sides)
+        names = sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
+        if names:
+            told = ", ".join(f"{name} {_told(a, name)} / {_told(b, name)}" for name in names)
+            component, backend, precision, route = engine
+            by = f" by {route}" if route else ""
+            yield f"{component}, {backend} {precision}{by}: {told}"
+
+
+def _by_engine(record: Record) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    """Of several builds of one engine, the first."""
+    found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for one in record.engines:
+        name = (one.component, one.backend, one.precision, one.route)
+        found.setdefault(name, build_options(one.details))
+    return found
+
+
+def _told(options: Mapping[str, Any], name: str) -> str:
+    return str(options[name]) if name in options else "not set"
