@@ -102,6 +102,7 @@ def measure_noise(
         "processes": processes,
         "pairs": plan.rule.looks[-1],
         "trials": plan.trials,
+        "margin": plan.rule.margin,
         "threads": sorted({one.threads for one in equal.base.measurements}),
         "words": list(experiment.place.words),
     }
