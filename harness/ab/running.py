@@ -151,16 +151,14 @@ def measure_pairs(
     """
     started_s, most = now_s(), plan.rule.looks[-1]
     complete = failed = pair = 0
-    is_begun = False
     observer.phase(f"Measuring in up to {most} pairs of processes", most)
     try:
         while pair < most:
             spent_s = now_s() - started_s
             if pair and _is_late(spent_s / pair, spent_s, plan):
                 return Ended.TIME
-            is_begun = True
             problem = _measure_pair(sides, plan, pair)
-            is_begun, pair = False, pair + 1
+            pair += 1
             told = f"{now_s() - started_s - spent_s:.1f} s" if problem is None else str(problem)
             observer.step(f"pair {pair}: {told}")
             if problem is not None:
@@ -177,9 +175,6 @@ def measure_pairs(
         if not complete:
             what = "before a pair of processes was complete, so that there is no record"
             raise KeyboardInterrupt(what) from error
-        if is_begun:
-            # Between two pairs nothing is missing.
-            _drop(sides, turns_of_pair(pair, plan.processes), plan, "interrupted")
         return Ended.INTERRUPTED
     return Ended.PAIRS
 
@@ -204,6 +199,10 @@ def _measure_pair(sides: Mapping[str, SideRun], plan: PairPlan, pair: int) -> Ha
     except HarnessError as error:
         _drop(sides, turns, plan, f"{doing}: {error}")
         return error
+    except KeyboardInterrupt:
+        # Here, since between two pairs nothing is missing.
+        _drop(sides, turns, plan, "interrupted")
+        raise
     return None
 
 

@@ -44,7 +44,7 @@ class SeriesNoise:
     the smallest of those caught 95 % of the time is ``smallest_caught``, None where none was.
 
     ``created_utc`` is when it was measured, and ``settings`` what that was by: ``processes``,
-    ``pairs``, ``trials``, ``threads`` and ``words``, the options of each process.
+    ``pairs``, ``trials``, ``margin``, ``threads`` and ``words``, the options of each process.
     ``is_simulated`` says that the times were made up.
     """
 

@@ -77,7 +77,7 @@ def measure_noise(
         observer: told of each phase.
 
     Raises:
-        HarnessError: nothing could be measured.
+        HarnessError: nothing could be measured, or no calibration be made of it.
         KeyboardInterrupt: it was interrupted; no calibration is made of a part.
     """
     every = replace(plan.rule, looks=(plan.pairs,))
@@ -96,12 +96,23 @@ def measure_noise(
         _check_whole(found)
         slowed[size] = found
     observer.phase("Resampling", len(equal.comparison.rows))
+    return Noise(_calibration(equal, slowed, experiment, plan, observer), equal, slowed)
+
+
+def _calibration(
+    equal: Outcome,
+    slowed: Mapping[float, Outcome],
+    experiment: Experiment,
+    plan: NoisePlan,
+    observer: Observer,
+) -> Calibration:
     now_utc = _now_utc()
     processes = sum(len({one.process for one in side.measurements}) for side in _sides(equal))
     settings = {
         "processes": processes,
         "pairs": plan.rule.looks[-1],
         "trials": plan.trials,
+        "margin": plan.rule.margin,
         "threads": sorted({one.threads for one in equal.base.measurements}),
         "words": list(experiment.place.words),
     }
@@ -109,7 +120,7 @@ def measure_noise(
         replace(row, created_utc=now_utc, settings=settings, is_simulated=equal.is_simulated)
         for row in noise_rows(equal.base, equal.head, plan, observer)
     )
-    calibration = Calibration(
+    return Calibration(
         fingerprint=fingerprint(equal.base.environment),
         pipeline=equal.base.pipeline,
         created_utc=now_utc,
@@ -120,7 +131,6 @@ def measure_noise(
         injected=tuple(_injected(equal, 0.0))
         + tuple(one for size, outcome in slowed.items() for one in _injected(outcome, size)),
     )
-    return Noise(calibration, equal, slowed)
 
 
 def _check_whole(outcome: Outcome) -> None:

@@ -16,3 +16,9 @@ def test_a_message_is_shown_as_it_is_and_at_once(capsys: pytest.CaptureFixture[s
         observer.phase("Measuring", 1)
         observer.message(text)
         assert capsys.readouterr().err == f"{text}\n"
+
+
+def test_a_title_with_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressObserver() as observer:
+        observer.phase("Preparing HEAD^{/[/red] it}", 1)
+    assert capsys.readouterr().err.startswith("Preparing HEAD^{/[/red] it}: ")
