@@ -102,7 +102,10 @@ def test_the_command_line_takes_it(name: str) -> None:
     if command == "history run":
         assert options["range_spec"] == "ALL"
         return
-    assert command in {"run", "build", "telemetry overhead"}
+    if command == "ab":
+        assert (options["base"], options["head"]) in {("HEAD~2", "HEAD~1"), ("HEAD~1", "HEAD")}
+        return
+    assert command in {"run", "build", "noise", "telemetry overhead"}
     loaded = load_pipeline(options["pipeline"])
     components = options.get("components") or ()
     restrict(loaded, components)
@@ -272,6 +275,18 @@ def test_what_fails_or_takes_too_long_is_told_and_the_others_go_on(
         [f"{failing} (7)", f"{slow} (124)"]
     )
     assert (out / f"{failing}.txt").read_text() == "broken\n"
+
+
+def test_a_verdict_is_no_failure(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *" ab "*) exit 3;; esac\nexit 1\n')
+    python.chmod(0o755)
+    given = {"EXPORTED": str(tmp_path), "OUT": str(tmp_path / "out"), "PYTHON": str(python)}
+
+    done = _run("history.sh", "5", "ab-equal", "pytest", **given)
+
+    assert "ab-equal: done in" in done.stdout
+    assert "pytest: FAILED (1)" in done.stdout
 
 
 def test_no_step_is_begun_when_the_time_is_over(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# asv over three commits on a GPU, and the pytest suite: what users type.
+# asv over three commits on a GPU, A/Bs of them, and the pytest suite: what users type.
 #
 #   EXPORTED=DIR OUT=DIR PYTHON_TORCH=PYTHON benchmarks/h200/history.sh SECONDS_PER_STEP [STEP ...]
 #
@@ -45,11 +45,24 @@ JSON
     commit "Nothing that is measured"
 }
 
+one=(--duration 1)
 begin
-if [ -z "${LIST:-}" ] && is_wanted history; then make_commits || exit 2; fi
+# The commits are made once: those of an interrupted step must be the same.
+if [ -z "${LIST:-}" ] && [ ! -d "$repository/.git" ]; then make_commits || exit 2; fi
+exporter=(${PYTHON_TORCH:+--export-python "$PYTHON_TORCH"})
 # What is measured is read from the folder of asv.conf.json.
-step history env --chdir "$repository" "${harness[@]}" history run ALL \
-    ${PYTHON_TORCH:+--export-python "$PYTHON_TORCH"} --machine h200
+step history env --chdir "$repository" "${harness[@]}" history run ALL "${exporter[@]}" --machine h200
+passing="0 1 3" # A verdict is no failure.
+# One is slower, one is equal; and the same slowed by known shares inside the timed work.
+for pair in "ab-slower HEAD~2 HEAD~1" "ab-equal HEAD~1 HEAD"; do
+    read -r name base head <<<"$pair"
+    step "$name" env --chdir "$repository" "${harness[@]}" ab "$base" "$head" --committed \
+        "${exporter[@]}" --process-time 1 --no-energy --max-time "$(each_s 1)" --out "$OUT/$name" \
+        --json "$OUT/$name.json"
+done
+passing=0
+step noise "${harness[@]}" noise "$pipeline" "${common[@]}" "${flag[@]}" "${one[@]}" --pairs 8 \
+    --slow 1% --process-time 1 --no-energy --out "$OUT/noise" --json "$OUT/noise.json"
 suite=$(printf '%q ' "${common[@]:0:6}" --tactic-source CUBLAS --tactic-source CUBLAS_LT \
     --fp16 flag --max-time "$(each_s 1)")
 # The settings of the project's own tests name plugins that need not be there.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.ab_words import measuring_words, read_measuring
-from harness.cli.options import FILE, FOLDER, PERCENT, cache_option
+from harness.cli.options import FILE, FOLDER, PERCENT, artifacts_option, cache_option
 from harness.errors import EXIT_PASS, OptionError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ _LEAST_TRIALS = 100
     "--out", type=FOLDER, default=Path("reports"), show_default=True, help="Folder of records."
 )
 @click.option("--json", "json_file", type=FILE, help="Write the calibration as JSON as well.")
+@artifacts_option
 @cache_option
 @click.pass_context
 def noise(context: click.Context, /, **options: Any) -> int:  # noqa: ANN401
@@ -86,7 +87,10 @@ def noise(context: click.Context, /, **options: Any) -> int:  # noqa: ANN401
     check_folder(cache)
     if json_file is not None:
         check_writable(json_file, is_text=True)
-    found = _measure(options["pipeline"], plan, measuring, store, cache)
+    given = [options["pipeline"]]
+    if options["artifacts"] is not None:
+        given += ["--artifacts", str(options["artifacts"].resolve())]
+    found = _measure(given, plan, measuring, store, cache)
     path = save(found.calibration, cache)
     is_simulated = found.calibration.is_simulated
     lines = ["SIMULATED: the times are made up"] if is_simulated else []
@@ -127,8 +131,9 @@ def read_plan(options: dict[str, Any]) -> NoisePlan:
 
 
 def _measure(
-    pipeline: str, plan: NoisePlan, measuring: Measuring, store: ParquetStore, cache: Path
+    given: list[str], plan: NoisePlan, measuring: Measuring, store: ParquetStore, cache: Path
 ) -> Noise:
+    """Measure ``given``, a pipeline and where its exports are."""
     import tempfile  # noqa: PLC0415
 
     from harness.ab.experiment import Experiment  # noqa: PLC0415
@@ -147,7 +152,7 @@ def _measure(
     # Nothing is checked out: only how it is measured is told.
     place = Workplace(
         Path(),
-        pipeline,
+        given[0],
         measuring.words,
         measuring.names,
         ExportSizes(),
@@ -157,7 +162,7 @@ def _measure(
     experiment = Experiment(
         place, PairPlan(), measuring.simulation, command=("harness", *sys.argv[1:]), keep=keep
     )
-    words = ["run", pipeline, "--cache", str(cache), *measuring.words]
+    words = ["run", *given, "--cache", str(cache), *measuring.words]
     with tempfile.TemporaryDirectory(prefix="harness-noise-") as name, ProgressObserver() as shown:
         return measure_noise(words, experiment, plan, Path(name), shown)
 

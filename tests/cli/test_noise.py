@@ -154,6 +154,22 @@ def test_real_work_is_slowed_by_the_share_of_what_it_took(
     assert len(spun) >= 10 * len(slowed.measurements)
 
 
+def test_exports_of_another_interpreter_are_taken(
+    noise: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def measure(words: list[str], *_: object) -> None:
+        seen.extend(words)
+        raise EngineError("that will do")
+
+    monkeypatch.setattr("harness.noise.measuring.measure_noise", measure)
+
+    assert noise("--artifacts", tmp_path / "exported")[0] == 2
+
+    assert seen[seen.index("--artifacts") + 1] == str(tmp_path / "exported")
+
+
 def test_an_interruption_makes_no_calibration(
     noise: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
