@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +34,13 @@ REPOSITORY = Path(__file__).parent.parent
 class ToyFactory(Protocol):
     def __call__(self, *edits: tuple[str, str], file: str = ...) -> Path: ...
 
+
+# A job in the background of a shell ignores Ctrl-C; so would all that tests start and interrupt.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, however busy the machine is.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
