@@ -5,40 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.options import FILE, FOLDER
 from harness.cli.output import tell
+from harness.cli.selecting import DEFAULT_SOURCE, selection_options, take_selection
 
 if TYPE_CHECKING:
     from harness.history.confirming import Confirmation
     from harness.history.detect import Detected
 
-_DEFAULT_SOURCE = "reports"
 _WIDTH = 200
 
 
 @click.command("detect")
 @click.argument("sources", nargs=-1)
-@click.option("--pipeline", "pipelines", multiple=True, help="Of this pipeline.")
-@click.option(
-    "--component", "components", multiple=True, help="Of this one; the whole is 'pipeline'."
-)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    help="Whole ('tensorrt fp16 by flag, graph'), or a backend, a precision or backend/precision.",
-)
-@click.option("--size", "sizes", multiple=True, help="At this size: '1 s', '1 s, batch 2'.")
-@click.option("--machine", "machines", multiple=True, help="On this machine.")
-@click.option(
-    "--commits",
-    metavar="RANGE",
-    help="A branch, or a range as v1..v2 or HEAD~10..HEAD, as git rev-list takes it.",
-)
+@selection_options
 @click.option(
     "--repository",
     type=FOLDER,
@@ -66,17 +50,12 @@ _WIDTH = 200
 def detect(
     *,
     sources: tuple[str, ...],
-    pipelines: tuple[str, ...],
-    components: tuple[str, ...],
-    variants: tuple[str, ...],
-    sizes: tuple[str, ...],
-    machines: tuple[str, ...],
-    commits: str | None,
     repository: Path,
     all_records: bool,
     confirm: bool,
     out: Path,
     json_file: Path | None,
+    **selected: Any,  # noqa: ANN401
 ) -> int:
     """Find the commits of SOURCES at which something got slower or faster, drifted, or spiked.
 
@@ -96,20 +75,15 @@ def detect(
         reader_may_leave,
         write_text,
     )
-    from harness.history.commits import resolve_commits  # noqa: PLC0415
     from harness.history.confirming import exit_code_of  # noqa: PLC0415
     from harness.history.detect import find_candidates  # noqa: PLC0415
     from harness.history.detected import detected_document, render_detected  # noqa: PLC0415
-    from harness.history.query import Selection  # noqa: PLC0415
 
     if json_file is not None:
         check_writable(json_file, is_text=True)
-    selection = Selection(
-        *(pipelines, components, variants, sizes, machines),
-        commits=None if commits is None else resolve_commits(commits, repository),
-    )
+    selection = take_selection(selected, repository)
     detected = find_candidates(
-        sources or (_DEFAULT_SOURCE,), selection, repository=repository, any_record=all_records
+        sources or (DEFAULT_SOURCE,), selection, repository=repository, any_record=all_records
     )
     is_taken = json_file is not None and is_stdout(json_file)
     file = sys.stderr if is_taken else sys.stdout

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.output import tell
+from harness.cli.selecting import DEFAULT_SOURCE, take_selection
 from harness.errors import EXIT_PASS, OptionError
 from harness.files import reader_may_leave
-from harness.history.commits import resolve_commits
 from harness.history.importing import import_results
 from harness.history.output import FORMATS, print_answer, simulated_note, write_answer
 from harness.history.query import Records, Selection
@@ -21,37 +21,28 @@ if TYPE_CHECKING:
 
     from harness.history.query import Answer
 
-_DEFAULT_SOURCE = "reports"
 _DEFAULT_METRICS = ("median", "p99")
 
 
 def query_command(
     *,
     sources: tuple[str, ...],
-    pipelines: tuple[str, ...],
-    components: tuple[str, ...],
-    variants: tuple[str, ...],
-    sizes: tuple[str, ...],
-    machines: tuple[str, ...],
-    commits: str | None,
     repository: Path,
     metrics: tuple[str, ...],
     sql: str | None,
     kind: str | None,
     out: Path | None,
+    **selected: Any,  # noqa: ANN401
 ) -> int:
     """Ask, print or write, and give the exit code."""
     chosen = kind or _kind_of(out)
     if chosen == "parquet" and out is None:
         raise OptionError("parquet is no text", where="--format", fix="name a file with --out")
-    selection = Selection(
-        *(pipelines, components, variants, sizes, machines),
-        commits=None if commits is None else resolve_commits(commits, repository),
-    )
+    selection = take_selection(selected, repository)
     if sql is not None and (selection != Selection() or metrics):
         what = "a query of your own selects for itself"
         raise OptionError(what, where="--sql", fix="leave the other options out")
-    with Records(sources or (_DEFAULT_SOURCE,)) as records:
+    with Records(sources or (DEFAULT_SOURCE,)) as records:
         if sql is None:
             answer = records.select(selection, metrics or _DEFAULT_METRICS)
         else:

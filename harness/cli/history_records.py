@@ -7,29 +7,14 @@ from pathlib import Path
 import click
 
 from harness.cli.options import FILE, FOLDER
+from harness.cli.selecting import selection_options
 
 _RESULTS = Path("reports/asv/results")
 
 
 @click.command("query")
 @click.argument("sources", nargs=-1)
-@click.option("--pipeline", "pipelines", multiple=True, help="Of this pipeline.")
-@click.option(
-    "--component", "components", multiple=True, help="Of this one; the whole is 'pipeline'."
-)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    help="Whole ('tensorrt fp16 by flag, graph'), or a backend, a precision or backend/precision.",
-)
-@click.option("--size", "sizes", multiple=True, help="At this size: '1 s', '1 s, batch 2'.")
-@click.option("--machine", "machines", multiple=True, help="On this machine.")
-@click.option(
-    "--commits",
-    metavar="RANGE",
-    help="A branch, or a range as v1..v2 or HEAD~10..HEAD, as git rev-list takes it.",
-)
+@selection_options
 @click.option(
     "--repository",
     type=FOLDER,

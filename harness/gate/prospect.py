@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from harness.gate.records import is_slowed
 from harness.history.kept import kept_in
 from harness.history.runs import number_runs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
@@ -58,9 +57,8 @@ def _commits(record: Record, places: Sequence[Path]) -> list[_Commit]:
         for one in kept_in(places)
         if one.context is not None
         and one.counts
-        and not is_slowed(one)
         and one.header["pipeline"] == record.pipeline
-        and fingerprint(one.header["environment"]) == own
+        and one.fingerprint == own
     ]
     found: dict[str, _Commit] = {}
     for one in _newest(kept):

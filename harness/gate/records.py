@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import OptionError, RecordError
-from harness.history.commits import resolve_commits
-from harness.history.kept import kept_in
-from harness.history.runs import number_runs
+from harness.history.commits import is_hash, resolve_commits
+from harness.history.kept import kept_in, rounds_of
 from harness.stats.fingerprint import fingerprint
 from harness.store.parquet import read_record
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from harness.history.kept import Kept
     from harness.types import Record
 
-_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 # How far back a branch is followed to a commit that was measured.
 _MOST_COMMITS: Final = 200
 _SHOWN: Final = 12
@@ -41,11 +38,6 @@ class Baseline:
 def _is_base(one: Kept) -> bool:
     """Whether it is the base of an A/B."""
     return bool(one.experiment) and str(one.header["record_id"]).endswith(_BASE)
-
-
-def is_slowed(one: Kept) -> bool:
-    """Whether its work was made slower on purpose: then it is of no commit."""
-    return bool((one.header.get("replication") or {}).get("slowed_by"))
 
 
 def _read_own(path: Path) -> Record:
@@ -83,7 +75,7 @@ def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Pat
             raise RecordError(what, where=str(place), fix="name another, or leave out --pipeline")
         return found, place
     of_it = [one for one in kept_in([place]) if pipeline in {None, one.header["pipeline"]}]
-    every = [one for one in of_it if not is_slowed(one)]
+    every = [one for one in of_it if not one.slowed_by]
     kept = [one for one in every if one.path.parent == place] or every
     if not kept:
         what = (
@@ -114,7 +106,7 @@ def find_partner(head: Record, path: Path) -> Baseline | None:
     if not experiment or head.record_id.endswith(_BASE):
         return None
     for one in kept_in([path.parent]):
-        if one.experiment == experiment and _is_base(one) and not is_slowed(one):
+        if one.experiment == experiment and _is_base(one) and not one.slowed_by:
             return _baseline(read_record(one.path))
     return None
 
@@ -171,7 +163,7 @@ def _of_folder(folder: Path, head: Record) -> Baseline:
         for one in kept_in([folder])
         if one.header["pipeline"] == head.pipeline
         and one.header["record_id"] != head.record_id
-        and not is_slowed(one)
+        and not one.slowed_by
     ]
     good = [one for one in kept if one.counts]
     if not good:
@@ -185,11 +177,10 @@ def _of_folder(folder: Path, head: Record) -> Baseline:
 
 def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path) -> Baseline:
     # What is a hash means that commit and no other; a branch goes on.
-    is_hash = _HASH.fullmatch(name) is not None
-    commits = resolve_commits(name, repository)[: 1 if is_hash else _MOST_COMMITS]
+    commits = resolve_commits(name, repository)[: 1 if is_hash(name) else _MOST_COMMITS]
     by_commit: dict[str, list[Kept]] = {}
     for one in kept_in(places):
-        is_other = one.header["record_id"] != head.record_id and not is_slowed(one)
+        is_other = one.header["record_id"] != head.record_id
         if one.counts and is_other and one.header["pipeline"] == head.pipeline and one.commit:
             by_commit.setdefault(one.commit, []).append(one)
     found = next((commit for commit in commits if commit in by_commit), None)
@@ -201,7 +192,7 @@ def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path
     chosen = _newest_run(by_commit[found], head)
     back = commits.index(found)
     remarks = [f"{name} is {back} commits on from the baseline, its newest that was measured"]
-    label = found[:_SHOWN] if is_hash else f"{name} ({found[:_SHOWN]})"
+    label = found[:_SHOWN] if is_hash(name) else f"{name} ({found[:_SHOWN]})"
     records = tuple(read_record(one.path) for one in chosen)
     return Baseline(label, records, tuple(remarks if back else ()))
 
@@ -209,20 +200,6 @@ def _of_commit(name: str, head: Record, places: Sequence[Path], repository: Path
 def _newest_run(kept: Sequence[Kept], head: Record) -> list[Kept]:
     """The rounds of the newest run, in the head's environment where there is one."""
     own = fingerprint(head.environment)
-    alike = [one for one in kept if fingerprint(one.header["environment"]) == own]
+    alike = [one for one in kept if one.fingerprint == own]
     newest = max(alike or kept, key=lambda one: one.created)
-    its = fingerprint(newest.header["environment"])
-    chosen = [one for one in kept if fingerprint(one.header["environment"]) == its]
-    if newest.context is None:
-        return [newest]
-    runs = number_runs({str(one.path): one.context for one in chosen if one.context})
-    of_run = runs[str(newest.path)]
-    return [
-        one
-        for one in sorted(chosen, key=lambda one: one.created)
-        if one.context is not None
-        and one.path.parent == newest.path.parent
-        and one.context.machine == newest.context.machine
-        and one.context.environment_name == newest.context.environment_name
-        and runs[str(one.path)] == of_run
-    ]
+    return rounds_of(newest, [one for one in kept if one.fingerprint == newest.fingerprint])

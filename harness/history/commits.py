@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _HASH: Final = re.compile(r"[0-9a-f]{40,64}")
+_GIVEN_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
+
+
+def is_hash(name: str) -> bool:
+    """Whether ``name`` is a hash, whole or begun, so that it means one commit and no other."""
+    return _GIVEN_HASH.fullmatch(name) is not None
 
 
 def resolve_commits(revisions: str, repository: Path) -> tuple[str, ...]:

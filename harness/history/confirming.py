@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.children import ended_in_order
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_MISSED, EXIT_PASS
-from harness.history.instrument import harness_command
+from harness.history.instrument import harness_command, own_reason
 from harness.report.escaping import visible
 from harness.stats.changes import ChangeKind
 from harness.stats.fingerprint import fingerprint
@@ -142,8 +142,7 @@ def _measure(
         if code in _DONE and out.is_file():
             return json.loads(out.read_text(encoding="utf-8")), ""
     lines = [line for line in said.splitlines() if line.strip()] or ["it wrote nothing"]
-    own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
-    return None, f"'harness ab' ended with {code}: {(own or lines)[-1]}"
+    return None, f"'harness ab' ended with {code}: {own_reason(said) or lines[-1]}"
 
 
 def _judged(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.errors import WorkerError
 from harness.history.exports import limit_entries
+from harness.history.instrument import own_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,8 +112,7 @@ def _without(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _export_error(code: int, said: str, exporter: Exporter) -> WorkerError:
     lines = [line for line in said.splitlines() if line.strip()]
-    own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
-    reason = own[-1] if own else " | ".join(lines[-_LAST_LINES:]) or "it wrote nothing"
+    reason = own_reason(said) or " | ".join(lines[-_LAST_LINES:]) or "it wrote nothing"
     what = f"its 'harness build' ended with {code}: {reason}"
     where = f"commit {exporter.name}"
     return WorkerError(what, where=where, fix="nothing is measured of this commit")

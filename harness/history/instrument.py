@@ -12,6 +12,8 @@ from harness.errors import OptionError
 
 # The interpreter that exports, where it is not that of the environment: one with PyTorch.
 EXPORT_PYTHON: Final = "TRT_HARNESS_EXPORT_PYTHON"
+# What its errors begin with.
+_OWN_LINE: Final = "harness: "
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 # Its folder is looked into for this one package: what lies beside it, or in the working directory,
 # must shadow nothing.
@@ -25,6 +27,13 @@ def harness_command() -> list[str]:
     """The start of a command line of ``harness``, in this interpreter."""
     script = "from harness.cli import main; sys.exit(main())"
     return [sys.executable, "-c", _OWN.format(modules="harness") + script]
+
+
+def own_reason(said: str) -> str | None:
+    """Why ``harness`` failed, of all that it wrote: its own last line; None where it has none."""
+    lines = (line.strip() for line in said.splitlines())
+    own = [line.removeprefix(_OWN_LINE) for line in lines if line.startswith(_OWN_LINE)]
+    return own[-1] if own else None
 
 
 def find_python(path: Path | None) -> Path | None:

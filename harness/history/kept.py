@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordError
 from harness.history.context import context_in
-from harness.history.runs import is_invalid
+from harness.history.runs import is_invalid, number_runs
+from harness.stats.fingerprint import fingerprint
 from harness.store.headers import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.history.context import HistoryContext
@@ -54,10 +55,38 @@ class Kept:
         return str(self.header["created_utc"]), str(self.header["record_id"])
 
     @property
+    def fingerprint(self) -> str:
+        """That of the environment that it was measured in."""
+        return fingerprint(self.header["environment"])
+
+    @property
     def counts(self) -> bool:
         """Whether it is complete, not invalid, and not slowed on purpose."""
         is_whole = bool(self.header["is_complete"]) and not is_invalid(self.header)
         return is_whole and not self.slowed_by
+
+
+def rounds_of(newest: Kept, among: Sequence[Kept]) -> list[Kept]:
+    """All rounds of the run that ``newest`` is of, oldest first; itself where it is of no history.
+
+    They are of one folder, pipeline, environment and machine. ``among``, of one commit, are those
+    that runs are told apart by.
+    """
+    if newest.context is None:
+        return [newest]
+    runs = number_runs({str(one.path): one.context for one in among if one.context is not None})
+    context = newest.context
+    return [
+        one
+        for one in sorted(among, key=lambda one: one.created)
+        if one.context is not None
+        and one.path.parent == newest.path.parent
+        and one.header["pipeline"] == newest.header["pipeline"]
+        and one.fingerprint == newest.fingerprint
+        and one.context.machine == context.machine
+        and one.context.environment_name == context.environment_name
+        and runs[str(one.path)] == runs[str(newest.path)]
+    ]
 
 
 def kept_in(places: Iterable[Path]) -> list[Kept]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import OptionError
-from harness.history.commits import resolve_commits
-from harness.history.kept import Kept as _Kept
-from harness.history.kept import kept_in as _kept_in
-from harness.history.runs import number_runs
-from harness.stats.fingerprint import fingerprint
+from harness.history.commits import is_hash, resolve_commits
+from harness.history.kept import kept_in, rounds_of
 from harness.store.parquet import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from harness.history.kept import Kept
     from harness.types import Record
 
-_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 _SHOWN: Final = 12
 
 
@@ -37,7 +33,7 @@ class _OfCommit:
     """A commit, and all that was measured of it."""
 
     label: str
-    kept: tuple[_Kept, ...]
+    kept: tuple[Kept, ...]
 
 
 def find_sides(
@@ -59,12 +55,12 @@ def find_sides(
         OptionError: a name stands for nothing.
         RecordError: a record cannot be read.
     """
-    kept: list[_Kept] | None = None
+    kept: list[Kept] | None = None
     found: list[FoundSide | _OfCommit] = []
     for name in names:
         side = _by_path(Path(name), name)
         if side is None:
-            kept = _kept_in(places) if kept is None else kept
+            kept = kept_in(places) if kept is None else kept
             side = _by_id(name, kept)
         found.append(side or _by_commit(name, kept or [], places, repository))
     base, head = found
@@ -75,7 +71,7 @@ def find_sides(
 
 def _by_path(path: Path, name: str) -> FoundSide | None:
     if path.is_dir():
-        kept = _kept_in([path])
+        kept = kept_in([path])
         plain = [one for one in kept if not one.slowed_by]
         if not plain:
             what = (
@@ -88,7 +84,7 @@ def _by_path(path: Path, name: str) -> FoundSide | None:
     return None
 
 
-def _by_id(name: str, kept: Iterable[_Kept]) -> FoundSide | None:
+def _by_id(name: str, kept: Iterable[Kept]) -> FoundSide | None:
     found = [one for one in kept if one.header["record_id"] == name]
     if found and found[0].slowed_by:
         what = f"it was made {100.0 * found[0].slowed_by:.3g} % slower on purpose"
@@ -97,10 +93,10 @@ def _by_id(name: str, kept: Iterable[_Kept]) -> FoundSide | None:
 
 
 def _by_commit(
-    name: str, kept: Sequence[_Kept], places: Sequence[Path], repository: Path
+    name: str, kept: Sequence[Kept], places: Sequence[Path], repository: Path
 ) -> _OfCommit:
     commits = {one.commit for one in kept if one.commit}
-    known = [commit for commit in commits if commit.startswith(name)] if _is_hash(name) else []
+    known = [commit for commit in commits if commit.startswith(name)] if is_hash(name) else []
     if len(known) > 1:
         what = f"it begins the hashes of {len(known)} commits"
         raise OptionError(what, where=name, fix="give more of the hash")
@@ -113,12 +109,8 @@ def _by_commit(
         what += f" that is complete and valid, of {of_it}" if of_it else ""
         fix = "measure it with 'harness ab' or 'harness history run', or name a folder by --records"
         raise OptionError(what, where=name, fix=fix)
-    label = commit[:_SHOWN] if _is_hash(name) else f"{name} ({commit[:_SHOWN]})"
+    label = commit[:_SHOWN] if is_hash(name) else f"{name} ({commit[:_SHOWN]})"
     return _OfCommit(label, its)
-
-
-def _is_hash(name: str) -> bool:
-    return _HASH.fullmatch(name) is not None
 
 
 def _resolved(name: str, repository: Path) -> str:
@@ -148,18 +140,16 @@ def _of_one_experiment(base: _OfCommit, head: _OfCommit) -> tuple[FoundSide, Fou
 
 def _of_one_environment(base: _OfCommit, head: _OfCommit) -> tuple[FoundSide, FoundSide]:
     """The newest runs in an environment that both were measured in, if there is one."""
-    prints = [{_print(one) for one in side.kept} for side in (base, head)]
+    prints = [{one.fingerprint for one in side.kept} for side in (base, head)]
     common = prints[0] & prints[1]
-    newest = max((one for one in head.kept if not common or _print(one) in common), key=_created)
-    wanted = {_print(newest)} if common else set()
+    newest = max(
+        (one for one in head.kept if not common or one.fingerprint in common), key=_created
+    )
+    wanted = {newest.fingerprint} if common else set()
     return _newest_run(base, wanted), _newest_run(head, wanted)
 
 
-def _print(one: _Kept) -> str:
-    return fingerprint(one.header["environment"])
-
-
-def _created(one: _Kept) -> tuple[str, str]:
+def _created(one: Kept) -> tuple[str, str]:
     return one.created
 
 
@@ -169,28 +159,12 @@ def _settled(side: FoundSide | _OfCommit) -> FoundSide:
 
 def _newest_run(side: _OfCommit, prints: Collection[str]) -> FoundSide:
     """All rounds of the newest run, in an environment of ``prints`` where any are given."""
-    chosen = [one for one in side.kept if not prints or _print(one) in prints]
+    chosen = [one for one in side.kept if not prints or one.fingerprint in prints]
     newest = max(chosen, key=_created)
-    if newest.context is None:
-        return _read(side.label, [newest])
-    of_history = {str(one.path): one for one in chosen if one.context is not None}
-    runs = number_runs({path: one.context for path, one in of_history.items() if one.context})
-    context = newest.context
-    same = [
-        one
-        for path, one in of_history.items()
-        if one.context is not None
-        and one.path.parent == newest.path.parent
-        and one.header["pipeline"] == newest.header["pipeline"]
-        and _print(one) == _print(newest)
-        and (one.context.machine, one.context.environment_name)
-        == (context.machine, context.environment_name)
-        and runs[path] == runs[str(newest.path)]
-    ]
-    return _read(side.label, same)
+    return _read(side.label, rounds_of(newest, chosen))
 
 
-def _read(label: str, kept: Iterable[_Kept]) -> FoundSide:
+def _read(label: str, kept: Iterable[Kept]) -> FoundSide:
     """Each record once, oldest first."""
     ordered = {str(one.header["record_id"]): one for one in sorted(kept, key=_created)}
     return FoundSide(label, tuple(read_record(one.path) for one in ordered.values()))

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import MissingDependencyError
+from harness.history.instrument import own_reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +47,9 @@ def build_words(folder: Path | str, python: Path, out: Path | str, cache: Path) 
 def reason_in(said: str) -> str:
     """Why a command failed, of what it wrote: the first lines that say so, else the last ones."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    own = [line.removeprefix("harness: ") for line in lines if line.startswith("harness: ")]
-    if own:
-        return own[-1]
+    own = own_reason(said)
+    if own is not None:
+        return own
     starts = [i for i, line in enumerate(lines) if line.lower().startswith(_COMPLAINTS)]
     told = lines[starts[0] :][:_LAST_LINES] if starts else lines[-_LAST_LINES:]
     return " | ".join(told) or "it wrote nothing"
