@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import WorkerError, storage_errors
 from harness.history.exports import choose_exports
 from harness.history.instrument import PACKAGE
-from harness.history.uv import PROJECT_FILES, build_words, reason_in, uv_program
+from harness.history.uv import PROJECT_FILES, build_words, reason_in, uv_environment, uv_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +72,7 @@ def _run(command: Sequence[str], revision: Revision, done: str) -> None:
     try:
         ended = subprocess.run(  # noqa: S603  # uv, with our own arguments
             command,
+            env=uv_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

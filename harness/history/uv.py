@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,14 @@ def uv_program() -> str:
             what, fix = "uv is not installed", "pip install 'trt-harness[history]'"
             raise MissingDependencyError(what, fix=fix) from None
         return path
+
+
+def uv_environment() -> dict[str, str]:
+    """The environment that uv is run in: without what is meant for this interpreter alone.
+
+    It starts the interpreter that it is told to, which another one's home would keep from starting.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
 
 
 def build_words(folder: Path | str, python: Path, out: Path | str, cache: Path) -> list[str]:

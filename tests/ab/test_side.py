@@ -76,6 +76,8 @@ def test_each_commit_exports_with_its_own_packages(
         return exporter.exports
 
     monkeypatch.setattr(making, "export_with", export)
+    # That of an interpreter that was moved is not another's.
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path / "moved"))
     for version in ("1", "2"):
         files = {"pyproject.toml": PYPROJECT, "voice/__init__.py": f"VERSION = {version}\n"}
         repository.commit(f"Version {version}", files)
