@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -108,7 +109,12 @@ def _against(
 def _show(parts: list[RenderableType], out: Path) -> None:
     """Print it, as wide and coloured as the terminal is; a file has no colours."""
     is_printed = is_stdout(out)
-    console = Console(highlight=False, no_color=None if is_printed else True)
+    # A file is no terminal, whatever the environment says of colours.
+    console = Console(
+        highlight=False,
+        file=None if is_printed else io.StringIO(),
+        force_terminal=None if is_printed else False,
+    )
     with console.capture() as told:
         for part in parts:
             console.print(part)

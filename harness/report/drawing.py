@@ -10,7 +10,7 @@ from harness.report.summary_machine import steps_of
 if TYPE_CHECKING:
     from harness.report.summary import Span, Trace
 
-_FULL, _ROOM, _LITTLE = ("█", "#"), ("░", "."), ("▏", "|")
+_FULL, _ROOM, _LITTLE = ("█", "#"), ("░", "."), ("▏", ":")
 _LEVELS: Final = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
 # What moves by less than this share of its most is shown as still: a line that jumps by a step for
 # each MHz shows nothing but the scale.

@@ -21,11 +21,12 @@ from harness.report.summary import (
 )
 from harness.report.summary_comparison import (
     comparison_marks,
+    comparison_notes,
     comparison_statements,
     comparison_tables,
 )
 from harness.report.summary_machine import canary_table, machine_table
-from harness.report.summary_tables import VERDICT_LEVELS, tables_of
+from harness.report.summary_tables import VERDICT_LEVELS, counts, tables_of
 from harness.report.trust import unsettled_sentences
 from harness.report.words import (
     bare_milliseconds,
@@ -84,7 +85,7 @@ def summarize_record(record: Record, against: Against | None = None) -> Summary:
         marks=marks,
         verdicts=tuple(_verdicts(figures, against, status)),
         tables=tables,
-        notes=tuple(_notes(figures, tables)),
+        notes=(*_notes(figures, tables), *(comparison_notes(against) if against else ())),
     )
 
 
@@ -120,9 +121,7 @@ def _verdict(figures: Figures) -> tuple[str, str]:
     missed, unknown = missed_reasons(figures), open_reasons(figures)
     if not record.is_complete:
         unknown.insert(0, "the run was interrupted")
-    is_invalid = record.validity is not None and record.validity.status == "invalid"
-    counts = record.is_complete and not is_invalid
-    if missed and (counts or figures.missed_floors):
+    if missed and (counts(figures) or figures.missed_floors):
         return MISSED, f"MISSED: {'; '.join(missed)}"
     if missed or unknown:
         return INCONCLUSIVE, f"INCONCLUSIVE: {'; '.join((*unknown, *missed))}"

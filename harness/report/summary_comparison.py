@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.pipeline.pipeline import WHOLE_PIPELINE
+from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
 from harness.report.comparisons import label_of, summary_sentence
 from harness.report.summary import (
     BAD,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.comparison.model import Comparison, SeriesComparison
+    from harness.comparison.model import Figure as Beside
     from harness.report.summary import Cell, Figure
     from harness.types import Case, Variant
 
@@ -73,26 +74,46 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         kinds.setdefault((row.series.variant, row.series.case), []).append(row)
     for (variant, case), rows in kinds.items():
         title = f"{variant}, {case}: this record (head) against {comparison.base.label}"
-        title += _label(comparison)
-        yield _table(title, rows, comparison)
+        yield _table(f"{title}{_label(comparison)}", rows, comparison)
+        beside = _beside(f"{variant}, {case}: beside the times{_label(comparison)}", rows)
+        if beside is not None:
+            yield beside
 
 
 def comparison_statements(against: Against) -> Iterator[Statement]:
-    """The verdict on all, what makes it less sure, and why what is open is so."""
+    """The verdict on all, and what makes it less sure."""
+    comparison = against.comparison
+    if comparison is None:
+        yield from (Statement(f"Baseline: {remark}", OPEN) for remark in against.remarks)
+        return
+    yield Statement(f"Baseline: {summary_sentence(comparison)}", _LEVELS[comparison.status])
+    for row in comparison.rows:
+        if row.series.component == WHOLE_PIPELINE:
+            moved = change(_subject(row), "change", row.time.ratio, row.time.lower, row.time.upper)
+            where = f"{row.series.variant}, {row.series.case}"
+            told = f"{row.status.value}, {moved.text} % (interval: {moved.interval})"
+            yield Statement(f"Baseline, {where}: the whole is {told}", _LEVELS[row.status])
+    if comparison.differences:
+        count = len(comparison.differences)
+        told = f"not the same environment: {count} difference{'s' * (count > 1)}, told below"
+        yield Statement(f"Baseline: {told}; what differs may be theirs", OPEN)
+    if not comparison.is_paired:
+        yield Statement(f"Baseline: {_NO_TURNS}", OPEN)
+
+
+def comparison_notes(against: Against) -> Iterator[Statement]:
+    """Why what is open is so, what differs, and what else there is to know."""
     comparison = against.comparison
     if comparison is not None:
-        yield Statement(f"Baseline: {summary_sentence(comparison)}", _LEVELS[comparison.status])
         if comparison.differences:
             told = f"not the same environment: {', '.join(comparison.differences)}"
-            yield Statement(f"Baseline: {told}; what differs may be theirs", OPEN)
-        if not comparison.is_paired:
-            yield Statement(f"Baseline: {_NO_TURNS}", OPEN)
+            yield Statement(f"Baseline: {told}", OPEN)
         for row in comparison.rows:
             if row.reason and row.series.component == WHOLE_PIPELINE:
                 where = f"{row.series.variant}, {row.series.case}"
                 yield Statement(f"Baseline, {where}: {row.reason}", OPEN)
         yield from (Statement(f"Baseline: {one}") for one in comparison.findings)
-    yield from (Statement(f"Baseline: {remark}") for remark in against.remarks)
+        yield from (Statement(f"Baseline: {remark}") for remark in against.remarks)
 
 
 def _label(comparison: Comparison) -> str:
@@ -103,7 +124,6 @@ def _label(comparison: Comparison) -> str:
 
 
 def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison) -> Table:
-    names = [name for name in _BESIDE if any(f.name == name for row in rows for f in row.figures)]
     has_cycles = any(row.cycles is not None for row in rows)
     columns = (
         Column("base\nms"),
@@ -113,29 +133,28 @@ def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison)
         Column("verdict"),
         *((Column("cycles\n%", is_spare=True),) if has_cycles else ()),
         Column("pairs" if comparison.is_paired else "runs", is_spare=True),
-        *(
-            Column(f"{side}\n{_BESIDE[name][0]}", is_spare=True)
-            for name in names
-            for side in ("base", "head")
-        ),
     )
     made = tuple(
         Row(
             label_of(row.series),
-            tuple(_cells(row, names, has_cycles=has_cycles)),
+            tuple(_cells(row, has_cycles=has_cycles)),
             is_whole=row.series.component == WHOLE_PIPELINE,
             begins=row.series.component == WHOLE_PIPELINE and len(rows) > 1,
         )
-        for row in rows
+        for row in sorted(rows, key=_order)
     )
     note = f"a change up to {100.0 * comparison.margin:.3g} % is none; change: head over base"
     return Table(COMPARISON, title, "component", columns, made, (note,))
 
 
-def _cells(row: SeriesComparison, names: Sequence[str], *, has_cycles: bool) -> Iterator[Cell]:
-    series = row.series
-    mode = f"{series.mode}, {series.streams} streams" if series.streams > 1 else series.mode
-    subject = Subject(str(series.variant), str(series.case), mode, series.component)
+def _order(row: SeriesComparison) -> int:
+    """Components, the whole, and what is beside it."""
+    component = row.series.component
+    return 2 if component in TRANSFERS else int(component == WHOLE_PIPELINE)
+
+
+def _cells(row: SeriesComparison, *, has_cycles: bool) -> Iterator[Cell]:
+    subject = _subject(row)
     yield seconds(subject, "base_median", row.base_s)
     yield seconds(subject, "head_median", row.head_s)
     moved = change(subject, "change", row.time.ratio, row.time.lower, row.time.upper)
@@ -150,11 +169,46 @@ def _cells(row: SeriesComparison, names: Sequence[str], *, has_cycles: bool) -> 
             else change(subject, "change_in_cycles", cycles.ratio, cycles.lower, cycles.upper)
         )
     yield count_of(subject, "pairs", row.time.pairs)
+
+
+def _subject(row: SeriesComparison) -> Subject:
+    series = row.series
+    mode = f"{series.mode}, {series.streams} streams" if series.streams > 1 else series.mode
+    return Subject(str(series.variant), str(series.case), mode, series.component)
+
+
+def _beside(title: str, rows: Sequence[SeriesComparison]) -> Table | None:
+    """Accuracy, energy and memory of both; None where nothing of it is known."""
+    names = [
+        name
+        for name in _BESIDE
+        if any(one.name == name and _is_known(one) for row in rows for one in row.figures)
+    ]
+    columns = tuple(
+        Column(f"{side}\n{_BESIDE[name][0]}") for name in names for side in ("base", "head")
+    )
+    made = [
+        Row(
+            label_of(row.series),
+            tuple(_both(row, names)),
+            is_whole=row.series.component == WHOLE_PIPELINE,
+        )
+        for row in sorted(rows, key=_order)
+        if any(_is_known(one) for one in row.figures)
+    ]
+    return Table(COMPARISON, title, "component", columns, tuple(made)) if names else None
+
+
+def _is_known(figure: Beside) -> bool:
+    return figure.base is not None or figure.head is not None
+
+
+def _both(row: SeriesComparison, names: Sequence[str]) -> Iterator[Cell]:
     for name in names:
         _, quantity, make = _BESIDE[name]
         found = next((figure for figure in row.figures if figure.name == name), None)
-        yield None if found is None else make(subject, f"base_{quantity}", found.base)
-        yield None if found is None else make(subject, f"head_{quantity}", found.head)
+        yield None if found is None else make(_subject(row), f"base_{quantity}", found.base)
+        yield None if found is None else make(_subject(row), f"head_{quantity}", found.head)
 
 
 def comparison_marks(comparison: Comparison) -> Iterator[Statement]:

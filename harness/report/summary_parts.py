@@ -50,8 +50,11 @@ _QUANTITIES: Final = {
 }
 
 
-def component_table(group: Group, spent: Spent | None) -> Table:
-    """A row for each component, of what else the budget is spent on, and for the whole."""
+def component_table(group: Group, spent: Spent | None, label: str = "") -> Table:
+    """A row for each component, of what else the budget is spent on, and for the whole.
+
+    ``label`` ends the title.
+    """
     slices = spent.slices if spent is not None else tuple(_slices(group))
     limit_s = spent.limit_s if spent is not None else None
     scale_s, is_of_all = _scale(slices, limit_s)
@@ -80,9 +83,7 @@ def component_table(group: Group, spent: Spent | None) -> Table:
     for index, part in enumerate(spent.beside if spent is not None else ()):
         cells = tuple(_cells(group, part, None, None, None if limit_s is None else math.inf))
         rows.append(Row(part.name, cells, begins=index == 0))
-    title = f"{group.title}: {_what(limit_s)}"
-    if group.is_simulated and "SIMULATED" not in title:
-        title += ", SIMULATED"
+    title = f"{group.title.removesuffix(', SIMULATED')}: {_what(limit_s)}{label}"
     notes = tuple(_notes(group, spent, is_of_all=is_of_all))
     return Table(COMPONENTS, title, "component", columns, tuple(rows), notes)
 

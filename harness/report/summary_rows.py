@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.report.escaping import visible
 from harness.report.json import finite
 from harness.report.summary import Trace, Word
 
@@ -24,13 +25,14 @@ COLUMNS: Final = (
     *("value", "lower", "upper", "count", "verdict"),
 )
 # A spreadsheet takes what begins with one of these for a formula.
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS: Final = ("=", "+", "-", "@")
 
 
 def to_csv(summary: Summary) -> str:
     """A row for each figure, in seconds, bytes and fractions; empty for what is not known.
 
-    What a spreadsheet would take for a formula has an apostrophe before it.
+    What a spreadsheet would take for a formula has an apostrophe before it, and what does not show
+    is written as its code.
     """
     told = io.StringIO()
     writer = csv.writer(told, lineterminator="\n")
@@ -134,7 +136,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # What no encoding has, such as half a surrogate pair, would end the writing.
-        text = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        # On one line, and harmless where it is printed.
+        text = visible(value)
         return f"'{text}" if text.startswith(_FORMULAS) else text
     return repr(value)

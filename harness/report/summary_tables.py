@@ -62,10 +62,10 @@ def tables_of(figures: Figures) -> Iterator[Table]:
     """
     judged = [one for one in spent_by(figures) if one.slices]
     if judged:
-        yield _budget(judged)
+        yield _budget(judged, figures)
     by_group = {id(group_of(one.figure, figures)): one for one in judged}
     groups = _broken_down(figures, judged)
-    parts = [component_table(group, by_group.get(id(group))) for group in groups]
+    parts = [component_table(group, by_group.get(id(group)), _label(figures)) for group in groups]
     variants = [*([_variants(figures)] if figures.groups else []), *_arrivals(figures)]
     yield from (*parts, *variants) if len(parts) == 1 else (*variants, *parts)
 
@@ -87,11 +87,25 @@ def _broken_down(figures: Figures, judged: Sequence[Spent]) -> list[Group]:
     return [group for group in groups if not group.backend.startswith(_PEERS)] or groups
 
 
-def _budget(judged: Sequence[Spent]) -> Table:
+def counts(figures: Figures) -> bool:
+    """Whether its times count: the run is complete, and the machine's state does not spoil it."""
+    validity = figures.record.validity
+    is_invalid = validity is not None and validity.status == "invalid"
+    return figures.record.is_complete and not is_invalid
+
+
+def _label(figures: Figures) -> str:
+    """What must be known of every table, so that none can be taken out without it."""
+    label = ", SIMULATED" if figures.is_simulated else ""
+    label += "" if figures.record.is_complete else ", INTERRUPTED"
+    validity = figures.record.validity
+    return label + (", INVALID" if validity is not None and validity.status == "invalid" else "")
+
+
+def _budget(judged: Sequence[Spent], figures: Figures) -> Table:
     first = judged[0].figure
     arrival = f", {first.arrival}" if first.arrival else ""
     limit = f"p99 <= {bare_milliseconds(first.limit_s)} ms"
-    simulated = ", SIMULATED" if any(one.figure.simulated for one in judged) else ""
     columns = (
         Column("verdict"),
         Column("p99\nms"),
@@ -101,19 +115,23 @@ def _budget(judged: Sequence[Spent]) -> Table:
         Column("headroom\n%"),
         Column("n", is_spare=True),
     )
-    rows = tuple(Row(budget_subject(one.figure), tuple(_kept(one))) for one in judged)
-    title = f"Budget: {limit} end to end at {first.case}{arrival}{simulated}"
+    does_count = counts(figures)
+    rows = tuple(
+        Row(budget_subject(one.figure), tuple(_kept(one, does_count=does_count))) for one in judged
+    )
+    title = f"Budget: {limit} end to end at {first.case}{arrival}{_label(figures)}"
     return Table(BUDGET, title, "variant", columns, rows)
 
 
-def _kept(spent: Spent) -> Iterator[Cell]:
+def _kept(spent: Spent, *, does_count: bool) -> Iterator[Cell]:
     figure, room = spent.figure, spent.headroom
     if figure.verdict is None or room is None:
         return
     name = budget_subject(figure)
     subject = Subject(name, str(figure.case), figure.arrival or HOT, WHOLE_PIPELINE)
     p99 = quantile(subject, "p99", figure.verdict.estimate)
-    yield Word(figure.verdict.verdict.value.upper(), VERDICT_LEVELS[figure.verdict.verdict])
+    level = VERDICT_LEVELS[figure.verdict.verdict] if does_count else OPEN
+    yield Word(figure.verdict.verdict.value.upper(), level)
     yield p99
     yield p99
     yield seconds(subject, "budget", figure.limit_s, is_declared=True)
@@ -125,7 +143,6 @@ def _kept(spent: Spent) -> Iterator[Cell]:
 def _variants(figures: Figures) -> Table:
     """Precision, speed and accuracy of whole pipelines; of components where there is no whole."""
     name, ratios, note = _ratios(figures)
-    simulated = ", SIMULATED" if figures.is_simulated else ""
     columns = (
         Column("size"),
         Column("p50\nms"),
@@ -156,7 +173,7 @@ def _variants(figures: Figures) -> Table:
         notes.append(f"energy: of one inference, idle power included{took}")
     is_whole = all(group.pipeline.is_pipeline for group in figures.groups)
     what = "of the whole pipeline" if is_whole else "of what was measured"
-    title = f"Precision, speed and accuracy {what}{simulated}"
+    title = f"Precision, speed and accuracy {what}{_label(figures)}"
     return Table(
         VARIANTS, title, "variant", _used(columns, rows), _cut(columns, rows), tuple(notes)
     )
@@ -312,7 +329,7 @@ def _paced(rows: Sequence[Row], figures: Figures) -> Table:
         "missed: done after the next chunk had come; +period: from a chunk's first sample; ratio "
         "to hot: p50 over that of the same back to back in this run"
     )
-    title = "Live audio: deadlines" + (", SIMULATED" if figures.is_simulated else "")
+    title = f"Live audio: deadlines{_label(figures)}"
     return Table(ARRIVALS, title, "variant", _used(columns, rows), _cut(columns, rows), (note,))
 
 
@@ -326,5 +343,5 @@ def _concurrent(rows: Sequence[Row], figures: Figures) -> Table:
         Column("p50\nratio"),
     )
     note = "ratios: against one stream in the same run"
-    title = "Several streams at once" + (", SIMULATED" if figures.is_simulated else "")
+    title = f"Several streams at once{_label(figures)}"
     return Table(ARRIVALS, title, "variant", _used(columns, rows), _cut(columns, rows), (note,))

@@ -61,8 +61,8 @@ def render_summary(summary: Summary) -> RenderableType:
     text = Text(visible(f"{summary.pipeline}: {summary.headline}"), _headline_style(summary))
     parts += [text, *(_small(line) for line in _provenance(summary))]
     parts += [_line(statement) for statement in summary.verdicts]
-    for table in summary.tables:
-        parts += ["", Text(visible(table.title), "bold"), _Drawn(folded(table, _MOST_ROWS))]
+    for table in (folded(one, _MOST_ROWS) for one in summary.tables):
+        parts += ["", Text(visible(table.title), "bold"), _Drawn(table)]
         parts += [_small(note) for note in table.notes]
     parts += [""] if summary.notes else []
     parts += [_line(note) for note in summary.notes]
