@@ -160,6 +160,8 @@ def _verdicts(figures: Figures, against: Against | None, status: str) -> Iterato
     if figures.unchecked_floors:
         yield Statement("Accuracy floors are not checked: no reference", OPEN)
     yield from (Statement(told, OPEN) for told in unsettled_sentences(figures))
+    if _is_doubtful(figures.record):
+        yield _state(figures.record)
     for missing in figures.record.replication.missing if figures.record.replication else ():
         yield Statement(f"Process {missing.process} measured nothing: {missing.reason}", OPEN)
     if against is not None:
@@ -176,28 +178,33 @@ def _notes(figures: Figures, tables: tuple[Table, ...]) -> Iterator[Statement]:
         yield Statement(_MARKED)
     yield from (Statement(told) for told in given_sentences(record))
     yield from (Statement(told) for told in fp16_sum_sentences(record))
-    yield from _state(record)
+    if not _is_doubtful(record):
+        yield _state(record)
+    for one in record.validity.findings if record.validity is not None else ():
+        grave = BAD if one.level == "fail" else OPEN if one.level in {"flag", "unknown"} else ""
+        yield Statement(f"{one.level}: {one.what}; {one.fix}", grave)
 
 
-def _state(record: Record) -> Iterator[Statement]:
+def _is_doubtful(record: Record) -> bool:
+    """Whether the machine's state must be known before the figures are read, and is no mark."""
+    return record.validity is not None and record.validity.status in {"flagged", "unknown"}
+
+
+def _state(record: Record) -> Statement:
     """The validity in words."""
     validity = record.validity
     if validity is None:
-        yield Statement("Machine: not watched, so that nothing tells whether the figures count")
-        return
+        return Statement("Machine: not watched, so that nothing tells whether the figures count")
     level = {"invalid": BAD, "flagged": OPEN, "unknown": OPEN}.get(validity.status, "")
     meaning = {
         "valid": "nothing that was read stands against the figures",
-        "flagged": "the figures count, but know this",
+        "flagged": "the figures count, but know what is flagged at the end",
         "invalid": "the figures do not count",
     }.get(validity.status, "whether the figures count is not known")
     rejected = sum(bool(block.rejected) for block in record.blocks)
     lost = f"; {rejected} of {len(record.blocks)} blocks do not count" if rejected else ""
     readings = f"{len(record.telemetry)} readings"
-    yield Statement(f"Machine: {validity.status} ({readings}{lost}): {meaning}", level)
-    for one in validity.findings:
-        grave = BAD if one.level == "fail" else OPEN if one.level in {"flag", "unknown"} else ""
-        yield Statement(f"{one.level}: {one.what}; {one.fix}", grave)
+    return Statement(f"Machine: {validity.status} ({readings}{lost}): {meaning}", level)
 
 
 def _commit(record: Record) -> str:

@@ -26,11 +26,22 @@ from harness.report.summary import (
 )
 from harness.report.summary_comparison import Against
 from harness.report.summary_folding import folded
+from harness.states import Validity
 from harness.types import MissingProcess, Replication
 from tests.cli.test_gate import side
 from tests.gate.made import head
 from tests.history.records import record
-from tests.report.summaries import EVERY, HOT, against, interrupted, many, parts, real, summary
+from tests.report.summaries import (
+    BUSY,
+    EVERY,
+    HOT,
+    against,
+    interrupted,
+    many,
+    parts,
+    real,
+    summary,
+)
 
 
 def figures(told: Summary, table: str, quantity: str) -> list[Figure]:
@@ -191,6 +202,11 @@ def test_a_machine_that_was_not_watched_is_told_in_words() -> None:
 def test_validity_is_told_in_words_with_each_finding() -> None:
     notes = [note.text for note in summary("invalid").notes]
     assert "Machine: invalid (60 readings): the figures do not count" in notes
+    flagged = summarize_record(head(validity=Validity((BUSY,))))
+    assert flagged.verdicts[-1].text.startswith("Machine: flagged (0 readings): the figures count")
+    assert flagged.notes[-1].text == f"flag: {BUSY.what}; {BUSY.fix}"
+    valid = [note.text for note in summary("h200-pinned").notes]
+    assert any(text.startswith("Machine: valid (871 readings): nothing") for text in valid)
     assert f"fail: {HOT.what}; {HOT.fix}" in notes
 
 
