@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from harness.gate.comparing import compare_with, took_turns
 from harness.gate.records import find_baseline, find_partner
 from harness.gate.thresholds import find_threshold
 from harness.history.newest import newest_readable
+from harness.report.escaping import visible
 from harness.report.figures import figures_of
 from harness.report.json import to_json
 from harness.report.summarize import summarize_record
@@ -25,6 +27,7 @@ from harness.report.summary_markdown import to_summary_markdown
 from harness.report.summary_rows import to_csv, to_summary_json
 from harness.report.summary_terminal import render_summary
 from harness.report.terminal import render
+from harness.store.parquet import record_from_json, record_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +85,8 @@ def report_command(
     if kind != _TERMINAL:
         _write(_WRITERS[kind](summary), out)
         return EXIT_PASS
-    parts = [render_summary(summary), *([render(figures_of(found))] if details else [])]
+    parts = [render_summary(summary)]
+    parts += ["", render(figures_of(_harmless(found)))] if details else []
     _show(parts, out)
     return EXIT_PASS
 
@@ -106,12 +110,30 @@ def _against(
     return Against(comparison, (*threshold.remarks, *held.remarks))
 
 
+def _harmless(record: Record) -> Record:
+    """``record`` with every text in it made visible, for a renderer that does not."""
+    return record_from_json(json.dumps(_visible(json.loads(record_to_json(record)))))
+
+
+def _visible(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [_visible(one) for one in value]
+    if isinstance(value, dict):
+        return {visible(key): _visible(one) for key, one in value.items()}
+    return value
+
+
 def _show(parts: list[RenderableType], out: Path) -> None:
     """Print it, as wide and coloured as the terminal is; a file has no colours."""
     is_printed = is_stdout(out)
     # A file is no terminal, whatever the environment says of colours.
+    # Names are no markup, and no emojis.
     console = Console(
         highlight=False,
+        markup=False,
+        emoji=False,
         file=None if is_printed else io.StringIO(),
         force_terminal=None if is_printed else False,
     )

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from harness.types import Record
 
 _SHORT = 12
-# What a record of this version always tells of its environment.
-_TOLD = frozenset({"cpu", "packages", "python", "is_virtual_machine", "load_average_1min"})
 _MARKED = "~: too few samples, or processes, for a finite 95 % interval"
 STATUS_LEVELS = {WITHIN: GOOD, MISSED: BAD, INCONCLUSIVE: OPEN, NONE: ""}
 
@@ -75,7 +73,7 @@ def summarize_record(record: Record, against: Against | None = None) -> Summary:
         commit=_commit(record),
         command=shlex.join(record.command),
         machine=_machine(record),
-        environment=_environment(figures),
+        environment=environment_sentence(figures) if figures.groups else _machine(record),
         fingerprint=fingerprint(record.environment),
         validity=record.validity.status if record.validity is not None else "",
         is_simulated=figures.is_simulated,
@@ -214,15 +212,6 @@ def _commit(record: Record) -> str:
     commit = str(own or told.get("commit") or "")
     is_dirty = bool(commit) and not own and told.get("is_dirty")
     return f"{commit[:_SHORT]}{', changed' if is_dirty else ''}"
-
-
-def _environment(figures: Figures) -> str:
-    """Where the figures come from, as far as the record tells."""
-    environment = figures.record.environment
-    if figures.groups and environment.keys() >= _TOLD:
-        return environment_sentence(figures)
-    label = "SIMULATED on " if figures.is_simulated else ""
-    return f"{label}{_machine(figures.record)}"
 
 
 def _machine(record: Record) -> str:

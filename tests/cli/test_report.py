@@ -273,6 +273,17 @@ def test_hostile_names_end_no_format(report: Harness, tmp_path: Path, kind: str)
     assert ("<script>" in text) == (kind in {"terminal", "csv", "json"})
 
 
+def test_hostile_names_end_no_details(report: Harness, tmp_path: Path) -> None:
+    made = plain(replace(hostile(), pipeline="tiny", record_id="a"))
+    keep(tmp_path, made)
+    code, out, err = report(tmp_path, "--details", "--out", tmp_path / "out")
+    assert (code, out, err) == (0, "", "")
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert not {*"\x1b\u202e"} & {*text}
+    # In the summary and in the details.
+    assert text.count("[bold red]x[/]") >= 2
+
+
 def test_what_cannot_be_written_is_bad_input(report: Harness, tmp_path: Path) -> None:
     (path,) = keep(tmp_path, head())
     code, _, err = report(path, "--out", tmp_path)
