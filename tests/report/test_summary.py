@@ -26,7 +26,7 @@ from harness.report.summary import (
 )
 from harness.report.summary_comparison import Against
 from harness.report.summary_folding import folded
-from harness.states import Validity
+from harness.states import Block, Validity
 from harness.types import MissingProcess, Replication
 from tests.cli.test_gate import side
 from tests.gate.made import head
@@ -40,6 +40,7 @@ from tests.report.summaries import (
     many,
     parts,
     real,
+    states,
     summary,
 )
 
@@ -191,6 +192,13 @@ def test_the_machine_is_told_of_while_it_measured() -> None:
     (least,) = figures(told, MACHINE, "gpu_power_min")
     assert least.value is not None
     assert least.value > min(s.gpu.power_w or 0.0 for s in made.telemetry if s.gpu)
+
+
+def test_readings_of_another_time_than_the_blocks_are_all_there_is() -> None:
+    block = Block("pipeline", 1e6, 1e6 + 1.0, 10)
+    told = summarize_record(head(telemetry=states(10), blocks=(block,)))
+    (least,) = figures(told, MACHINE, "gpu_power_min")
+    assert least.value == 300.0
 
 
 def test_a_machine_that_was_not_watched_is_told_in_words() -> None:
