@@ -226,6 +226,30 @@ def test_a_process_that_is_missing_is_told_and_leaves_the_verdict_open() -> None
     assert "Process 2 measured nothing: it was killed" in [one.text for one in told.verdicts]
 
 
+def test_many_sentences_of_a_kind_stand_below_the_figures_and_are_counted_above() -> None:
+    told = summary("h200-fp16")
+    above, below = ([one.text for one in part] for part in (told.verdicts, told.notes))
+    counted = (
+        "INCONCLUSIVE: 14 of 42 series are not known as well as was asked, 3 whole pipelines "
+        "among them: told below the figures"
+    )
+    assert counted in above
+    assert sum(text.startswith("INCONCLUSIVE, tensorrt") for text in above) == 0
+    assert sum(text.startswith("INCONCLUSIVE, ") for text in below) == 11
+    wrong = [*parts(10.0, snr_db=39.0, min_snr_db=40.0)]
+    told = summarize_record(record("a", wrong))
+    assert "4 accuracies are under their floors: told below the figures" in [
+        one.text for one in told.verdicts
+    ]
+    assert sum("is wrong: 39.0 dB" in one.text for one in told.notes) == 4
+    (few,) = (part for part in wrong if part.component == "pipeline")
+    told = summarize_record(record("a", [few]))
+    assert "At 1 s: pipeline (onnxruntime, fp32) is wrong: 39.0 dB" in told.verdicts[0].text
+    missing = tuple(MissingProcess(i, 0, "it was killed") for i in range(4))
+    told = summarize_record(head(replication=Replication(5, 1, missing=missing)))
+    assert told.verdicts[-1].text == "4 processes measured nothing: told below the figures"
+
+
 def test_the_baseline_is_told_by_the_whole_and_each_component() -> None:
     told = summary("baseline")
     texts = [one.text for one in told.verdicts]
