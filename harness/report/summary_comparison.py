@@ -45,6 +45,7 @@ _LEVELS: Final = {
     PairStatus.SAME: "",
     PairStatus.INCONCLUSIVE: OPEN,
 }
+_MOST_WHOLES: Final = 3
 _NO_TURNS: Final = (
     "the processes of both took no turns: a drift of the machine looks like a change of the code"
 )
@@ -87,8 +88,10 @@ def comparison_statements(against: Against) -> Iterator[Statement]:
         yield from (Statement(f"Baseline: {remark}", OPEN) for remark in against.remarks)
         return
     yield Statement(f"Baseline: {summary_sentence(comparison)}", _LEVELS[comparison.status])
-    for row in comparison.rows:
-        if row.series.component == WHOLE_PIPELINE:
+    wholes = [row for row in comparison.rows if row.series.component == WHOLE_PIPELINE]
+    for row in wholes:
+        # Of many only what must be known: the tables have all.
+        if len(wholes) <= _MOST_WHOLES or row.status is PairStatus.SLOWER:
             moved = change(_subject(row), "change", row.time.ratio, row.time.lower, row.time.upper)
             where = f"{row.series.variant}, {row.series.case}"
             told = f"{row.status.value}, {moved.text} % (interval: {moved.interval})"
