@@ -37,6 +37,7 @@ def test_nothing_is_at_the_top_level_but_the_package(wheel: Path) -> None:
         assert f"harness/_fixtures/{pipeline}/models.py" in names
     for canary in ("canary-cpu-1.onnx", "canary-cuda-1.ptx"):
         assert f"harness/backends/canary/{canary}" in names
+    assert "harness/report/summary.html.j2" in names
     for suite in ("__init__", "measured", "latency", "build", "accuracy", "energy"):
         assert f"harness/_benchmarks/{suite}.py" in names
     assert not [name for name in names if name.endswith(".pyc")]

@@ -25,6 +25,7 @@ from harness.cli.options import (
     replication_options,
     session_options,
 )
+from harness.cli.report import report
 from harness.version import __version__
 
 
@@ -186,6 +187,7 @@ app.add_command(history)
 app.add_command(gate)
 app.add_command(budget)
 app.add_command(noise)
+app.add_command(report)
 
 
 @app.group()

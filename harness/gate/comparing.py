@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from harness.types import Record
 
 
-def compare_with(baseline: Baseline, head: Record, margin: float) -> Comparison:
-    """The baseline's records against ``head``, whatever their environments, which is told.
+def compare_with(
+    baseline: Baseline, head: Record, margin: float, *, across: bool = True
+) -> Comparison:
+    """The baseline's records against ``head``, ``across`` environments, which is told.
 
     A gate asks whether a pipeline is slower, so that whole pipelines are judged together with each
     other alone; their components, which only tell why, are judged together with all.
 
     Raises:
-        ComparisonError: they have nothing in common.
+        ComparisonError: they have nothing in common, or are of different environments and not to be
+            compared across these.
         RecordError: a record is damaged.
     """
     labels = (baseline.label, label_of(head))
     rule = _rule(head, margin)
     compare = functools.partial(
-        compare_records, baseline.records, [head], rule, across=True, labels=labels
+        compare_records, baseline.records, [head], rule, across=across, labels=labels
     )
     found = compare()
     if all(row.series.component != WHOLE_PIPELINE for row in found.rows):

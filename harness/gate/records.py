@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.errors import OptionError, RecordError
 from harness.history.commits import is_hash, resolve_commits
-from harness.history.kept import kept_in, rounds_of
+from harness.history.kept import BASE_SUFFIX, kept_in, rounds_of
 from harness.stats.fingerprint import fingerprint
 from harness.store.parquet import read_record
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _MOST_COMMITS: Final = 200
 _SHOWN: Final = 12
 _SHORT: Final = 8
-# What the names of both records of an A/B end in.
-_BASE: Final = "-base"
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,6 @@ class Baseline:
     label: str
     records: tuple[Record, ...]
     remarks: tuple[str, ...] = ()
-
-
-def _is_base(one: Kept) -> bool:
-    """Whether it is the base of an A/B."""
-    return bool(one.experiment) and str(one.header["record_id"]).endswith(_BASE)
 
 
 def _read_own(path: Path) -> Record:
@@ -92,7 +85,7 @@ def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Pat
     if experiment:
         # Both sides of an A/B were made at the same time: it is the head that is asked about.
         sides = [one for one in kept if one.experiment == experiment]
-        newest = next((one for one in sides if not _is_base(one)), newest)
+        newest = next((one for one in sides if not one.is_base), newest)
     return read_record(newest.path), newest.path
 
 
@@ -103,10 +96,10 @@ def find_partner(head: Record, path: Path) -> Baseline | None:
         RecordError: it is damaged.
     """
     experiment = head.replication.experiment if head.replication else ""
-    if not experiment or head.record_id.endswith(_BASE):
+    if not experiment or head.record_id.endswith(BASE_SUFFIX):
         return None
     for one in kept_in([path.parent]):
-        if one.experiment == experiment and _is_base(one) and not one.slowed_by:
+        if one.experiment == experiment and one.is_base and not one.slowed_by:
             return _baseline(read_record(one.path))
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import RecordError
 from harness.history.context import context_in
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from harness.history.context import HistoryContext
 
 _log = logging.getLogger(__name__)
+# What the names of both records of an A/B end in.
+BASE_SUFFIX: Final = "-base"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Kept:
     def experiment(self) -> str:
         """The experiment of two sides that it is one of; empty if of none."""
         return str((self.header.get("replication") or {}).get("experiment", ""))
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the base of an A/B."""
+        return bool(self.experiment) and str(self.header["record_id"]).endswith(BASE_SUFFIX)
 
     @property
     def slowed_by(self) -> float:

@@ -106,8 +106,13 @@ def spent_of(record: Record, budget: Budget) -> tuple[Spent, ...]:
     return tuple(found)
 
 
+def spent_by(figures: Figures) -> tuple[Spent, ...]:
+    """How each variant that ships spends the budget that its record was made with."""
+    return tuple(_spent(figure, figures) for figure in figures.budgets)
+
+
 def _spent(figure: BudgetFigure, figures: Figures) -> Spent:
-    group = _group_of(figure, figures)
+    group = group_of(figure, figures)
     if figure.verdict is None or group is None:
         return Spent(figure)
     p99 = figure.verdict.estimate
@@ -122,7 +127,7 @@ def _spent(figure: BudgetFigure, figures: Figures) -> Spent:
     return Spent(figure, slices, tuple(_beside(group)), median_s, headroom)
 
 
-def _group_of(figure: BudgetFigure, figures: Figures) -> Group | None:
+def group_of(figure: BudgetFigure, figures: Figures) -> Group | None:
     """The group whose samples the figure was judged by."""
     for group in figures.groups:
         parts = group.pipeline.parts

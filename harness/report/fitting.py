@@ -43,6 +43,8 @@ class FittedTable(Table):
     """
 
     spare: Sequence[str] = ()
+    # Where a reader finds what was left out.
+    all_in: str = "--json has all"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, or the tables that it is split into."""
@@ -59,7 +61,7 @@ class FittedTable(Table):
             if index < len(chunks) - 1:
                 part.caption = None
             elif left_out:
-                note = f"left out for want of width: {', '.join(left_out)} (--json has all)"
+                note = f"left out for want of width: {', '.join(left_out)} ({self.all_in})"
                 part.caption = f"{self.caption}; {note}" if self.caption else note
             yield part
 

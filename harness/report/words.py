@@ -253,22 +253,22 @@ def canary_sentence(figure: CanaryFigure) -> str:
 
 
 def environment_sentence(figures: Figures) -> str:
-    """Where the figures come from, and how far to trust them."""
+    """Where the figures come from, and how far to trust them; of that what the record tells."""
     environment = figures.record.environment
     measured = [m for m in figures.record.measurements if m.component != CANARY]
     threads = " or ".join(map(str, sorted({m.threads for m in measured})))
-    packages = environment["packages"]
+    packages = environment.get("packages", {})
     used = {m.backend for m in measured}
     # What makes times up takes outputs from ONNX Runtime.
     used |= {"onnxruntime"} if figures.is_simulated else set()
     backends = ", ".join(f"{name} {packages[name]}" for name in sorted(used & set(packages)))
     where = "SIMULATED on " if figures.is_simulated else ""
-    machine = " (virtual machine)" if environment["is_virtual_machine"] else ""
-    return (
-        f"{where}{_gpu(environment)}{environment['cpu']}{machine}, {threads} "
-        f"thread{'s' * (threads != '1')}, load {_load(environment)}; {backends}, "
-        f"Python {environment['python']}; {_clocks(measured)}"
-    )
+    machine = " (virtual machine)" if environment.get("is_virtual_machine") else ""
+    cpu = environment.get("cpu") or "an unknown processor"
+    python = [f"Python {environment['python']}"] if "python" in environment else []
+    ran_on = f"{where}{_gpu(environment)}{cpu}{machine}, {threads} thread{'s' * (threads != '1')}"
+    software = ", ".join([*filter(None, [backends]), *python])
+    return "; ".join(filter(None, (f"{ran_on}{_load(environment)}", software, _clocks(measured))))
 
 
 def _clocks(measured: Sequence[Measurement]) -> str:
@@ -281,8 +281,11 @@ def _clocks(measured: Sequence[Measurement]) -> str:
 
 def _gpu(environment: dict[str, Any]) -> str:
     gpu = environment.get("gpu")
-    return f"{gpu['name']} ({gpu['uuid']}); " if gpu else ""
+    if not gpu:
+        return ""
+    return f"{gpu['name']} ({gpu['uuid']}); " if "uuid" in gpu else f"{gpu['name']}; "
 
 
-def _load(environment: dict[str, object]) -> str:
-    return f"{environment['load_average_1min']:.1f} at the start"
+def _load(environment: dict[str, Any]) -> str:
+    load = environment.get("load_average_1min")
+    return "" if load is None else f", load {load:.1f} at the start"
