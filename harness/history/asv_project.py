@@ -120,6 +120,17 @@ def open_project(config: Path) -> AsvProject:
     return AsvProject(path, conf)
 
 
+def results_of(config: Path) -> Path:
+    """The folder of asv's results that the file ``config`` names; none of its plugins is loaded.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    with _asv_errors(config.resolve().parent, str(config)):
+        conf = Config.load(str(config.resolve()))
+    return config.parent / str(conf.results_dir)
+
+
 def _since_oldest(repo: Any, branches: Sequence[str], known: Collection[str]) -> list[str]:  # noqa: ANN401
     found: dict[str, None] = {}
     for branch in branches:
