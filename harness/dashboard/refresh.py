@@ -115,8 +115,9 @@ class FreshPage:
 def keep_fresh(
     page: FreshPage,
     wait: Callable[[float], bool],
-    tell: Callable[[Shown], None] = lambda _: None,
+    tell: Callable[[Shown], None],
     clock: Callable[[], float] = time.monotonic,
+    first_s: float = POLL_S,
 ) -> None:
     """Refresh ``page`` again and again, and ``tell`` what came of it.
 
@@ -125,8 +126,9 @@ def keep_fresh(
         wait: waits for so many seconds, and says whether it is over.
         tell: is called after each try to make it anew.
         clock: seconds.
+        first_s: how long to wait before the first look.
     """
-    pause_s = POLL_S
+    pause_s = first_s
     while not wait(pause_s):
         started = clock()
         pause_s = POLL_S
@@ -142,19 +144,29 @@ class Refreshing:
         page: is kept fresh.
         tell: is called after each try to make it anew.
         end_build: ends a build that is under way when the block ends.
+        first_s: how long to wait before the first look.
     """
 
     def __init__(
-        self, page: FreshPage, tell: Callable[[Shown], None], end_build: Callable[[], None]
+        self,
+        page: FreshPage,
+        tell: Callable[[Shown], None],
+        end_build: Callable[[], None],
+        first_s: float = POLL_S,
     ) -> None:
         self._over = threading.Event()
         self._end_build = end_build
-        arguments = (page, self._over.wait, tell)
+        arguments = (page, self._over.wait, tell, time.monotonic, first_s)
         self._thread = threading.Thread(target=keep_fresh, args=arguments, daemon=True)
 
     def __enter__(self) -> Refreshing:  # noqa: PYI034  # typing.Self is not in Python 3.10
         self._thread.start()
         return self
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still does."""
+        return self._thread.is_alive()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
