@@ -156,7 +156,13 @@ class Refreshing:
     ) -> None:
         self._over = threading.Event()
         self._end_build = end_build
-        arguments = (page, self._over.wait, tell, time.monotonic, first_s)
+
+        def tell_unless_over(shown: Shown) -> None:
+            # That a build was ended is no news.
+            if not self._over.is_set():
+                tell(shown)
+
+        arguments = (page, self._over.wait, tell_unless_over, time.monotonic, first_s)
         self._thread = threading.Thread(target=keep_fresh, args=arguments, daemon=True)
 
     def __enter__(self) -> Refreshing:  # noqa: PYI034  # typing.Self is not in Python 3.10

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.dashboard.model import ChangePoint
+from harness.cli.dashboard import dashboard
 from harness.errors import OptionError, WorkerError
 from tests.dashboard.small import EMPTY, RUN, small_dashboard
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Harness = Callable[..., tuple[int, str, str]]
-
-CHANGE = ChangePoint("step", "slower", 1, 1, 1, 1.1, 1.0, 1.2, 0.95, False, True, "", "")
 
 
 class Fakes:
@@ -40,8 +38,8 @@ class Fakes:
             raise self.found
         return self.found
 
-    def render(self, dashboard: Any) -> str:
-        return f"<head></head>{dashboard.title}"
+    def render(self, shown: Any) -> str:
+        return f"<head></head>{shown.title}"
 
 
 @pytest.fixture
@@ -198,6 +196,14 @@ def test_a_page_that_cannot_be_built_is_not_served(
     code, out, err = harness("dashboard", "some", "--serve", "--port", 0)
 
     assert (code, out, err) == (2, "", "harness: there is nothing to show\n")
+
+
+def test_the_page_about_it_names_its_options_and_no_others() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text(encoding="utf-8")
+    table = docs.partition("| option |")[2].partition("\n\n")[0]
+    options = [option for one in dashboard.params for option in one.opts if option[:2] == "--"]
+
+    assert set(re.findall(r"`(--[a-z-]+)", table)) == {*options} - {"--rebuild"}
 
 
 # The whole command, over a folder whose "records" are texts.

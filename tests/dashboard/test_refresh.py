@@ -136,11 +136,13 @@ def test_the_thread_ends_with_the_block_and_so_does_what_is_being_built() -> Non
         assert ended.wait(60.0)
 
     source.content, source.meanwhile = 1, work
-    with Refreshing(page, lambda _: None, ended.set, first_s=0.0) as refreshing:
+    told: list[Shown] = []
+    with Refreshing(page, told.append, ended.set, first_s=0.0) as refreshing:
         assert begun.wait(60.0)
 
     assert not refreshing.is_alive
     assert page.shown.page == b"page 1"
+    assert told == []
 
 
 def test_new_changed_and_removed_files_are_seen(tmp_path: Path) -> None:
