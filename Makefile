@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bench simulate simulate-changes demo-history dashboard test lint format wheel clean distclean
+.PHONY: help setup bench simulate simulate-changes demo-history dashboard example-dashboards test lint format wheel clean distclean
 
 # The interpreter that .venv is made with.
 PYTHON ?= python3
@@ -62,6 +62,15 @@ demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated
 
 dashboard: $(STAMP) ## the figures under reports as one page, reports/dashboard (DASHBOARD_ARGS)
 	$(BIN)/harness dashboard $(DASHBOARD_ARGS)
+
+# The second one is of what "make demo-history" leaves.
+example-dashboards: $(STAMP) ## the pages under reports/examples/dashboard, and a picture of one
+	$(BIN)/harness dashboard reports/examples/h200 --commit-url none --title "voice_conversion on H200s" \
+		--out reports/examples/dashboard/h200
+	$(BIN)/harness dashboard reports/demo-history/reports/asv/results --repository reports/demo-history \
+		--commit-url none --title "The demo history" --out reports/examples/dashboard/demo
+	$(BIN)/python benchmarks/screenshots/screenshot.py reports/examples/dashboard/h200/index.html \
+		reports/examples/dashboard/h200.png
 
 test: $(STAMP) ## run the tests (TEST_ARGS)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TEST_ARGS)
