@@ -1,0 +1,85 @@
+// The page begins: the theme, the address, and a server's newer data.
+
+const darkness = window.matchMedia("(prefers-color-scheme: dark)");
+const paper = window.matchMedia("print");
+
+// A page of a file may have no storage.
+function kept(key, value) {
+  try {
+    if (value === undefined) return localStorage.getItem(key);
+    localStorage.setItem(key, value);
+  } catch {
+    // Then the choice lasts as long as the page.
+  }
+  return null;
+}
+
+const isDark = () => (document.documentElement.dataset.theme
+  ? document.documentElement.dataset.theme === "dark" : darkness.matches);
+
+function nameTheme() {
+  document.getElementById("theme").textContent = isDark() ? "Light" : "Dark";
+  document.getElementById("theme").setAttribute("aria-label", `Use the ${isDark() ? "light" : "dark"} theme`);
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  kept("trt-harness-theme", theme);
+  nameTheme();
+  restyle();
+}
+
+// Charts take their colours when they are drawn.
+function restyle() {
+  if (shown.section) sections[shown.section].show(
+    document.querySelector(`#section-${shown.section} .content`), shown.subject, shown.choices);
+}
+
+document.getElementById("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
+darkness.addEventListener("change", () => {
+  nameTheme();
+  restyle();
+});
+paper.addEventListener("change", restyle);
+window.addEventListener("hashchange", () => showAddress({ focus: true }));
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("main").focus();
+});
+
+function whenIdle(work) {
+  if (window.requestIdleCallback) requestIdleCallback(work, { timeout: 2000 });
+  else setTimeout(work, 200);
+}
+
+// Of a served page: what the server has now, by its ETag or date; the address stays as it is.
+const REFRESH_MS = 2000;
+
+function watchServer() {
+  let before = null;
+  const look = async () => {
+    try {
+      const answer = await fetch(location.pathname, { method: "HEAD", cache: "no-store" });
+      const now = answer.headers.get("etag") ?? answer.headers.get("last-modified");
+      if (answer.ok && before !== null && now !== before) location.reload();
+      if (answer.ok) before = now;
+    } catch {
+      // The server has ended: what is shown stays.
+    }
+    setTimeout(look, REFRESH_MS);
+  };
+  look();
+}
+
+const themeKept = kept("trt-harness-theme");
+if (themeKept === "dark" || themeKept === "light") document.documentElement.dataset.theme = themeKept;
+nameTheme();
+showAddress();
+// What is shown without plotly is painted before it is read.
+requestAnimationFrame(() => setTimeout(() => {
+  if (waiting.length) loadPlotly();
+  else whenIdle(loadPlotly);
+  document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
+  if (DATA.refreshes && location.protocol.startsWith("http")) watchServer();
+}));
