@@ -36,7 +36,7 @@ _NO_LINKS = "none"
 )
 @click.option(
     "--commit-url",
-    help="Where a commit is shown, such as https://host/project/commit/{commit}, or none.  "
+    help="Where a commit is shown, such as https://host/project/commit/{hash}, or none.  "
     "[default: by the remote origin, if it is of GitHub or GitLab]",
 )
 @click.option("--title", default="", help="Of the page.")

@@ -74,7 +74,7 @@ def _before_end(text: str) -> str:
 
 def _write(conf: Any, repo: Any, folder: Path) -> None:  # noqa: ANN401
     from harness.artifacts.cache import default_cache_root  # noqa: PLC0415
-    from harness.dashboard.commit_urls import COMMIT, find_commit_url  # noqa: PLC0415
+    from harness.dashboard.commit_urls import HASH, find_commit_url  # noqa: PLC0415
     from harness.dashboard.write import DashboardOrder, write_dashboard  # noqa: PLC0415
 
     # Where asv itself asks git: its own mirror, if the repository is at an address.
@@ -86,6 +86,6 @@ def _write(conf: Any, repo: Any, folder: Path) -> None:  # noqa: ANN401
         repository=repository,
         cache=default_cache_root(),
         title=str(conf.project),
-        commit_url=f"{shown}{COMMIT}" if is_web else find_commit_url(repository),
+        commit_url=f"{shown}{HASH}" if is_web else find_commit_url(repository),
     )
     write_dashboard(order, folder)

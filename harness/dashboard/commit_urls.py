@@ -12,7 +12,7 @@ from harness.errors import OptionError
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMIT: Final = "{commit}"
+HASH: Final = "{hash}"
 _TIMEOUT_S: Final = 10.0
 # How the hosts that are known show a commit, below the address of its repository.
 _HOSTS: Final = {"github.com": "commit", "gitlab.com": "-/commit"}
@@ -23,20 +23,20 @@ _ADDRESS: Final = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~{}]+")
 
 
 def check_commit_url(template: str) -> str:
-    """``template``, which becomes a link on a page: of the web, with ``{commit}`` in it.
+    """``template``, which becomes a link on a page: of the web, with ``{hash}`` in it.
 
     Raises:
         OptionError: it is not.
     """
-    fix = "write it as https://host/project/commit/{commit}"
+    fix = "write it as https://host/project/commit/{hash}"
     try:
-        parts = urlsplit(template.replace(COMMIT, "0"))
+        parts = urlsplit(template.replace(HASH, "0"))
     except ValueError as error:
         raise OptionError(str(error), where="--commit-url", fix=fix) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise OptionError("is no address of the web", where="--commit-url", fix=fix)
-    if template.count(COMMIT) != 1 or not _ADDRESS.fullmatch(template):
-        what = "has not one {commit}, or characters that no address has"
+    if template.count(HASH) != 1 or not _ADDRESS.fullmatch(template):
+        what = "has not one {hash}, or characters that no address has"
         raise OptionError(what, where="--commit-url", fix=fix)
     return template
 
@@ -52,7 +52,7 @@ def commit_url_of(remote: str) -> str:
     host, path = match[1].lower(), match[2].rstrip("/").removesuffix(".git")
     if host not in _HOSTS or not _PATH.fullmatch(path) or ".." in path.split("/"):
         return ""
-    return f"https://{host}/{path}/{_HOSTS[host]}/{COMMIT}"
+    return f"https://{host}/{path}/{_HOSTS[host]}/{HASH}"
 
 
 def find_commit_url(repository: Path) -> str:

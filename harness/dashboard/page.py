@@ -45,7 +45,7 @@ def render_page(dashboard: Dashboard) -> str:
     Raises:
         MissingDependencyError: plotly is not installed.
     """
-    plotly, own = _plotly(), _own_script()
+    plotly, own = _plotly(), _own_script(refreshes=dashboard.refreshes)
     environment = Environment(
         loader=PackageLoader("harness.dashboard", "assets"),
         autoescape=True,
@@ -94,8 +94,9 @@ def _asset(name: str) -> str:
     return (resources.files("harness.dashboard") / "assets" / name).read_text("utf-8")
 
 
-def _own_script() -> str:
-    parts = [_asset(f"{name}.js") for name in _SCRIPTS]
+def _own_script(*, refreshes: bool) -> str:
+    names = (*_SCRIPTS, "refresh") if refreshes else _SCRIPTS
+    parts = [_asset(f"{name}.js") for name in names]
     return "\n".join(('(() => {\n"use strict";', *parts, "})();"))
 
 

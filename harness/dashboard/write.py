@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.errors import OptionError, RecordError
+from harness.errors import OptionError
 from harness.files import check_folder, check_writable, written_whole
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class DashboardOrder:
         repository: where git knows the commits; None where none does.
         cache: where the calibrations of gates lie; None for the user's.
         title: of the page; empty for its own.
-        commit_url: where a commit is shown, with ``{commit}`` for its hash; empty for nowhere.
+        commit_url: where a commit is shown, with ``{hash}`` for its hash; empty for nowhere.
         refreshes: whether it is served, and asks for a newer one.
     """
 
@@ -124,7 +124,6 @@ def write_dashboard(
         title=order.title,
         commit_url=order.commit_url,
     )
-    _refuse_empty(dashboard)
     text = render(replace(dashboard, refreshes=order.refreshes))
     with written_whole(path) as scratch:
         # A name that is no UTF-8 must not cost the whole page.
@@ -142,18 +141,3 @@ def write_dashboard(
         notes=dashboard.notes,
         is_simulated=dashboard.is_simulated,
     )
-
-
-def _refuse_empty(dashboard: Dashboard) -> None:
-    shown: tuple[Sequence[object], ...] = (
-        *(dashboard.series, dashboard.budgets, dashboard.runs),
-        *(dashboard.comparisons, dashboard.trades, dashboard.roofline),
-    )
-    if any(shown):
-        return
-    where = ", ".join(dashboard.sources)
-    if dashboard.skipped:
-        count = len(dashboard.skipped)
-        what = f"none of {count} files can be shown: {dashboard.skipped[0]}"
-        raise RecordError(what, where=where, fix=_MEASURE_FIRST)
-    raise RecordError("there is nothing to show", where=where, fix=_MEASURE_FIRST)

@@ -106,7 +106,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[DashboardOrder]:
 
 @pytest.mark.parametrize(
     ("shown", "commit_url"),
-    [("https://h/commit/", "https://h/commit/{commit}"), ("#", ""), ("javascript:x", "")],
+    [("https://h/commit/", "https://h/commit/{hash}"), ("#", ""), ("javascript:x", "")],
 )
 def test_it_is_made_of_what_asv_was_told(
     tmp_path: Path, orders: list[DashboardOrder], shown: str, commit_url: str

@@ -13,7 +13,7 @@ from harness.errors import OptionError
 if TYPE_CHECKING:
     from pathlib import Path
 
-GITHUB = "https://github.com/a/b.c/commit/{commit}"
+GITHUB = "https://github.com/a/b.c/commit/{hash}"
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ GITHUB = "https://github.com/a/b.c/commit/{commit}"
         ("ssh://git@github.com:22/a/b.c.git", GITHUB),
         ("git@github.com:a/b.c.git", GITHUB),
         ("GitHub.com:a/b.c", GITHUB),
-        ("git@gitlab.com:a/b/c.git", "https://gitlab.com/a/b/c/-/commit/{commit}"),
+        ("git@gitlab.com:a/b/c.git", "https://gitlab.com/a/b/c/-/commit/{hash}"),
         ("https://github.com.evil.example/a/b", ""),
         ("https://evil.example/github.com/a/b", ""),
         ("https://github.com/a", ""),
         ("https://github.com/a/../b", ""),
         ('https://github.com/a/"><script>', ""),
-        ("https://github.com/a/b{commit}", ""),
+        ("https://github.com/a/b{hash}", ""),
         ("git@example.org:a/b.git", ""),
         ("/srv/git/a.git", ""),
         ("../a", ""),
@@ -54,7 +54,7 @@ def test_the_remote_is_that_of_the_repository(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["http://localhost:3000/a/commit/{commit}", "https://h/{commit}?x=1", "https://[::1]/{commit}"],
+    ["http://localhost:3000/a/commit/{hash}", "https://h/{hash}?x=1", "https://[::1]/{hash}"],
 )
 def test_an_address_of_the_web_is_taken_as_it_is(template: str) -> None:
     assert check_commit_url(template) == template
@@ -64,19 +64,19 @@ def test_an_address_of_the_web_is_taken_as_it_is(template: str) -> None:
     "template",
     [
         *(
-            "javascript:alert('{commit}')",
-            "data:text/html,{commit}",
-            "file:///{commit}",
-            "{commit}",
+            "javascript:alert('{hash}')",
+            "data:text/html,{hash}",
+            "file:///{hash}",
+            "{hash}",
         ),
-        *("https://h/", "https://h/{commit}/{commit}", "https:///{commit}", "//h/{commit}"),
+        *("https://h/", "https://h/{hash}/{hash}", "https:///{hash}", "//h/{hash}"),
         *(
-            'https://h/"{commit}',
-            "https://h/ {commit}",
-            "https://h/\n{commit}",
-            "https://[/{commit}",
+            'https://h/"{hash}',
+            "https://h/ {hash}",
+            "https://h/\n{hash}",
+            "https://[/{hash}",
         ),
-        *("https://h/<b>{commit}", ""),
+        *("https://h/<b>{hash}", ""),
     ],
 )
 def test_what_is_no_address_of_the_web_is_refused(template: str) -> None:

@@ -16,7 +16,7 @@ from harness.errors import WorkerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ORDER = DashboardOrder(("a b", "--b"), Path("here"), Path("c"), "-t", "https://h/{commit}")
+ORDER = DashboardOrder(("a b", "--b"), Path("here"), Path("c"), "-t", "https://h/{hash}")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ChildBuilder]:
 
 def test_its_words_say_what_the_order_does() -> None:
     assert words_of(ORDER) == [
-        *("--repository=here", "--cache=c", "--title=-t", "--commit-url=https://h/{commit}"),
+        *("--repository=here", "--cache=c", "--title=-t", "--commit-url=https://h/{hash}"),
         *("--", "a b", "--b"),
     ]
     assert words_of(DashboardOrder(("a",))) == ["--commit-url=none", "--", "a"]

@@ -10,7 +10,7 @@ import pytest
 
 from harness.dashboard.write import DashboardOrder, find_sources, write_dashboard
 from harness.errors import OptionError, RecordError, StorageError
-from tests.dashboard.small import EMPTY, RUN, small_dashboard
+from tests.dashboard.small import RUN, small_dashboard
 
 if TYPE_CHECKING:
     from harness.dashboard.model import Dashboard
@@ -35,11 +35,11 @@ def test_all_that_is_asked_for_comes_to_the_one_who_reads(tmp_path: Path) -> Non
         shown.append(dashboard)
         return "a page"
 
-    order = DashboardOrder(("a", "b"), tmp_path, tmp_path / "cache", "T", "https://h/{commit}")
+    order = DashboardOrder(("a", "b"), tmp_path, tmp_path / "cache", "T", "https://h/{hash}")
     written = write_dashboard(order, tmp_path / "new" / "folder", gather=gather, render=render)
 
     told = {"repository": tmp_path, "cache": tmp_path / "cache"}
-    assert asked == [((("a", "b"),), {**told, "title": "T", "commit_url": "https://h/{commit}"})]
+    assert asked == [((("a", "b"),), {**told, "title": "T", "commit_url": "https://h/{hash}"})]
     assert not shown[0].refreshes
     assert written.path == tmp_path / "new" / "folder" / "index.html"
     assert written.path.read_text() == "a page"
@@ -92,25 +92,6 @@ def test_what_cannot_be_written_is_told_before_anything_is_read(tmp_path: Path) 
     (tmp_path / "index.html").mkdir()
     with pytest.raises(StorageError, match=r"index\.html: cannot write: it is a folder"):
         write_dashboard(ORDER, tmp_path, gather=never, render=never)
-
-
-@pytest.mark.parametrize(
-    ("skipped", "what"),
-    [
-        ((), "reports: there is nothing to show; measure something first"),
-        (("b: is newer", "c"), "reports: none of 2 files can be shown: b: is newer; measure"),
-    ],
-)
-def test_nothing_is_no_page_and_says_what_to_run(
-    tmp_path: Path, skipped: tuple[str, ...], what: str
-) -> None:
-    empty = replace(EMPTY, skipped=skipped)
-
-    with pytest.raises(RecordError, match=r"'harness run PIPELINE'.*'harness history run'") as info:
-        write_dashboard(ORDER, tmp_path, gather=lambda *_, **__: empty, render=never)
-
-    assert str(info.value).startswith(what)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_made_up_times_are_told(tmp_path: Path) -> None:
