@@ -1,4 +1,4 @@
-// The page begins: the theme, the address, and a server's newer data.
+// The page begins: the theme and the address.
 
 const darkness = window.matchMedia("(prefers-color-scheme: dark)");
 const paper = window.matchMedia("print");
@@ -52,25 +52,6 @@ function whenIdle(work) {
   else setTimeout(work, 200);
 }
 
-// Of a served page: what the server has now, by its ETag or date; the address stays as it is.
-const REFRESH_MS = 2000;
-
-function watchServer() {
-  let before = null;
-  const look = async () => {
-    try {
-      const answer = await fetch(location.pathname, { method: "HEAD", cache: "no-store" });
-      const now = answer.headers.get("etag") ?? answer.headers.get("last-modified");
-      if (answer.ok && before !== null && now !== before) location.reload();
-      if (answer.ok) before = now;
-    } catch {
-      // The server has ended: what is shown stays.
-    }
-    setTimeout(look, REFRESH_MS);
-  };
-  look();
-}
-
 const themeKept = kept("trt-harness-theme");
 if (themeKept === "dark" || themeKept === "light") document.documentElement.dataset.theme = themeKept;
 nameTheme();
@@ -81,5 +62,4 @@ requestAnimationFrame(() => setTimeout(() => {
   else whenIdle(loadPlotly);
   document.documentElement.dataset.ready = "true";
   performance.mark("ready");
-  if (DATA.refreshes && location.protocol.startsWith("http")) watchServer();
 }));
