@@ -14,6 +14,8 @@ from typing import Final
 from playwright.sync_api import sync_playwright
 
 _PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
+# Charts are drawn when they are come to.
+_DRAWN_MS: Final = 1000
 
 
 def main() -> int:
@@ -38,9 +40,8 @@ def main() -> int:
         )
         page = context.new_page()
         page.goto(f"{options.page.resolve().as_uri()}#{options.section}")
-        # Charts are drawn when they are come to.
-        page.wait_for_function("document.querySelector('.js-plotly-plot .main-svg') !== null")
-        page.wait_for_timeout(500)
+        page.wait_for_selector("html[data-charts=true]", state="attached")
+        page.wait_for_timeout(_DRAWN_MS)
         page.screenshot(path=options.picture)
         browser.close()
     return 0
