@@ -6,8 +6,8 @@ object, which the page unpacks when it draws it:
 
 - ``{"f": "..."}``: float32;
 - ``{"i": "..."}``: int32;
-- ``{"t": "..."}``: float32 without its last byte, rounded: to 1 part in 65,536 (0.0015 %). Sketches,
-  which are most of a page, come so;
+- ``{"t": "..."}``: float32 without its last byte, rounded: to 1 part in 65,536 (0.0015 %).
+  Sketches, which are most of a page, come so;
 - ``{"h": "...", "a": least, "b": largest}``: uint16, steps between the two. Raw samples come so:
   what lies between is off by at most 1 / 131,070 of their range.
 
@@ -53,8 +53,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
         return _packed(value)
     if is_dataclass(value) and not isinstance(value, type):
         plain = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-        is_raw = isinstance(value, Samples)
-        return plain | {"latency_s": _stepped(value.latency_s)} if is_raw else plain
+        if isinstance(value, Samples):
+            plain["latency_s"] = _stepped(value.latency_s)
+        return plain
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, tuple | list):

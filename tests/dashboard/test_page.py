@@ -102,7 +102,7 @@ def test_the_page_has_each_section_and_a_link_to_it(page: str) -> None:
 
 
 def test_made_up_times_are_said_to_be() -> None:
-    banner = 'class="banner" role="note"'
+    banner = '<aside class="banner"'
     measured = replace(made.empty(), series=(made.series(0, np.arange(3), simulated=False),))
 
     assert banner in render_page(made.full())
