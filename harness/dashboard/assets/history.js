@@ -127,7 +127,7 @@ function resetZoom(choices) {
   }
   for (const host of historyParts.charts.querySelectorAll(".chart")) {
     const all = host.layout?.meta?.all;
-    if (host.data) Plotly.relayout(host, { ...(all ? { "xaxis.range": all } : { "xaxis.autorange": true }), "yaxis.autorange": true });
+    if (host.data) Plotly.relayout(host, { ...(all ? { "xaxis.range": [...all] } : { "xaxis.autorange": true }), "yaxis.autorange": true });
   }
 }
 
@@ -173,7 +173,7 @@ function historyChart(of, chosen, choices) {
       meta: { all },
       title: budget.told ? `${title}; ${budget.told}` : title, simulated, height: window.innerWidth < 640 ? 360 : 460,
       uirevision: `${of.map((one) => one.id)} ${choices.at ?? ""} ${choices.across ?? ""} ${choices.scale ?? ""}`,
-      xaxis: axis("", isDate ? { type: "date" } : { range, ...commitTicks(...range, chartWidth()) }),
+      xaxis: axis("", isDate ? { type: "date" } : { range: [...range], ...commitTicks(...range, chartWidth()) }),
       yaxis: axis(plain(unit === "ms" ? "latency, ms" : unit), { type: choices.scale === "log" ? "log" : "linear" }),
       showlegend: of.length > 1 || budget.traces.length > 0,
       shapes: at < 0 ? [] : [{
