@@ -178,9 +178,7 @@ def full() -> Dashboard:
         trades=_trades(),
         roofline=_roofline(),
         noise=(_noise(0), _noise(1)),
-        skipped=(
-            f"reports/{SCRIPT}.parquet: a record of schema 9, and this harness reads up to 6",
-        ),
+        skipped=(f"reports/{SCRIPT}.parquet: a record of schema 9, this harness reads up to 6",),
         notes=("Records slowed on purpose are left out: 2.",),
     )
 

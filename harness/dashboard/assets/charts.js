@@ -94,6 +94,7 @@ const CONFIG = {
 // for whom cannot see it what it shows.
 function drawChart(host, build) {
   whenPlotly(() => {
+    forgetCharts();
     if (!host.isConnected || !host.clientWidth) return;
     const { traces, layout, on = {}, words } = build();
     host.setAttribute("role", "group");
@@ -103,9 +104,21 @@ function drawChart(host, build) {
     Plotly.react(host, traces, layoutOf(layout, width), {
       ...CONFIG, displayModeBar: width >= NARROW, toImageButtonOptions: { filename: "trt-harness", format: "png", scale: 2 },
     });
+    drawn.add(host);
     host.removeAllListeners?.();
     for (const [event, handler] of Object.entries(on)) host.on(event, handler);
   });
+}
+
+// What is no longer in the page would be held by its listeners.
+const drawn = new Set();
+
+function forgetCharts() {
+  for (const host of drawn) {
+    if (host.isConnected) continue;
+    Plotly.purge(host);
+    drawn.delete(host);
+  }
 }
 
 const chartHost = (name) => el("div", { class: "chart", "data-chart": name });

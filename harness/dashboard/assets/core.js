@@ -70,7 +70,9 @@ function array(packed) {
 
 function unpacked(packed) {
   if (packed.h !== undefined) return stepped(packed);
-  let values = packed.i === undefined ? floats(packed.f) : new Int32Array(bytesOf(packed.i).buffer);
+  if (packed.t !== undefined) return threeBytes(packed.t);
+  let values = packed.i === undefined
+    ? new Float32Array(bytesOf(packed.f).buffer) : new Int32Array(bytesOf(packed.i).buffer);
   if (packed.n) values = repeated(values, new Int32Array(bytesOf(packed.n).buffer));
   if (packed.s) for (let i = 1; i < values.length; i += 1) values[i] += values[i - 1];
   return values;
@@ -84,7 +86,7 @@ function bytesOf(text) {
 }
 
 // The first three bytes of each float32.
-function floats(text) {
+function threeBytes(text) {
   const bytes = bytesOf(text);
   const bits = new Uint32Array(bytes.length / 3);
   for (let i = 0, at = 0; i < bits.length; i += 1, at += 3) {

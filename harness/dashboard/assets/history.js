@@ -126,7 +126,8 @@ function resetZoom(choices) {
     return;
   }
   for (const host of historyParts.charts.querySelectorAll(".chart")) {
-    if (host.data) Plotly.relayout(host, { "xaxis.autorange": true, "yaxis.autorange": true });
+    const all = host.layout?.meta?.all;
+    if (host.data) Plotly.relayout(host, { ...(all ? { "xaxis.range": [...all] } : { "xaxis.autorange": true }), "yaxis.autorange": true });
   }
 }
 
@@ -149,7 +150,7 @@ function historyChart(of, chosen, choices) {
   const isDate = choices.across === "date";
   const x = isDate ? (commit) => DATA.commits[commit].date_utc : (commit) => commit;
   const traces = of.flatMap((series) => seriesTraces(series, {
-    order: chosen.indexOf(series), choices, x, shows: (name) => on.has(name),
+    order: chosen.indexOf(series), alone: of.length === 1, x, shows: (name) => on.has(name),
   }));
   const { unit } = scaleOf(of[0]);
   const seen = of.flatMap((series) => [...array(series.commits)]);
@@ -159,7 +160,9 @@ function historyChart(of, chosen, choices) {
     ? budgetTraces(of, highest, [x(from), x(to)]) : { traces: [], told: "" };
   const at = commitOf(choices.at);
   const simulated = of.some((one) => one.simulated);
-  const range = at < 0 || isDate ? undefined : [at - 30.5, at + 30.5];
+  const margin = Math.max(0.5, 0.015 * (to - from));
+  const all = isDate ? undefined : [from - margin, to + margin];
+  const range = at < 0 || isDate ? all : [at - 30.5, at + 30.5];
   const title = of.length === 1 ? plain(seriesName(of[0])) : plural(of.length, "series", "series");
   const names = of.map((one) => seriesName(one, true)).join("; ");
   return {
@@ -167,9 +170,10 @@ function historyChart(of, chosen, choices) {
     words: `${simulated ? SIMULATED + ": " : ""}Chart of ${names} over commits. The table below has its figures.`,
     on: { plotly_click: openPoint, plotly_relayout: (change) => retick(change, historyParts.charts) },
     layout: {
+      meta: { all },
       title: budget.told ? `${title}; ${budget.told}` : title, simulated, height: window.innerWidth < 640 ? 360 : 460,
       uirevision: `${of.map((one) => one.id)} ${choices.at ?? ""} ${choices.across ?? ""} ${choices.scale ?? ""}`,
-      xaxis: axis("", isDate ? { type: "date" } : { range, ...commitTicks(...(range ?? [from, to]), chartWidth()) }),
+      xaxis: axis("", isDate ? { type: "date" } : { range: [...range], ...commitTicks(...range, chartWidth()) }),
       yaxis: axis(plain(unit === "ms" ? "latency, ms" : unit), { type: choices.scale === "log" ? "log" : "linear" }),
       showlegend: of.length > 1 || budget.traces.length > 0,
       shapes: at < 0 ? [] : [{

@@ -42,7 +42,7 @@ function drawnPlaces(series) {
 }
 
 // Everything of one series; x gives a commit's place on the axis.
-function seriesTraces(series, { order, choices, x, shows }) {
+function seriesTraces(series, { order, alone, x, shows }) {
   const paint = seriesColour(order);
   const places = drawnPlaces(series);
   const { factor } = scaleOf(series);
@@ -53,6 +53,7 @@ function seriesTraces(series, { order, choices, x, shows }) {
     return isNumber(figure) ? figure * factor : null;
   });
   const name = plain(seriesName(series));
+  const isLong = places.length > 200;
   const group = { legendgroup: `s${series.id}`, x: xs };
   const traces = [];
   if (shows("interval")) traces.push(bandTrace(series, { places, x, factor, paint, group }));
@@ -63,16 +64,16 @@ function seriesTraces(series, { order, choices, x, shows }) {
   for (const [told, share, dash] of PERCENTILES) {
     if (shows(told)) traces.push(detail(told, dash, over((place) => quantile(series, place, share)), 1));
   }
-  if (shows("level")) {
-    const levels = detail("level", "solid", over((place) => array(series.levels_s)[place]), 2);
-    traces.push({ ...levels, line: { ...levels.line, shape: "hv", color: faded(colour("ink"), 0.55) } });
-  }
   traces.push({
     ...group, type: "scatter", mode: "lines+markers", name, y: over((place) => array(series.median_s)[place]),
-    line: { color: paint, width: 1.6 }, marker: { color: paint, size: places.length > 200 ? 3.5 : 5.5 },
+    line: { color: paint, width: isLong ? 1 : 1.6 }, marker: { color: paint, size: isLong ? 3 : 5.5 },
     customdata: places.map((place) => (place < 0 ? "" : hoverOf(series, place))), hovertemplate: HOVER,
     meta: { series: series.id },
   });
+  if (shows("level")) {
+    const levels = detail("level", "solid", over((place) => array(series.levels_s)[place]), 2);
+    traces.push({ ...levels, line: { ...levels.line, shape: "hv", color: faded(alone ? colour("ink") : paint, 0.65) } });
+  }
   if (shows("changes") && series.changes.length) traces.push(changeTrace(series, { x, factor, group }));
   return traces;
 }

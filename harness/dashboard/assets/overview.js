@@ -61,6 +61,7 @@ function budgetCard(budget) {
   const kind = budget.verdict.replace(" ", "-");
   const series = SERIES.get(budget.series);
   const words = budget.trend || "the newest medians, and their level";
+  const recent = series && sparkline(series, words);
   return el("article", { class: `card ${kind}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, MARKS[budget.verdict] ?? "?"), " ",
       budget.verdict.toUpperCase(), " ", badge(budget.simulated)),
@@ -68,20 +69,34 @@ function budgetCard(budget) {
     el("p", { class: "where" }, said(environmentLabel(budget.environment)),
       budget.arrival ? [", ", said(budget.arrival)] : null),
     p99Words(budget),
+    slowerSince(budget),
     budget.parts.length ? budgetBar(budget) : null,
     budget.beside.length
       ? el("p", { class: "quiet" }, "Beside it: ",
         budget.beside.map((part) => `${visible(part.name)} ${ms(part.time_s, 3)} ms`).join(", "))
       : null,
-    series ? sparkline(series, words) : null,
+    recent ? [recent, el("p", { class: "quiet" }, sparkWords(series))] : null,
     budget.trend ? el("p", {}, said(budget.trend)) : null,
     validityWords(budget),
     cardLinks(budget, series));
 }
 
+// Which of its parts are slower, and since which commit.
+function slowerSince(budget) {
+  const own = OPEN.filter(({ series }) => ["environment", "pipeline", "variant", "size"].every(
+    (name) => series[name] === budget[name]));
+  const places = distinct(own.map(({ series, change }) => changePlace(series, change.at)));
+  return places.map((place) => {
+    const here = own.filter(({ series, change }) => changePlace(series, change.at) === place);
+    return el("p", {}, el("strong", { class: "bad" }, "Slower"), " since ", commitLink(place), ` (${day(DATA.commits[place].date_utc)}): `,
+      here.map(({ series, change }, order) => [
+        order ? ", " : "", el("a", { href: changeAddress(series, change) }, said(series.component)), ` ${offOne(change.ratio)}`]));
+  });
+}
+
 function p99Words(budget) {
   const limit = `${bareMs(budget.limit_s)} ms`;
-  if (!isNumber(budget.p99_s)) return el("p", {}, "Limit ", limit, ". ", said(budget.reason || "Not measured."));
+  if (!isNumber(budget.p99_s)) return el("p", {}, "Limit ", limit, ": ", said(budget.reason || "not measured"));
   return [
     el("p", { class: "figure" }, el("strong", {}, `p99 ${ms(budget.p99_s)} ms`), ` of ${limit}`),
     el("p", { class: "quiet" },

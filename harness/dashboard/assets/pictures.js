@@ -52,6 +52,13 @@ function sparkline(series, words) {
   return el("div", { class: "spark" }, picture, badge(series.simulated));
 }
 
+function sparkWords(series) {
+  const values = array(series.median_s).slice(-SPARKS).filter(isNumber);
+  const [low, high] = ends(values);
+  const { factor, unit } = scaleOf(series);
+  return `medians of the newest ${plural(values.length, "commit")}: ${digits(low * factor)} to ${digits(high * factor)} ${unit}`;
+}
+
 function pathOf(values, x, y) {
   let path = "";
   let isDown = false;
