@@ -195,7 +195,8 @@ def _record_row(
     environment = header["environment"]
     gpu = environment.get("gpu") or {}
     commit = environment.get("pipeline_commit") or {}
-    slowed_by = float((header.get("replication") or {}).get("slowed_by") or 0.0)
+    replication = header.get("replication") or {}
+    slowed_by = float(replication.get("slowed_by") or 0.0)
     measured = context.commit if context else commit.get("commit")
     validity = header["validity"] and Validity(
         tuple(Finding(**one) for one in header["validity"]["findings"])
@@ -225,6 +226,7 @@ def _record_row(
         "schema_version": int(header["schema_version"]),
         "fingerprint": fingerprint(environment),
         "slowed_by": slowed_by or None,
+        "experiment": replication.get("experiment") or None,
     }
 
 
