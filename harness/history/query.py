@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -13,7 +14,7 @@ from harness.history.series import SIMULATED
 from harness.history.sources import read_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -243,6 +244,24 @@ class Records:
         answer = self._answer(sql, dict(values), told_by="measurements")
         for row in answer.rows():
             yield dict(zip(answer.columns, row, strict=True))
+
+    @contextmanager
+    def among(self, files: Collection[str]) -> Iterator[None]:
+        """Look at the measurements of ``files`` alone: those of all others need not be read.
+
+        Raises:
+            RecordError: none of them is among those that can be read.
+        """
+        whole = self._files
+        self._files = [name for name in whole if name in files]
+        left = set(self._files)
+        try:
+            self._see_files()
+            yield
+        finally:
+            damaged = left.difference(self._files)
+            self._files = [name for name in whole if name not in damaged]
+            self._see_files()
 
     def table(self, sql: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401  # pyarrow's
         """The rows of a query of our own as a table of Arrow: quick, where there are many.
