@@ -20,8 +20,9 @@ _PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 def find_chromium() -> str | None:
-    """The program, of the system: playwright must fetch none."""
-    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    """The program that CHROMIUM names, else the system's: playwright must fetch none."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 
 def skip_or_fail(reason: str) -> NoReturn:

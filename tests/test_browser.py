@@ -55,6 +55,7 @@ def test_what_is_skipped_fails_only_where_it_is_told_to(tmp_path: Path) -> None:
 
 def test_a_browser_that_is_not_there_is_a_skip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CHROMIUM", "")
     assert find_chromium() is None
     monkeypatch.delenv(NEEDS_BROWSER, raising=False)
     with pytest.raises(pytest.skip.Exception, match="none here"):

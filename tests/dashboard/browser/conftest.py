@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from harness.dashboard.page import render_page
+from tests.browser import find_chromium, skip_or_fail
 from tests.dashboard import made
 
 if TYPE_CHECKING:
@@ -73,16 +72,12 @@ class Opener(Protocol):
     def __call__(self, dashboard: str, address: str = ..., **options: Any) -> Opened: ...
 
 
-def _chromium() -> str | None:
-    return os.environ.get("CHROMIUM") or shutil.which("chromium")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = _chromium()
+    path = find_chromium()
     if path is None:
-        pytest.skip("no chromium here: install Debian's, or name another in CHROMIUM")
+        skip_or_fail("no chromium here: install Debian's, or name another in CHROMIUM")
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.dashboard.page import render_page
 from harness.dashboard.refresh import Shown
 from harness.dashboard.serve import DashboardServer
-from tests.browser import find_chromium, skip_or_fail
+from tests.dashboard import made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,21 +54,9 @@ def site() -> Iterator[Site]:
     made.end()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = find_chromium()
-    if program is None:
-        skip_or_fail("there is no Chromium here")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Browser, site: Site) -> Iterator[Page]:
-    context = chromium.new_context()
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    context = browser.new_context()
     opened = context.new_page()
     opened.clock.install()
     opened.goto(site.server.url)
@@ -127,3 +116,16 @@ def test_a_server_that_has_ended_is_told(page: Page, site: Site) -> None:
 
     page.wait_for_selector(f"{NOTE}:text('The server has ended')")
     assert page.inner_text("h1") == "one"
+
+
+def test_the_dashboard_itself_asks_and_its_policy_lets_it(page: Page, site: Site) -> None:
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for count, title in enumerate(("first", "second"), start=2):
+        shown = replace(made.empty(), refreshes=True, title=title)
+        site.shown = Shown(render_page(shown).encode(), f"s-{count}")
+        page.clock.run_for(_TICK_MS)
+        page.wait_for_selector(f"h1:has-text('{title}')")
+
+    assert errors == []
