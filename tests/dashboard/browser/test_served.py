@@ -27,7 +27,8 @@ _TICK_MS = 2_000
 def page_of(text: str) -> bytes:
     """As little as can be served: an input, and what asks."""
     body = f'<h1>{text}</h1><input type="text"><button>b</button>'
-    return f"<html><head></head><body>{body}<script>{SCRIPT}</script></body></html>".encode()
+    head = '<head><link rel="icon" href="data:,"></head>'
+    return f"<html>{head}<body>{body}<script>{SCRIPT}</script></body></html>".encode()
 
 
 class Site:
