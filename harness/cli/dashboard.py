@@ -19,6 +19,7 @@ _CONFIG = Path("asv.conf.json")
 # What is measured on the same machine meanwhile goes first.
 _NICENESS = 10
 _NO_LINKS = "none"
+_MOST_NOTES = 4
 
 
 @click.command("dashboard")
@@ -146,7 +147,10 @@ def _told(written: WrittenDashboard) -> list[str]:
     )
     lines = ["SIMULATED: some of the times are made up"] if written.is_simulated else []
     lines.append(", ".join(f"{count} {_counted(count, name)}" for count, name in counts))
-    lines += [f"note: {visible(note)}" for note in written.notes]
+    lines += [f"note: {visible(note)}" for note in written.notes[:_MOST_NOTES]]
+    more = len(written.notes) - _MOST_NOTES
+    if more > 0:
+        lines.append(f"and {more} more {_counted(more, 'notes')}, on the page")
     count = len(written.skipped)
     if count:
         lines.append(f"skipped: {count} {_counted(count, 'files')}, named on the page")

@@ -53,14 +53,16 @@ _P99: Final = QUANTILES.index(0.99)
 _DAY_S: Final = 86_400.0
 _BOUND: Final = {"compute": "products", "memory": "copies"}
 _KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
+# Of the newest commit first: asv measures the newest one first of all.
+_AGE: Final = "coalesce(commit_utc, created_utc) DESC, created_utc DESC, file"
 _NEWEST: Final = f"""
 SELECT file, {_KEY}, pipeline, {COMMIT} AS commit, created_utc
 FROM records WHERE is_complete AND slowed_by IS NULL AND {LOCAL}
 QUALIFY row_number() OVER (
     PARTITION BY {", ".join(f"records.{name}" for name in ENVIRONMENT)}, records.pipeline
-    ORDER BY created_utc DESC, file
+    ORDER BY {_AGE}
 ) <= $most
-ORDER BY created_utc DESC, file
+ORDER BY {_AGE}
 """  # noqa: S608  # constants
 _KINDS: Final = f"""
 SELECT file, list(DISTINCT concat_ws('|', component, variant, size, mode, streams)) AS kinds

@@ -76,6 +76,16 @@ def test_the_page_is_made_of_what_the_harness_leaves(harness: Harness, fakes: Fa
     assert Path("reports/dashboard/index.html").read_text() == "<head></head>"
 
 
+def test_of_many_notes_the_page_tells_the_rest(harness: Harness, fakes: Fakes) -> None:
+    for count, rest in ((4, []), (5, ["and 1 more note, on the page"])):
+        fakes.found = small_dashboard(notes=tuple(f"n{one}" for one in range(count)))
+
+        _, out, _ = harness("dashboard", "some")
+
+        lines = out.splitlines()[1:-1]
+        assert lines == [*(f"note: n{one}" for one in range(4)), *rest]
+
+
 def test_json_says_what_is_in_it(harness: Harness, fakes: Fakes) -> None:
     fakes.found = small_dashboard(runs=(replace(RUN, simulated=True),), skipped=("b: why",))
 
