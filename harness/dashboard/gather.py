@@ -19,7 +19,7 @@ from harness.dashboard.experiments import read_comparisons
 from harness.dashboard.histories import read_commits, read_histories
 from harness.dashboard.model import Dashboard
 from harness.dashboard.runs import read_runs
-from harness.dashboard.sampling import around_changes, newest_commits, with_samples
+from harness.dashboard.sampling import around_changes, with_samples
 from harness.dashboard.series import series_of_records
 from harness.dashboard.statuses import read_statuses
 from harness.dashboard.timeline import order_commits
@@ -174,8 +174,7 @@ def _of_records(
     series = series_of_records(histories, timeline, environments)
     series = with_samples(series, histories.labels, records, timeline.commits)
     statuses = read_statuses(records, environments, timeline, series, told.skipped)
-    wanted = set(itertools.chain.from_iterable(newest_commits(series).values()))
-    wanted.update(itertools.chain.from_iterable(map(around_changes, series)))
+    around = set(itertools.chain.from_iterable(map(around_changes, series)))
     of_asv = environments_of_asv(asv, len(environments.shown))
     told.notes += [*_of_records_left_out(records), *asv.notes, *_of_order(timeline, repository)]
     return replace(
@@ -188,7 +187,7 @@ def _of_records(
             *series_of_asv(asv, of_asv, timeline, len(series)),
         ),
         budgets=statuses.budgets,
-        runs=read_runs(records, environments, timeline, wanted, told.skipped),
+        runs=read_runs(records, environments, timeline, around, told.skipped),
         comparisons=read_comparisons(records, environments, timeline, told.skipped),
         trades=statuses.trades,
         roofline=statuses.roofline,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from harness.dashboard.histories import COMMIT, ENVIRONMENT, LOCAL
-from harness.dashboard.model import BlockSpan, Run
+from harness.dashboard.model import NEWEST_WITH_SAMPLES, BlockSpan, Run
 from harness.errors import RecordError
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.trust import state_sentences
@@ -18,11 +18,11 @@ from harness.store.parquet import record_of_header
 from harness.types import Case, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from harness.dashboard.environments import Environments
+    from harness.dashboard.environments import Environments, Key
     from harness.dashboard.timeline import Timeline
     from harness.history.query import Records
     from harness.states import Block, DeviceState
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # No more runs than that, the newest ones.
 MOST_RUNS: Final = 120
 MOST_READINGS: Final = 300
-# Of one run; every n-th is shown where there are more.
+# Of one run; of each series every n-th is shown where there are more.
 MOST_BLOCKS: Final = 600
 _KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
 _FILES: Final = f"""
@@ -50,32 +50,44 @@ def read_runs(
     records: Records,
     environments: Environments,
     timeline: Timeline,
-    wanted: Collection[int],
+    around: Collection[int],
     skipped: list[str],
 ) -> tuple[Run, ...]:
-    """The runs at the ``wanted`` commits (places), and of no commit; the oldest first.
+    """The runs of the newest commits, of those ``around`` changes, and of no commit, oldest first.
 
-    What is damaged is named in ``skipped``.
+    ``around`` are places in the timeline. What is damaged is named in ``skipped``.
 
     Raises:
         RecordError: no record can be read.
     """
-    rows = [
+    rows = records.table(_FILES, {}).to_pylist()
+    wanted = {*around} | _newest(rows, timeline)
+    chosen = [
         row
-        for row in records.table(_FILES, {}).to_pylist()
+        for row in rows
         if row["commit"] in timeline.of_none or timeline.places[row["commit"]] in wanted
     ]
     found = []
-    for row in rows[:MOST_RUNS]:
-        machine, environment, requirements, fingerprint = (row[name] for name in ENVIRONMENT)
-        key = (machine, environment, requirements, fingerprint)
+    for row in chosen[:MOST_RUNS]:
+        place = timeline.places[row["commit"]]
         try:
-            run = _run(Path(row["file"]), environments.ids[key], timeline.places[row["commit"]])
+            found.append(_run(Path(row["file"]), environments.ids[_key(row)], place))
         except RecordError as error:
             skipped.append(str(error))
-            continue
-        found.append(run)
     return tuple(reversed(found))
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    machine, environment, requirements, fingerprint = (row[name] for name in ENVIRONMENT)
+    return machine, environment, requirements, fingerprint
+
+
+def _newest(rows: Sequence[Mapping[str, Any]], timeline: Timeline) -> set[int]:
+    """The newest commits of each environment, also such as have no figures that count."""
+    held: dict[Key, set[int]] = {}
+    for row in rows:
+        held.setdefault(_key(row), set()).add(timeline.places[row["commit"]])
+    return {place for its in held.values() for place in sorted(its)[-NEWEST_WITH_SAMPLES:]}
 
 
 def _run(path: Path, environment: int, commit: int) -> Run:
@@ -146,8 +158,12 @@ def _temperature_c(one: DeviceState) -> float | None:
 def _spans(record: Record, rows: Sequence[dict[str, Any]], origin_s: float) -> Iterator[BlockSpan]:
     medians = _medians(record.blocks, rows)
     step = max(-(-len(record.blocks) // MOST_BLOCKS), 1)
-    for index in range(0, len(record.blocks), step):
-        block = record.blocks[index]
+    seen: dict[str, int] = {}
+    for index, block in enumerate(record.blocks):
+        # Series take turns: every n-th of all might leave some of them out.
+        seen[block.series] = seen.get(block.series, -1) + 1
+        if seen[block.series] % step:
+            continue
         yield BlockSpan(
             block.series,
             block.started_s - origin_s,

@@ -337,10 +337,13 @@ class Records:
                 _log.warning("skipped: %s", reason)
             else:
                 sound.append(name)
-        was_damaged = len(sound) < len(self._files)
+        damaged = sorted(set(self._files).difference(sound))
+        for table in ("records", "builds"):
+            condition = "WHERE list_contains($damaged, file)"
+            self.connection.execute(f"DELETE FROM {table} {condition}", {"damaged": damaged})  # noqa: S608
         self._files = sound
         self._see_files()
-        return was_damaged
+        return bool(damaged)
 
 
 def _literal(name: str) -> str:
