@@ -100,7 +100,8 @@ function drawChart(host, build) {
     host.setAttribute("role", "group");
     host.setAttribute("aria-label", visible(words));
     const width = host.clientWidth;
-    for (const trace of traces) trace.name = wrapped(trace.name ?? "", Math.max(24, (width - 90) / 6.5)).join("<br>");
+        for (const trace of traces) trace.name = wrapped(trace.name ?? "", Math.max(24, (width - 90) / 6.5)).join("<br>");
+    if (layout.showlegend) layout.height = (layout.height ?? 420) + 19 * Math.max(0, legendLines(traces) - 2);
     Plotly.react(host, traces, layoutOf(layout, width), {
       ...CONFIG, displayModeBar: width >= NARROW, toImageButtonOptions: { filename: "trt-harness", format: "png", scale: 2 },
     });
@@ -119,6 +120,48 @@ function forgetCharts() {
     Plotly.purge(host);
     drawn.delete(host);
   }
+}
+
+function legendLines(traces) {
+  const named = traces.filter((trace) => trace.name && trace.showlegend !== false);
+  return named.reduce((sum, trace) => sum + trace.name.split("<br>").length, 0);
+}
+
+// Where a point's text goes, in plotly's words, and its box in pixels from the point.
+const TEXT_BOXES = [
+  ["middle right", (w) => [10, -7, 10 + w, 7]], ["middle left", (w) => [-10 - w, -7, -10, 7]],
+  ["top center", (w) => [-w / 2, -24, w / 2, -9]], ["bottom center", (w) => [-w / 2, 9, w / 2, 24]],
+  ["top right", (w) => [4, -24, 4 + w, -9]], ["bottom right", (w) => [4, 9, 4 + w, 24]],
+  ["top left", (w) => [-4 - w, -24, -4, -9]], ["bottom left", (w) => [-4 - w, 9, -4, 24]],
+];
+
+// Texts of points so that none lies on another: [{text, place}], without one where there is no room.
+// Points are {x, y, text} with x and y as shares of the plot, which is so many pixels wide and high.
+function placedTexts(points, width, height) {
+  const at = points.map(({ x, y }) => [x * width, (1 - y) * height]);
+  const taken = at.map(([x, y], owner) => ({ owner, box: [x - 7, y - 7, x + 7, y + 7] }));
+  return points.map(({ text }, owner) => {
+    const [x, y] = at[owner];
+    for (const [place, boxOf] of TEXT_BOXES) {
+      const [left, top, right, bottom] = boxOf(6.2 * visible(text).length);
+      const box = [x + left, y + top, x + right, y + bottom];
+      const fits = box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= height;
+      if (fits && !taken.some((other) => other.owner !== owner && overlap(other.box, box))) {
+        taken.push({ owner: -1, box });
+        return { text: plain(text), place };
+      }
+    }
+    return { text: "", place: "middle right" };
+  });
+}
+
+const overlap = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+
+// The range of an axis with room at both ends, in its own terms (exponents of a logarithmic one).
+function roomy(values, room = 0.08) {
+  const [low, high] = ends(values);
+  const margin = room * (high - low) || Math.abs(high) * room || 1;
+  return [low - margin, high + margin];
 }
 
 const chartHost = (name) => el("div", { class: "chart", "data-chart": name });

@@ -59,7 +59,7 @@ const findableTexts = new WeakMap();
 
 function findable(series) {
   if (!findableTexts.has(series)) {
-    const parts = [series.pipeline, seriesName(series, true), series.clock, series.source];
+    const parts = [series.pipeline, seriesName(series, WHOLE), series.clock, series.source];
     findableTexts.set(series, parts.join(" ").toLowerCase());
   }
   return findableTexts.get(series);
@@ -70,8 +70,12 @@ const idsOf = (text) => (text ?? "").split(",").filter(Boolean).map(Number);
 // The first that anybody wants to see: what a budget is held for, or a whole pipeline.
 function firstSeries(series) {
   const budgeted = new Set(DATA.budgets.map((one) => one.series));
-  return series.find((one) => budgeted.has(one.id))
-    ?? series.find((one) => one.component === "pipeline") ?? series[0];
+  const sets = [
+    series.filter((one) => budgeted.has(one.id)), series.filter((one) => one.component === "pipeline"), series,
+  ];
+  const longest = (one, other) => array(other.commits).length - array(one.commits).length;
+  // Of equal length the first stays the first.
+  return [...sets.find((one) => one.length) ?? []].sort(longest)[0];
 }
 
 // A select of commits, the newest first, with the ones beside it.

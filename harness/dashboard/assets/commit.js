@@ -81,6 +81,7 @@ function commitFacts(place, found) {
 }
 
 function figuresTable(found, commit) {
+  const nameOf = namerOf(found.map((row) => row.series));
   const at = (share) => ({ series, place }) => quantile(series, place, share);
   const own = (name) => ({ series, place }) => array(series[name])[place];
   const figure = (head, get) => ({
@@ -92,7 +93,7 @@ function figuresTable(found, commit) {
     simulated: anySimulated(found), empty: "Nothing that fits these filters was measured here.",
     columns: [
       {
-        head: "series", wide: true, get: ({ series }) => seriesName(series),
+        head: "series", wide: true, get: ({ series }) => nameOf(series),
         show: ({ series }, name) => el("a", { href: address("commit", DATA.commits[commit].hash, { ...shown.choices, series: series.id }) }, said(name)),
       },
       { head: "unit", get: ({ series }) => series.unit, show: ({ series }) => scaleOf(series).unit },

@@ -6,7 +6,7 @@ sections.compare = {
     root.replaceChildren();
     showPairs(root, choices);
     showTwo(root, choices);
-    put(root, el("h3", {}, "Environments"), differencesTable() ?? el("p", { class: "note" }, "All figures are of one environment."));
+    put(root, el("h3", {}, "Environments"), differencesTable(choices) ?? el("p", { class: "note" }, "All figures are of one environment."));
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   },
 };
@@ -79,7 +79,7 @@ function twoTable(rows, base, head) {
     rows, simulated: anySimulated(rows), empty: "Nothing was measured at both of them.",
     columns: [
       {
-        head: "series", wide: true, get: ({ series }) => seriesName(series, false),
+        head: "series", wide: true, get: ({ series }) => seriesName(series, { environment: false }),
         show: ({ series }, name) => el("a", { href: address("compare", "", { ...shown.choices, series: series.id }) }, said(name)),
       },
       { head: "unit", get: ({ series }) => series.unit, show: ({ series }) => scaleOf(series).unit },

@@ -60,18 +60,35 @@ function environmentLabel(id) {
   return ENVIRONMENTS.get(id)?.label ?? "unknown environment";
 }
 
-// What tells one series from others, and where it was measured if that is not all one.
-function seriesName(series, withEnvironment = DATA.environments.length > 1) {
+function ownName(series) {
   const parts = [series.component, series.variant, series.size];
   if (series.mode && series.mode !== "hot") parts.push(series.mode);
   if (series.streams > 1) parts.push(`${series.streams} streams`);
-  if (series.options) parts.push(series.options);
-  if (distinctPipelines > 1) parts.unshift(series.pipeline);
-  const name = parts.filter(Boolean).join(", ");
-  return withEnvironment ? `${name} on ${environmentLabel(series.environment)}` : name;
+  return parts.filter(Boolean).join(", ");
 }
 
-const distinctPipelines = new Set(DATA.series.map((one) => one.pipeline)).size;
+// Options are told only of series that nothing else tells apart.
+const namesakes = new Map();
+const fullKey = (series) => `${series.environment} ${series.pipeline} ${ownName(series)}`;
+for (const one of DATA.series) namesakes.set(fullKey(one), (namesakes.get(fullKey(one)) ?? 0) + 1);
+
+// What tells one series from others: with its pipeline and environment, if they are not all one.
+function seriesName(series, { pipeline = manyPipelines, environment = DATA.environments.length > 1 } = {}) {
+  let name = ownName(series);
+  if (namesakes.get(fullKey(series)) > 1 && series.options) name += `, ${series.options}`;
+  if (pipeline) name = `${series.pipeline}, ${name}`;
+  return environment ? `${name} on ${environmentLabel(series.environment)}` : name;
+}
+
+const differs = (list, name) => new Set(list.map((one) => one[name])).size > 1;
+const manyPipelines = differs(DATA.series, "pipeline");
+const WHOLE = { environment: true };
+
+// Names that tell the series of a list from each other.
+function namerOf(list) {
+  const told = { pipeline: differs(list, "pipeline"), environment: differs(list, "environment") };
+  return (series) => seriesName(series, told);
+}
 
 function commitName(place) {
   return place >= 0 && DATA.commits[place] ? shortHash(DATA.commits[place].hash) : NONE;
@@ -98,8 +115,13 @@ function interval(lower, upper) {
 
 function intervalOf(lower, upper, told = ms) {
   if (!isNumber(lower) && !isNumber(upper)) return NONE;
+  if (!isNumber(upper)) return `at least ${told(lower)}`;
+  if (!isNumber(lower)) return `at most ${told(upper)}`;
   return `${told(lower)} to ${told(upper)}`;
 }
+
+// A text that may be long: three lines of it, and all when it is pointed at.
+const long = (text, name = "div") => el(name, { class: "long", title: visible(text) }, said(text || NONE));
 
 const SIMULATED = "SIMULATED";
 

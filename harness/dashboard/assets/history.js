@@ -164,7 +164,7 @@ function historyChart(of, chosen, choices) {
   const all = isDate ? undefined : [from - margin, to + margin];
   const range = at < 0 || isDate ? all : [at - 30.5, at + 30.5];
   const title = of.length === 1 ? plain(seriesName(of[0])) : plural(of.length, "series", "series");
-  const names = of.map((one) => seriesName(one, true)).join("; ");
+  const names = of.map((one) => seriesName(one, WHOLE)).join("; ");
   return {
     traces: [...traces, ...budget.traces],
     words: `${simulated ? SIMULATED + ": " : ""}Chart of ${names} over commits. The table below has its figures.`,
@@ -247,12 +247,12 @@ function historyTable(chosen) {
   const at = (share) => ({ series, place }) => quantile(series, place, share);
   const own = (name) => ({ series, place }) => array(series[name])[place];
   return makeTable({
-    caption: chosen.length === 1 ? seriesName(chosen[0], true) : "What is shown", file: "history", rows, simulated: anySimulated(rows),
+    caption: chosen.length === 1 ? seriesName(chosen[0], WHOLE) : "What is shown", file: "history", rows, simulated: anySimulated(rows),
     columns: [
       commitColumn("commit", (row) => row.commit),
       { head: "date", get: (row) => DATA.commits[row.commit].date_utc, show: (row, value) => day(value), tight: true },
-      { head: "subject", get: (row) => DATA.commits[row.commit].subject, show: (row, value) => el("div", { class: "long" }, said(value)) },
-      { head: "series", wide: true, hidden: chosen.length === 1, get: (row) => seriesName(row.series, true) },
+      { head: "subject", get: (row) => DATA.commits[row.commit].subject, show: (row, value) => long(value) },
+      { head: "series", wide: true, hidden: chosen.length === 1, get: (row) => seriesName(row.series, WHOLE) },
       { head: "n", number: true, get: own("counts"), show: (row, value) => bare(value) },
       figure("median", own("median_s")), figure("lower", own("lower_s")), figure("upper", own("upper_s")),
       figure("min", at(0)), figure("p50", at(0.5)), figure("p90", at(0.9)), figure("p95", at(0.95)),

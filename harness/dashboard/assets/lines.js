@@ -53,13 +53,15 @@ function seriesTraces(series, { order, alone, x, shows }) {
     return isNumber(figure) ? figure * factor : null;
   });
   const name = plain(seriesName(series));
+  // Of a few even one that stands alone is to be seen.
+  const isShort = places.length < 40;
   const isLong = places.length > 200;
   const group = { legendgroup: `s${series.id}`, x: xs };
   const traces = [];
   if (shows("interval")) traces.push(bandTrace(series, { places, x, factor, paint, group }));
   const detail = (told, dash, values, width) => ({
-    ...group, type: "scatter", mode: "lines", name: `${name}: ${told}`, showlegend: false, y: values,
-    line: { color: faded(paint, 0.75), width, dash }, hoverinfo: "skip",
+    ...group, type: "scatter", mode: isShort ? "lines+markers" : "lines", name: `${name}: ${told}`, showlegend: false, y: values,
+    line: { color: faded(paint, 0.75), width, dash }, marker: { size: 3 }, hoverinfo: "skip",
   });
   for (const [told, share, dash] of PERCENTILES) {
     if (shows(told)) traces.push(detail(told, dash, over((place) => quantile(series, place, share)), 1));
@@ -139,7 +141,7 @@ function hoverOf(series, place) {
   return lines(
     `<b>${plain(shortHash(commit.hash))}</b> ${plain(minute(commit.date_utc))}`,
     plain(commit.subject.slice(0, 80)),
-    plain(seriesName(series, true)),
+    plain(seriesName(series, WHOLE)),
     `median <b>${told(array(series.median_s)[place])} ${plain(unit)}</b> (${told(array(series.lower_s)[place])} to ${told(array(series.upper_s)[place])})`,
     `min ${at(0)}  p50 ${at(0.5)}  p90 ${at(0.9)}  p99 ${at(0.99)}  max ${at(1)}`,
     `n = ${array(series.counts)[place] || NONE}${series.simulated ? `, ${SIMULATED}` : ""}`);

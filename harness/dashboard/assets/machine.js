@@ -6,7 +6,7 @@ sections.machine = {
     root.replaceChildren();
     showEnergy(root, choices);
     showNoise(root);
-    showEnvironments(root);
+    showEnvironments(root, choices);
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   },
 };
@@ -34,18 +34,19 @@ function showEnergy(root, choices) {
 function drawEnergyHistory(host, chosen) {
   drawChart(host, () => {
     const simulated = anySimulated(chosen);
+    const nameOf = namerOf(chosen);
     const [from, to] = ends(chosen.flatMap((series) => [...array(series.commits)]));
     return {
       traces: chosen.map((series, order) => {
         const places = drawnPlaces(series).filter((place) => place < 0 || isNumber(array(series.energy_j)[place]));
         const commits = array(series.commits);
         return {
-          type: "scatter", mode: "lines+markers", name: plain(seriesName(series)),
+          type: "scatter", mode: "lines+markers", name: plain(nameOf(series)),
           x: places.map((place) => (place < 0 ? null : commits[place])),
           y: places.map((place) => (place < 0 ? null : array(series.energy_j)[place])),
           customdata: places.map((place) => (place < 0 ? "" : lines(
             `<b>${commitName(commits[place])}</b> ${plain(DATA.commits[commits[place]].subject.slice(0, 80))}`,
-            `${digits(array(series.energy_j)[place])} J`, plain(seriesName(series, true)), series.simulated ? SIMULATED : ""))),
+            `${digits(array(series.energy_j)[place])} J`, plain(seriesName(series, WHOLE)), series.simulated ? SIMULATED : ""))),
           hovertemplate: HOVER, line: { color: seriesColour(order), width: 1.6 }, marker: { size: 4 },
         };
       }),
@@ -76,17 +77,18 @@ const MOST_BARS = 16;
 
 function drawEnergyBars(host, all) {
   const rows = [...all].sort((one, other) => other.energy - one.energy).slice(0, MOST_BARS).reverse();
+  const nameOf = (series) => seriesName(series, { pipeline: false, environment: false });
   drawChart(host, () => ({
     traces: [{
       type: "bar", orientation: "h", x: rows.map((row) => row.energy), y: rows.map((row, place) => place),
       marker: { color: colour("c0") }, hovertemplate: HOVER,
-      customdata: rows.map((row) => lines(plain(seriesName(row.series, true)), `${digits(row.energy)} J at ${commitName(row.commit)}`, row.simulated ? SIMULATED : "")),
+      customdata: rows.map((row) => lines(plain(seriesName(row.series, WHOLE)), `${digits(row.energy)} J at ${commitName(row.commit)}`, row.simulated ? SIMULATED : "")),
     }],
     words: `${anySimulated(rows) ? SIMULATED + ": " : ""}The newest energy of each series`,
     layout: {
       title: "Newest of each series", simulated: anySimulated(rows), height: Math.max(260, 26 * rows.length + 120),
       xaxis: axis("J an inference"),
-      yaxis: axis("", { tickvals: rows.map((row, place) => place), ticktext: rows.map((row) => plain(cut([row.series.component, row.series.size, row.series.mode === "hot" ? "" : row.series.mode].filter(Boolean).join(", "), 30))) }),
+      yaxis: axis("", { tickvals: rows.map((row, place) => place), ticktext: rows.map((row) => plain(cut(nameOf(row.series), 46))) }),
     },
   }));
 }
@@ -134,7 +136,7 @@ function showNoise(root) {
   }));
 }
 
-function showEnvironments(root) {
+function showEnvironments(root, choices) {
   put(root, el("h3", {}, "Environments"));
   const rows = DATA.environments;
   if (!rows.length) {
@@ -148,36 +150,49 @@ function showEnvironments(root) {
       { head: "fingerprint", get: (row) => row.fingerprint, show: (row, value) => el("code", {}, value.slice(0, 16)) },
       { head: "series", number: true, get: (row) => DATA.series.filter((one) => one.environment === row.id).length }, simulatedColumn,
     ],
-  }), differencesTable(), factsTable());
+  }), differencesTable(choices), factsTable());
 }
 
-function differencesTable() {
-  const rows = DATA.differences.map((one) => ({
+// Two environments at a time.
+function differencesTable(choices) {
+  if (DATA.environments.length < 2) return null;
+  const pairs = distinct(DATA.differences.map((one) => `${one.first},${one.second}`));
+  const pair = pairs.includes(choices.pair) ? choices.pair : pairs[0];
+  const rows = DATA.differences.filter((one) => `${one.first},${one.second}` === pair).map((one) => ({
     ...one, simulated: [one.first, one.second].some((id) => ENVIRONMENTS.get(id)?.simulated),
   }));
-  if (!rows.length && DATA.environments.length < 2) return null;
-  return makeTable({
-    caption: "In what environments differ", file: "environment-differences", rows, simulated: anySimulated(rows),
+  const labels = (ids) => ids.split(",").map((id) => environmentLabel(Number(id)));
+  const select = pairs.length > 1 ? selectOf({
+    label: "Two environments", name: "pair", value: pair, options: pairs.map((ids) => [ids, labels(ids).join(" and ")]),
+    onchange: (value) => choose({ pair: value }),
+  }) : null;
+  const [first, second] = pair ? labels(pair) : ["first", "second"];
+  return [select, makeTable({
+    caption: "In what two environments differ", file: "environment-differences", rows, simulated: anySimulated(rows),
     empty: "In nothing that is known.",
     columns: [
-      { head: "first", get: (row) => environmentLabel(row.first) }, { head: "second", get: (row) => environmentLabel(row.second) },
       { head: "fact", get: (row) => row.name, show: (row, value) => el("code", {}, value) },
-      { head: "of the first", get: (row) => row.of_first, show: (row, value) => said(value || "not told") },
-      { head: "of the second", get: (row) => row.of_second, show: (row, value) => said(value || "not told") },
+      { head: first, get: (row) => row.of_first, show: (row, value) => said(value || "not told") },
+      { head: second, get: (row) => row.of_second, show: (row, value) => said(value || "not told") },
     ],
-  });
+  })];
 }
 
+const factOf = (environment, name) => environment.facts[name] ?? null;
+
+// A column for each environment.
 function factsTable() {
-  const rows = DATA.environments.flatMap((one) => Object.entries(one.facts).map(([name, value]) => ({
-    environment: one.label, name, value, simulated: one.simulated,
-  })));
+  const all = DATA.environments;
+  const names = distinct(all.flatMap((one) => Object.keys(one.facts))).sort();
+  const rows = names.map((name) => ({ name, simulated: all.some((one) => one.simulated) }));
   return makeTable({
     caption: "What a latency may depend on", file: "environment-facts", rows, simulated: anySimulated(rows), empty: "No fact is known.",
     columns: [
-      { head: "environment", get: (row) => row.environment },
       { head: "fact", get: (row) => row.name, show: (row, value) => el("code", {}, value) },
-      { head: "value", get: (row) => row.value, show: (row, value) => el("div", { class: "long" }, said(value)) }, simulatedColumn,
+      ...all.map((one) => ({
+        head: one.label, get: (row) => factOf(one, row.name),
+        show: (row, value) => (value === null ? NONE : long(value)),
+      })),
     ],
   });
 }

@@ -111,7 +111,7 @@ function p99Words(budget) {
 function validityWords({ validity, sentences }) {
   const told = el("span", { class: `validity ${validity}` }, `Machine: ${validity || "not told"}`);
   if (!sentences.length) return el("p", { class: "quiet" }, told);
-  return el("details", {}, el("summary", {}, told, `, ${plural(sentences.length, "finding")}`),
+  return el("details", {}, el("summary", {}, told, `, ${plural(sentences.length, "note")}`),
     el("ul", {}, sentences.map((one) => el("li", {}, said(one)))));
 }
 
@@ -184,11 +184,7 @@ function openTable() {
 }
 
 function problems() {
-  const parts = [];
-  if (DATA.is_by_date) {
-    parts.push("Commits are ordered by date: git does not know all of them.");
-  }
-  parts.push(...DATA.notes);
+  const parts = DATA.notes;
   const list = parts.length
     ? el("div", { class: "note" }, el("h3", {}, "To be known"), el("ul", {}, parts.map((one) => el("li", {}, said(one)))))
     : null;
@@ -220,9 +216,9 @@ function runsTable() {
       { head: "environment", get: (run) => environmentLabel(run.environment) },
       commitColumn("commit", (run) => run.commit ?? -1),
       { head: "validity", get: (run) => run.validity },
-      { head: "findings", get: (run) => run.sentences.join("; "), show: (run, text) => el("div", { class: "long" }, said(text || NONE)) },
+      { head: "findings", get: (run) => run.sentences.join("; "), show: (run, text) => long(text) },
       { head: "record", get: (run) => run.record_id },
-      { head: "command", get: (run) => run.command, show: (run, text) => el("code", { class: "long" }, text) },
+      { head: "command", get: (run) => run.command, show: (run, text) => long(text, "code") },
       simulatedColumn,
     ],
   });

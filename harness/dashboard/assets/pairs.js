@@ -10,7 +10,7 @@ const pairRowColumns = [
   { head: "lower", csv: "ratio lower", number: true, get: (row) => row.lower, show: (row, value) => offOne(value) },
   { head: "upper", csv: "ratio upper", number: true, get: (row) => row.upper, show: (row, value) => offOne(value) },
   { head: "pairs", number: true, get: (row) => row.pairs.length },
-  { head: "why", get: (row) => row.reason, show: (row, value) => el("div", { class: "long" }, said(value || NONE)) },
+  { head: "why", get: (row) => row.reason, show: (row, value) => long(value) },
   simulatedColumn,
 ];
 

@@ -1,21 +1,30 @@
 // Small pictures that need no plotly: how a budget is spent, and where a figure comes from.
 
-// Parts of the limit, or of the p99 where that is more. What is below 0 takes no room.
+const LITTLE = 0.4;
+
+// Parts of the limit, or of the p99 where that is more. What is below 0 takes no room. Where little
+// of the budget is spent a second bar shows what that little is of.
 function budgetBar(budget) {
   const spent = budget.parts.filter((part) => part.kind !== "headroom");
   const used = spent.reduce((sum, part) => sum + Math.max(0, part.time_s), 0);
   const whole = Math.max(budget.limit_s, used);
+  const isLittle = used > 0 && used < LITTLE * budget.limit_s;
   const bar = el("div", { class: "bar", "aria-hidden": "true" });
+  if (isLittle) bar.append(el("div", { class: "part spent", style: { width: `${(100 * used) / whole}%` } }));
   const list = el("ul", { class: "parts" });
   budget.parts.forEach((part) => {
     const width = `${(100 * Math.max(0, part.time_s)) / whole}%`;
     const mark = partClass(part, spent);
-    bar.append(el("div", { class: mark, style: { width } }));
+    if (!isLittle || part.kind === "headroom") bar.append(el("div", { class: mark, style: { width } }));
     list.append(partItem(part, mark, budget.limit_s));
   });
   const limit = el("div", { class: "limit", style: { left: `${(100 * budget.limit_s) / whole}%` } });
   bar.append(limit);
-  return [bar, list];
+  if (!isLittle) return [bar, list];
+  const close = el("div", { class: "bar", "aria-hidden": "true" }, spent.map((part) => el("div", {
+    class: partClass(part, spent), style: { width: `${(100 * Math.max(0, part.time_s)) / used}%` },
+  })));
+  return [bar, close, el("p", { class: "quiet" }, "below: what is spent, by its parts"), list];
 }
 
 function partClass(part, spent) {
@@ -28,7 +37,12 @@ function partItem(part, mark, limit) {
   return el("li", { class: over ? "over" : null },
     el("span", { class: `key ${mark}`, "aria-hidden": "true" }),
     said(over ? "over the budget" : part.name), " ",
-    el("span", { class: "value" }, `${ms(Math.abs(part.time_s), 3)} ms, ${share(Math.abs(part.time_s) / limit)}`));
+    el("span", { class: "value" }, `${atLeast(Math.abs(part.time_s) * 1e3, 0.001, 3)} ms, ${atLeast((100 * Math.abs(part.time_s)) / limit, 0.01, 2)} %`));
+}
+
+// What is less than anybody looks at is said to be less.
+function atLeast(value, least, count) {
+  return value > 0 && value < least ? `<${least}` : digits(value, count);
 }
 
 const SPARKS = 60;

@@ -27,8 +27,8 @@ function narrowed(rows, names, choices, prefix, firsts = []) {
     const values = distinct(rows.map((row) => row[name]));
     if (values.length < 2) return null;
     const key = prefix + name;
-    // One size at a time, unless somebody asks for all.
-    const value = choices[key] ?? (firsts.includes(name) ? String(values.at(-1)) : "");
+    // One size on one machine at a time, unless somebody asks for all.
+    const value = choices[key] ?? (firsts.includes(name) ? String(commonest(kept, name)) : "");
     if (value !== "" && value !== "all") kept = kept.filter((row) => String(row[name]) === value);
     const told = (one) => (name === "environment" ? environmentLabel(one) : one);
     return selectOf({
@@ -40,15 +40,26 @@ function narrowed(rows, names, choices, prefix, firsts = []) {
   return { kept, controls: el("div", { class: "filters" }, selects) };
 }
 
+// What most rows have, of those that tell the most.
+function commonest(rows, name) {
+  const known = rows.filter((row) => row.snr_db !== null);
+  const counts = new Map();
+  for (const row of known.length ? known : rows) counts.set(row[name], (counts.get(row[name]) ?? 0) + 1);
+  return [...counts].sort(([, one], [, other]) => other - one)[0]?.[0];
+}
+
 function showTrades(root, choices) {
   put(root, el("h3", {}, "Speed against accuracy"));
   if (!DATA.trades.length) {
     put(root, el("p", { class: "note" }, "No pipeline was measured together with its accuracy."));
     return;
   }
-  const { kept, controls } = narrowed(DATA.trades, ["pipeline", "size"], choices, "t-", ["size"]);
+  const { kept, controls } = narrowed(DATA.trades, ["pipeline", "size"], choices, "t-", ["pipeline", "size", "environment"]);
   const host = chartHost("trades");
-  put(root, controls, host, tradesTable(kept));
+  const unknown = kept.filter((row) => !isNumber(row.snr_db)).length;
+  put(root, controls, host,
+    unknown ? el("p", { class: "quiet" }, `Of ${unknown} of ${plural(kept.length, "variant")} no accuracy is known: the table has them.`) : null,
+    tradesTable(kept));
   drawTrades(host, kept);
 }
 
@@ -58,12 +69,15 @@ function drawTrades(host, rows) {
   drawChart(host, () => {
     const precisions = distinct(rows.map((row) => row.precision));
     const known = rows.filter((row) => isNumber(row.snr_db));
+    const floors = distinct(rows.map((row) => row.min_snr_db).filter(isNumber));
+    const range = { x: [0, 1.08e3 * Math.max(...rows.map((row) => row.median_s))], y: roomy([...known.map((row) => row.snr_db), ...floors]) };
+    const texts = textsOf(host, known, range, (row) => [row.median_s * 1e3, row.snr_db, row.variant]);
     const traces = precisions.map((precision, order) => {
       const own = known.filter((row) => row.precision === precision);
       return {
         type: "scatter", mode: "markers+text", name: plain(precision), x: own.map((row) => row.median_s * 1e3),
-        y: own.map((row) => row.snr_db), text: own.map((row) => plain(row.variant)),
-        textposition: own.map((row) => textPlace(row, rows)),
+        y: own.map((row) => row.snr_db), text: own.map((row) => texts.get(row).text),
+        textposition: own.map((row) => texts.get(row).place),
         textfont: { size: 11 }, cliponaxis: false, customdata: own.map(tradeHover), hovertemplate: HOVER,
         marker: {
           size: 13, symbol: shapeOf(precision, precisions), color: seriesColour(order),
@@ -71,13 +85,12 @@ function drawTrades(host, rows) {
         },
       };
     }).filter((trace) => trace.x.length);
-    const floors = distinct(rows.map((row) => row.min_snr_db).filter(isNumber));
     const simulated = anySimulated(rows);
     return {
       traces, words: `${simulated ? SIMULATED + ": " : ""}Median latency against signal-to-noise ratio, by precision. The table has the figures.`,
       layout: {
-        title: "Left is faster, up is more accurate", simulated, height: 420, showlegend: true,
-        xaxis: axis("median, ms", { rangemode: "tozero" }), yaxis: axis("SNR against PyTorch fp32, dB"),
+        title: "Left is faster, up is more accurate", simulated, height: TALL, showlegend: true,
+        xaxis: axis("median, ms", { range: range.x }), yaxis: axis("SNR against PyTorch fp32, dB", { range: range.y }),
         shapes: floors.map((floor) => ({
           type: "line", xref: "paper", x0: 0, x1: 1, y0: floor, y1: floor, layer: "below",
           line: { color: colour("bad"), width: 1, dash: "dash" },
@@ -91,10 +104,17 @@ function drawTrades(host, rows) {
   });
 }
 
-// The right half has its texts on the left, so that none is cut.
-function textPlace(row, rows) {
-  const most = Math.max(...rows.map((one) => one.median_s));
-  return row.median_s > most / 2 ? "middle left" : "middle right";
+const TALL = 440;
+
+// Where each row's text goes in a chart as wide as its host; of gives x and y in the axes' terms.
+function textsOf(host, rows, range, of) {
+  const within = (value, [low, high]) => (value - low) / (high - low);
+  const points = rows.map((row) => {
+    const [x, y, text] = of(row);
+    return { x: within(x, range.x), y: within(y, range.y), text };
+  });
+  const placed = placedTexts(points, Math.max(120, host.clientWidth - 90), TALL - 150);
+  return new Map(rows.map((row, place) => [row, placed[place]]));
 }
 
 function tradeHover(row) {
@@ -137,54 +157,64 @@ function showRoofline(root, choices) {
     put(root, el("p", { class: "note" }, "No component's work and its device's measured ceilings are both known."));
     return;
   }
-  const { kept, controls } = narrowed(DATA.roofline, ["component", "precision", "size"], choices, "r-", ["size"]);
+  const { kept, controls } = narrowed(DATA.roofline, ["component", "precision", "size"], choices, "r-", ["size", "environment"]);
   const host = chartHost("roofline");
   put(root, controls, host, rooflineTable(kept));
   drawRoofline(host, kept);
 }
 
-// Two precisions of a component that is not bound by products lie on each other.
-const TEXT_PLACES = ["bottom center", "top center", "middle right", "middle left"];
-
 function drawRoofline(host, rows) {
   drawChart(host, () => {
-    const xs = rows.map((row) => row.macs / row.moved_bytes).filter((value) => value > 0);
-    const [low, high] = ends(xs);
+    const known = rows.filter((row) => row.macs > 0 && row.moved_bytes > 0 && row.median_s > 0);
+    const intensity = (row) => Math.log10(row.macs / row.moved_bytes);
+    const speed = (row) => Math.log10(row.macs / row.median_s);
     const roofs = new Map();
-    for (const row of rows) {
-      const key = `${row.environment} ${row.precision} ${row.macs_per_s} ${row.bytes_per_s}`;
-      if (row.macs_per_s > 0 && row.bytes_per_s > 0) roofs.set(key, row);
+    for (const row of known) {
+      if (row.macs_per_s > 0 && row.bytes_per_s > 0) roofs.set(roofKey(row), row);
     }
+    const tops = [...roofs.values()].map((row) => Math.log10(row.macs_per_s));
+    const range = { x: roomy(known.map(intensity), 0.15), y: roomy([...known.map(speed), ...tops]) };
     const precisions = distinct(rows.map((row) => row.precision));
     const paint = (precision) => seriesColour(precisions.indexOf(precision));
-    const traces = [...roofs.values()].map((row) => roofTrace(row, low / 4, high * 4, paint(row.precision)));
+    const traces = [...roofs.values()].map((row) =>
+      roofTrace(row, 10 ** range.x[0], 10 ** range.x[1], paint(row.precision), differs(rows, "environment")));
+    // Each component is named once in a precision, however many variants there are of it.
+    const named = new Map(known.map((row) => [`${row.precision} ${row.component}`, row]));
+    const texts = textsOf(host, known, range, (row) => [
+      intensity(row), speed(row), named.get(`${row.precision} ${row.component}`) === row ? row.component : ""]);
     for (const precision of precisions) {
-      const own = rows.filter((row) => row.precision === precision && row.macs > 0);
+      const own = known.filter((row) => row.precision === precision);
       traces.push({
         type: "scatter", mode: "markers+text", name: plain(precision), x: own.map((row) => row.macs / row.moved_bytes),
-        y: own.map((row) => row.macs / row.median_s), text: own.map((row) => plain(row.component)), textposition: TEXT_PLACES[precisions.indexOf(precision) % TEXT_PLACES.length],
-        textfont: { size: 11 }, customdata: own.map(roofHover), hovertemplate: HOVER,
-        marker: { size: 11, symbol: shapeOf(precision, precisions), color: paint(precision) },
+        y: own.map((row) => row.macs / row.median_s), text: own.map((row) => texts.get(row).text),
+        textposition: own.map((row) => texts.get(row).place), textfont: { size: 11 }, customdata: own.map(roofHover),
+        hovertemplate: HOVER, marker: { size: 11, symbol: shapeOf(precision, precisions), color: paint(precision) },
       });
     }
     const simulated = anySimulated(rows);
+    const log = (title, of) => axis(title, { type: "log", exponentformat: "power", dtick: 1, range: of });
     return {
       traces, words: `${simulated ? SIMULATED + ": " : ""}Work done in a second against work for each byte moved, with the measured ceilings. The table has the figures.`,
       layout: {
-        title: "Work over time, under the measured ceilings", simulated, height: 440, showlegend: true,
-        xaxis: axis("multiply-accumulates per byte moved", { type: "log", exponentformat: "power", dtick: 1 }),
-        yaxis: axis("multiply-accumulates per second", { type: "log", exponentformat: "power", dtick: 1 }),
+        title: "Work over time, under the measured ceilings", simulated, height: TALL, showlegend: true,
+        xaxis: log("multiply-accumulates per byte moved", range.x), yaxis: log("multiply-accumulates per second", range.y),
       },
     };
   });
 }
 
-function roofTrace(row, from, to, paint) {
+// Ceilings that were measured twice, and lie on each other in the chart, are one.
+function roofKey(row) {
+  const rounded = (value) => Math.round(50 * Math.log10(value));
+  return `${row.environment} ${row.precision} ${rounded(row.macs_per_s)} ${rounded(row.bytes_per_s)}`;
+}
+
+function roofTrace(row, from, to, paint, hasPlace) {
   const ridge = row.macs_per_s / row.bytes_per_s;
-  const x = [from, ridge, to].filter((value, place) => place === 1 ? ridge > from && ridge < to : true);
+  const x = [from, ridge, to].filter((value, place) => place !== 1 || (ridge > from && ridge < to));
   return {
     type: "scatter", mode: "lines", x, y: x.map((value) => Math.min(row.macs_per_s, value * row.bytes_per_s)),
-    name: plain(`${row.precision} ceiling${DATA.environments.length > 1 ? ` of ${environmentLabel(row.environment)}` : ""}`),
+    name: plain(`${row.precision} ceiling${hasPlace ? ` of ${environmentLabel(row.environment)}` : ""}`),
     line: { color: paint, width: 1.5, dash: "dash" }, hoverinfo: "name",
   };
 }

@@ -120,7 +120,7 @@ function drawOrder(host, series, place) {
       marker: { size: 4, color: seriesColour(order) }, hovertemplate: `%{x}: %{y:.5~g} ${plain(unit)}<extra>process ${key}</extra>`,
     }));
     return {
-      traces, words: `Samples of ${seriesName(series, true)} in the order measured`,
+      traces, words: `Samples of ${seriesName(series, WHOLE)} in the order measured`,
       layout: {
         title: "Samples in the order measured", simulated: series.simulated, height: 300,
         xaxis: axis("sample"), yaxis: axis(plain(unit)), showlegend: traces.length > 1 && traces.length < 13,
@@ -158,7 +158,7 @@ function drawRun(host, run) {
         yaxis: `y${row ? row + 1 : ""}`, name: title, line: { color: seriesColour(order + 1), width: 1.4 },
         hovertemplate: `%{x:.1f} s: %{y:.5~g}<extra>${title}</extra>`, showlegend: false,
       });
-      layout[yaxis(row)] = axis(title.replace(", ", "<br>"), { domain: domain(row) });
+      layout[yaxis(row)] = axis(title.replace(", ", "<br>"), { domain: domain(row), range: flatRange(array(run.readings[name])) });
       row += 1;
     });
     const bottom = `y${rows > 1 ? rows : ""}`;
@@ -171,6 +171,12 @@ function drawRun(host, run) {
       },
     };
   });
+}
+
+// What does not move is drawn as flat as it is.
+function flatRange(values) {
+  const [low, high] = ends([...values].filter(isNumber));
+  return high - low < 0.01 * Math.abs(high) ? [0.99 * low, 1.01 * high] : undefined;
 }
 
 // A stretch is a line as long as it took; one that does not count is dotted.
