@@ -167,8 +167,10 @@ def _document(taken: list[Taken], options: argparse.Namespace) -> dict[str, Any]
 
 def _table(document: dict[str, Any]) -> str:
     lines = [
-        f"{document['commits']} commits of {document['series']} series (SIMULATED history), "
-        f"{document['cores']} cores, load {document['load_average_1min']:.1f}",
+        (
+            f"{document['commits']} commits of {document['series']} series (SIMULATED history), "
+            f"{document['cores']} cores, load {document['load_average_1min']:.1f}"
+        ),
         "| | wall s, median (each) | CPU s | most memory MB | written MB |",
         "|---|---|---|---|---|",
     ]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from harness.dashboard.timeline import Timeline
 
 _TITLE: Final = "trt-harness"
+# What does not fit goes to disk; the rest of a page takes about as much again.
+_MEMORY: Final = "400MB"
 _FIX: Final = "measure one with 'harness run' or 'harness history run', or name where they are"
 _COUNTS: Final = """
 SELECT count(*) AS records,
@@ -162,6 +164,7 @@ def _of_records(
     commit_url: str,
     told: _Notes,
 ) -> Dashboard:
+    records.connection.execute(f"SET memory_limit = '{_MEMORY}'")
     histories = read_histories(records)
     named = read_commits(records)
     imported = {Path(one).name for one in records.table(_IMPORTED, {})["file"].to_pylist()}

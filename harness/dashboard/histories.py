@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from harness.dashboard.model import QUANTILES
-from harness.history.points import OPTIONS
-from harness.pipeline.pipeline import TRANSFERS
+from harness.history.series import variant_name
+from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
 from harness.stats.quantiles import DEFAULT_CONFIDENCE, interval_ranks
+from harness.types import Case, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,38 +35,66 @@ COMMIT: Final = """if(commit IS NULL OR is_dirty IS TRUE,
     strftime(created_utc, '%Y%m%dT%H%M%SZ') || ' ' || record_id, commit)"""
 # What is at an address cannot be opened as a file.
 LOCAL: Final = "file NOT LIKE '%://%'"
-COUNTS: Final = f"""is_complete AND superseded IS NOT TRUE AND validity IS DISTINCT FROM 'invalid'
-    AND slowed_by IS NULL AND len(latency_s) > 0
-    AND component NOT IN ({", ".join(f"'{name}'" for name in TRANSFERS)})"""
-_SELECTED: Final = ", ".join(
-    {"options": f"{OPTIONS} AS options"}.get(name, f"coalesce({name}, '') AS {name}")
-    if name in {*ENVIRONMENT, "options"}
-    else name
-    for name in LABELS
+# A number takes the place of what is the same of a whole record: texts of it all are much larger.
+_OF_RECORD: Final = (*ENVIRONMENT, "pipeline", "commit")
+_PLACES: Final = f"""
+CREATE OR REPLACE TEMP TABLE places AS
+SELECT file, created_utc, record_id, pipeline, {COMMIT} AS commit,
+    {", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)},
+    dense_rank() OVER (ORDER BY {", ".join(ENVIRONMENT)}, pipeline, {COMMIT}) - 1 AS place
+FROM records
+WHERE is_complete AND superseded IS NOT TRUE AND validity IS DISTINCT FROM 'invalid'
+    AND slowed_by IS NULL
+"""  # noqa: S608  # constants
+_PLACES_ASKED: Final = f"""
+SELECT DISTINCT place, {", ".join(_OF_RECORD)} FROM places ORDER BY place
+"""  # noqa: S608  # constants
+# As harness.history.points has it: the options of the whole are those of all its components.
+_BUILT: Final = f"""
+CREATE OR REPLACE TEMP TABLE built AS
+SELECT file, backend, precision, route, component, concat(component, ' ', options) AS options
+FROM builds WHERE options IS NOT NULL AND component != '{WHOLE_PIPELINE}'
+UNION ALL
+SELECT file, backend, precision, route, '{WHOLE_PIPELINE}',
+    string_agg(concat(component, ' ', options), ' ' ORDER BY component)
+FROM builds WHERE options IS NOT NULL GROUP BY ALL
+"""  # noqa: S608  # constants
+_RAW: Final = (
+    *("place", "component", "backend", "precision", "route", "launch", "duration_s", "batch"),
+    *("mode", "streams", "threads", "clock", "simulated", "options"),
 )
+_SELECTED: Final = ", ".join(
+    {"place": "place", "options": "coalesce(options, '') AS options"}.get(name, f"rows.{name}")
+    for name in _RAW
+)
+_FROM: Final = f"""
+FROM measurements AS rows
+JOIN places ON places.file = rows.filename
+LEFT JOIN built ON built.file = rows.filename AND built.backend = rows.backend
+    AND built.precision = rows.precision AND built.route = rows.route
+    AND built.component = rows.component
+WHERE len(latency_s) > 0
+    AND rows.component NOT IN ({", ".join(f"'{name}'" for name in TRANSFERS)})
+"""
 _ROWS: Final = f"""
 WITH parts AS (
-    SELECT {_SELECTED}, {COMMIT} AS commit, latency_s, energy_j, snr_db,
-        list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s
-    FROM series WHERE {COUNTS}
+    SELECT {_SELECTED}, latency_s, energy_j, snr_db,
+        list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s {_FROM}
 )
-SELECT {", ".join(LABELS)}, commit, count(*) AS parts, len(flatten(list(latency_s))) AS count,
+SELECT {", ".join(_RAW)}, len(flatten(list(latency_s))) AS count,
     list_aggregate(flatten(list(latency_s)), 'quantile_cont', {list(QUANTILES)}) AS quantiles,
     coalesce(list(median_s) FILTER (isfinite(median_s) AND median_s > 0.0), []) AS medians_s,
     if(count(*) = 1, list_sort(flatten(list(latency_s)))[first(bounds.lower)], NULL) AS lower_s,
     if(count(*) = 1, list_sort(flatten(list(latency_s)))[first(bounds.upper)], NULL) AS upper_s,
     avg(energy_j) AS energy_j, min(snr_db) AS snr_db
 FROM parts LEFT JOIN bounds ON bounds.count = len(latency_s)
-GROUP BY {", ".join(LABELS)}, commit
+GROUP BY {", ".join(_RAW)}
 """  # noqa: S608  # constants
 _SAMPLES: Final = f"""
-SELECT {_SELECTED}, {COMMIT} AS commit, latency_s
-FROM series WHERE {COUNTS} AND list_contains($commits, {COMMIT})
+SELECT {_SELECTED}, latency_s {_FROM} AND list_contains($commits, commit)
 ORDER BY created_utc, record_id, process
-"""  # noqa: S608  # constants
-_FILES_OF: Final = f"""
-SELECT file FROM records WHERE list_contains($commits, {COMMIT})
-"""  # noqa: S608  # constants
+"""  # constants
+_FILES_OF: Final = "SELECT file FROM places WHERE list_contains($commits, commit)"
 _COUNTS_ASKED: Final = "SELECT DISTINCT len(latency_s) AS count FROM measurements"
 _COMMITS: Final = f"""
 SELECT {COMMIT} AS commit, min(coalesce(commit_utc, created_utc)) AS dated,
@@ -103,10 +132,15 @@ def read_histories(records: Records) -> Histories:
     Raises:
         RecordError: no record can be read.
     """
-    _make_bounds(records)
+    _prepare(records)
     table = records.table(_ROWS, {})
-    codes, labels = _distinct([table[name] for name in LABELS])
-    commits = table["commit"].combine_chunks().dictionary_encode()
+    places = _places(records)
+    place = table["place"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.intp)
+    # Of a place whose files are damaged there is no row.
+    shown, at = np.unique(place, return_inverse=True)
+    names = [places[number][-1] for number in shown.tolist()]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    codes, labels = _distinct(table, place, places)
     medians = _medians(table["medians_s"].combine_chunks())
     lower_s, upper_s = (
         np.where(np.isnan(own), several, own)
@@ -117,9 +151,9 @@ def read_histories(records: Records) -> Histories:
     quantiles = table["quantiles"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return Histories(
         labels=labels,
-        commits=tuple(commits.dictionary.to_pylist()),
+        commits=tuple(numbers),
         series=codes,
-        commit=commits.indices.to_numpy(zero_copy_only=False).astype(np.intp),
+        commit=np.array([numbers[name] for name in names], dtype=np.intp)[at],
         counts=_doubles(table["count"]),
         quantiles=quantiles.reshape(-1, len(QUANTILES)),
         median_s=medians[0],
@@ -162,40 +196,66 @@ def read_samples(
         return {}
     with records.among(set(files)):
         table = records.table(_SAMPLES, asked)
-    labels = list(zip(*(table[name].to_pylist() for name in LABELS), strict=True))
+    places = _places(records)
+    raw = zip(*(table[name].to_pylist() for name in _RAW), strict=True)
+    keys = [(_label(one, places[one[0]]), places[one[0]][-1]) for one in raw]
     lists = table["latency_s"].combine_chunks()
     starts = lists.offsets.to_numpy()
     values = lists.values.to_numpy(zero_copy_only=False)
     found: dict[tuple[tuple[Any, ...], str], list[Doubles]] = {}
-    for row, key in enumerate(zip(labels, table["commit"].to_pylist(), strict=True)):
+    for row, key in enumerate(keys):
         found.setdefault(key, []).append(values[starts[row] : starts[row + 1]])
     return found
 
 
-def _make_bounds(records: Records) -> None:
-    """Make a table of the ranks that bound a median, for every number of samples that occurs."""
+def _prepare(records: Records) -> None:
+    """Make the tables that the queries join: places, options, and the ranks that bound a median."""
     counts = records.table(_COUNTS_ASKED, {})["count"].to_pylist()
+    # Of each number of samples that occurs.
     rows = [
         (count, *interval_ranks(count, 0.5, DEFAULT_CONFIDENCE)) for count in counts if count
     ] or [(1, 0, 2)]
-    records.connection.execute(
-        "CREATE OR REPLACE TEMP TABLE bounds (count BIGINT, lower BIGINT, upper BIGINT)"
-    )
     values = ", ".join(str(row) for row in rows)
-    records.connection.execute(f"INSERT INTO bounds VALUES {values}")  # noqa: S608  # whole numbers
+    for text in (
+        "CREATE OR REPLACE TEMP TABLE bounds (count BIGINT, lower BIGINT, upper BIGINT)",
+        f"INSERT INTO bounds VALUES {values}",  # noqa: S608  # whole numbers
+        _PLACES,
+        _BUILT,
+    ):
+        records.connection.execute(text)
 
 
-def _distinct(columns: Sequence[Any]) -> tuple[Places, tuple[tuple[Any, ...], ...]]:
-    """For each row the place of its values among the different ones, and these."""
-    codes = np.zeros(len(columns[0]), dtype=np.intp)
-    for column in columns:
-        encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+def _places(records: Records) -> list[tuple[Any, ...]]:
+    """Environment, pipeline and commit of each place."""
+    rows = records.table(_PLACES_ASKED, {}).to_pylist()
+    return [tuple(row[name] for name in _OF_RECORD) for row in rows]
+
+
+def _distinct(
+    table: Any,  # noqa: ANN401  # of Arrow
+    place: Places,
+    places: Sequence[tuple[Any, ...]],
+) -> tuple[Places, tuple[tuple[Any, ...], ...]]:
+    """For each row the place of its labels among the different ones, and these."""
+    owners = {owner: number for number, owner in enumerate(dict.fromkeys(p[:-1] for p in places))}
+    codes = np.array([owners[one[:-1]] for one in places], dtype=np.intp)[place]
+    for name in _RAW[1:]:
+        encoded = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
         its = encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp)
         # Renumbered each time, so that the product stays small.
         _, codes = np.unique(codes * len(encoded.dictionary) + its, return_inverse=True)
     _, firsts = np.unique(codes, return_index=True)
-    labels = zip(*(column.take(firsts).to_pylist() for column in columns), strict=True)
-    return codes, tuple(labels)
+    raw = zip(*(table[name].take(firsts).to_pylist() for name in _RAW), strict=True)
+    return codes, tuple(_label(one, places[one[0]]) for one in raw)
+
+
+def _label(raw: tuple[Any, ...], of_record: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values of ``LABELS``, as harness.history.series names variants and sizes."""
+    named = dict(zip(_RAW, raw, strict=True)) | dict(zip(_OF_RECORD, of_record, strict=True))
+    variant = Variant(named["backend"], named["precision"], named["route"], named["launch"])
+    named["variant"] = variant_name(variant, simulated=bool(named["simulated"]))
+    named["size"] = str(Case(named["duration_s"], named["batch"]))
+    return tuple(named[name] for name in LABELS)
 
 
 def _medians(lists: Any) -> tuple[Doubles, Doubles, Doubles]:  # noqa: ANN401  # of Arrow

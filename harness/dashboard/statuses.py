@@ -19,7 +19,7 @@ from harness.dashboard.model import (
     Trade,
 )
 from harness.errors import HarnessError
-from harness.history.series import size_label, variant_label
+from harness.history.series import size_label, variant_label, variant_name
 from harness.pipeline.pipeline import CANARY
 from harness.report.budget_spent import Prospect, spent_of
 from harness.report.budget_terminal import prospect_lines
@@ -202,7 +202,7 @@ def _budgets(
         status = BudgetStatus(
             environment=source.environment,
             pipeline=record.pipeline,
-            variant=_variant(figure.variant, simulated=figure.simulated),
+            variant=variant_name(figure.variant, simulated=figure.simulated),
             size=str(figure.case),
             arrival=figure.arrival,
             limit_s=spent.limit_s,
@@ -227,18 +227,12 @@ def _budgets(
         yield ("budget", *_budget_key(source, spent), verdict is None), status
 
 
-def _variant(variant: object, *, simulated: bool) -> str:
-    """As the series of records are called."""
-    told = str(variant)
-    return f"{told}, simulated" if simulated and not told.startswith("simulated") else told
-
-
 def _budget_key(source: _Source, spent: Spent) -> tuple[Any, ...]:
     """That of :func:`_series_key`."""
     figure = spent.figure
     mode, _, rest = figure.arrival.partition(", ")
     streams = rest.split()[0] if "stream" in rest else "1"
-    variant = _variant(figure.variant, simulated=figure.simulated)
+    variant = variant_name(figure.variant, simulated=figure.simulated)
     pipeline = source.record.pipeline
     return source.environment, pipeline, "pipeline", variant, str(figure.case), mode or HOT, streams
 

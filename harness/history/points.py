@@ -25,7 +25,7 @@ _NAMING: Final = (
     "options",
 )
 # What the engines of a row were built by, of a row of the view ``series``.
-OPTIONS: Final = f"""coalesce((
+_OPTIONS: Final = f"""coalesce((
         SELECT string_agg(concat(built.component, ' ', built.options), ' ' ORDER BY built.component)
         FROM builds AS built
         WHERE built.file = series.file AND built.backend = series.backend
@@ -37,7 +37,7 @@ _ROWS: Final = f"""
 SELECT commit, coalesce(commit_utc, created_utc) AS dated, machine, environment, requirements,
     fingerprint, pipeline, component, variant, size, mode, streams, threads, clock, backend, route,
     simulated,
-    {OPTIONS} AS options,
+    {_OPTIONS} AS options,
     list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s
 FROM series
 WHERE commit IS NOT NULL AND is_complete AND superseded IS NOT TRUE

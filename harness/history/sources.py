@@ -246,6 +246,8 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows of the table ``builds``: of several engines of one kind, the first."""
     graphs = {(a["component"], a["precision"]): a["size_bytes"] for a in header["artifacts"]}
     seen = set()
+    # Engines of one record are built alike, but for a few.
+    told: dict[str, str] = {}
     for engine in header["engines"]:
         kind = tuple(engine[key] for key in ("component", "backend", "precision", "route"))
         if kind in seen:
@@ -253,6 +255,9 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
         seen.add(kind)
         recipe = engine["details"].get("recipe") or {}
         options = build_options(engine["details"])
+        key = repr(options)
+        if options and key not in told:
+            told[key] = json.dumps(options, sort_keys=True)
         # A builder may have made it of a graph in another precision.
         graph = (engine["component"], recipe.get("graph_precision", engine["precision"]))
         yield {
@@ -261,5 +266,5 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "build_s": engine["build_s"],
             "size_bytes": engine["size_bytes"] or graphs.get(graph),
             "memory_bytes": engine["memory_bytes"],
-            "options": json.dumps(options, sort_keys=True) if options else None,
+            "options": told.get(key),
         }

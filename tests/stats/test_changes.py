@@ -20,12 +20,7 @@ from harness.stats.changes import (
 )
 from harness.stats.changes.candidates import best_drift, best_pair, best_step
 from harness.stats.changes.cleaning import clean
-from harness.stats.changes.scanning import (
-    largest_pairs,
-    largest_ramps,
-    pair_gains,
-    ramp_gains,
-)
+from harness.stats.changes.scanning import Largest, largest, pair_gains, ramp_gains
 from harness.stats.changes.segmentation import fit_levels, segment
 from harness.stats.changes.whitening import RHOS, whiten
 
@@ -274,10 +269,13 @@ def test_pairs_and_ramps_are_the_same_however_many_are_made_at_once(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     white = whiten(history(17, count=60), 1e-9)
-    whole = [largest_pairs(white, 3), largest_ramps(white)]
+
+    def largest_of_both() -> list[Largest | None]:
+        return [largest(pair_gains(white, 3)), largest(ramp_gains(white))]
+
+    whole = largest_of_both()
     monkeypatch.setattr(scanning, "_BLOCK", block)
-    again = whiten(history(17, count=60), 1e-9)
-    for one, other in zip(whole, (largest_pairs(again, 3), largest_ramps(again)), strict=True):
+    for one, other in zip(whole, largest_of_both(), strict=True):
         assert one is not None
         assert other is not None
         assert other.gains == pytest.approx(one.gains, rel=1e-12)

@@ -18,9 +18,8 @@ import numpy as np
 
 from harness.stats.changes.model import LEAST_AFTER, LEAST_BEFORE
 from harness.stats.changes.scanning import (
+    largest,
     largest_mean,
-    largest_pairs,
-    largest_ramps,
     pair_gains,
     ramp_gains,
 )
@@ -165,11 +164,11 @@ def best_drift(
     None where there is no room for one, and where none has more evidence than ``least``.
     """
     bank = white.bank
-    largest = None if noise else largest_ramps(white)
-    if largest:
-        square = bank.ramp_square(largest.first, largest.last)
-        noise = _noise_about(white, beside, largest.gains, square, parameters=3)
-    if noise is None or (largest and not _may_exceed(least, noise, largest)):
+    most = None if noise else largest(ramp_gains(white))
+    if most:
+        square = bank.ramp_square(most.first, most.last)
+        noise = _noise_about(white, beside, most.gains, square, parameters=3)
+    if noise is None or (most and not _may_exceed(least, noise, most)):
         return None
     best = largest_mean(ramp_gains(white), noise.weights / noise.variances)
     if best is None:
@@ -194,16 +193,15 @@ def best_pair(
     None where there is no room for them, and where none has more evidence than ``least``.
     """
     bank = white.bank
-    largest = largest_pairs(white, least_before)
-    if largest is None:
+    most = largest(pair_gains(white, least_before))
+    if most is None:
         return None
-    det = bank.pair_det(largest.first, largest.last)
-    noise = _noise_about(white, beside, largest.gains, det, parameters=4)
-    weights = noise.weights / noise.variances
-    best = _may_exceed(least, noise, largest) and largest_mean(
-        pair_gains(white, least_before), weights
-    )
-    if not best:
+    det = bank.pair_det(most.first, most.last)
+    noise = _noise_about(white, beside, most.gains, det, parameters=4)
+    if not _may_exceed(least, noise, most):
+        return None
+    best = largest_mean(pair_gains(white, least_before), noise.weights / noise.variances)
+    if best is None:
         return None
     first, last = best
     det = bank.pair_det(first, last)
@@ -218,9 +216,9 @@ def best_pair(
     return Candidate(evidence, begins, (one, two), (its_error, others_error), noise)
 
 
-def _may_exceed(least: float, noise: Noise, largest: Largest) -> bool:
-    """Whether a candidate may have more evidence than ``least``: none is best for every rho."""
-    return bool(noise.evidence(largest.gains[:, None])[0] * _ROUNDED > least)
+def _may_exceed(least: float, noise: Noise, most: Largest) -> bool:
+    """Whether a candidate may have more evidence than ``least``, were it the best for every rho."""
+    return bool(noise.evidence(most.gains[:, None])[0] * _ROUNDED > least)
 
 
 def _noise_about(

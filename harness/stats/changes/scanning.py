@@ -54,24 +54,23 @@ class Largest:
 def pair_gains(white: Whitened, least_before: int) -> Iterator[Gains]:
     """The gains of all pairs of steps with enough values before, between and after them.
 
-    Of two steps of unit length with the product r, the gain is that of the later one and what the
-    earlier one adds: ``z**2 + (y - r z)**2 / (1 - r**2)``.
+    Of two steps of unit length with the product r it is ``(y**2 + z**2 - 2 r y z) / (1 - r**2)``,
+    and both are products of two thin matrices, as r is.
     """
-    left, right = white.bank.pair_factors
-    unit = white.moments / np.sqrt(white.bank.square)
-    blocks = _Blocks(least_before - 1, white.bank.count - LEAST_AFTER, LEAST_AFTER)
-    for rows, columns, product, gains in blocks:
-        one, other = unit[:, rows, None], unit[:, None, columns]
-        np.matmul(left[:, rows], right[:, :, columns], out=product)
-        np.multiply(product, other, out=gains)
-        np.subtract(one, gains, out=gains)
-        np.square(gains, out=gains)
-        np.square(product, out=product)
-        np.subtract(1.0, product, out=product)
-        product[_beyond(*gains.shape[1:])] = np.inf
-        np.divide(gains, product, out=gains)
-        np.add(gains, other**2, out=gains)
-        gains[_beyond(*gains.shape[1:])] = 0.0
+    bank = white.bank
+    unit = white.moments / np.sqrt(bank.square)
+    of_first, of_last = bank.pair_factors
+    ones, squares = np.ones_like(unit), unit**2
+    left = np.stack((squares, ones, *(-2.0 * unit * one for one in of_first)), axis=2)
+    right = np.stack((ones, squares, *(unit * one for one in of_last)), axis=1)
+    lower_left, lower_right = bank.pair_rests
+    blocks = _Blocks(least_before - 1, bank.count - LEAST_AFTER, LEAST_AFTER)
+    for rows, columns, rest, gains in blocks:
+        beyond = _beyond(*gains.shape[1:])
+        np.matmul(left[:, rows], right[:, :, columns], out=gains)
+        np.matmul(lower_left[:, rows], lower_right[:, :, columns], out=rest)
+        gains[beyond], rest[beyond] = 0.0, 1.0
+        np.divide(gains, rest, out=gains)
         yield Gains(rows.start, columns.start, gains)
 
 
@@ -90,23 +89,7 @@ def ramp_gains(white: Whitened) -> Iterator[Gains]:
         yield Gains(rows.start, columns.start, gains)
 
 
-def largest_pairs(white: Whitened, least_before: int) -> Largest | None:
-    """Those of :func:`pair_gains`, which are looked for once; None where there is no pair."""
-    key = ("pairs", least_before)
-    if key not in white.known:
-        white.known[key] = _largest(pair_gains(white, least_before))
-    return white.known[key]
-
-
-def largest_ramps(white: Whitened) -> Largest | None:
-    """Those of :func:`ramp_gains`, which are looked for once; None where there is no ramp."""
-    key = ("ramps", 0)
-    if key not in white.known:
-        white.known[key] = _largest(ramp_gains(white))
-    return white.known[key]
-
-
-def _largest(blocks: Iterable[Gains]) -> Largest | None:
+def largest(blocks: Iterable[Gains]) -> Largest | None:
     """The largest gain for each rho; None where there is no pair, or no ramp."""
     best = np.full(RHOS.size, -np.inf)
     first, last = np.zeros((2, RHOS.size), dtype=np.intp)

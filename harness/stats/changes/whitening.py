@@ -11,7 +11,7 @@ whitened, it depends on the later one alone; the level takes the product of what
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +19,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from harness.stats.changes.scanning import Largest
 
     Values = NDArray[np.float64]
     Places = NDArray[np.intp] | int
@@ -67,14 +65,27 @@ class Bank:
         return np.asarray(np.maximum(square, _TINY) / (last - first + 1.0) ** 2)
 
     @cached_property
-    def pair_factors(self) -> tuple[Values, Values]:
-        """Two matrices for each rho, ``(rhos, n - 1, 2)`` and ``(rhos, 2, n - 1)``.
+    def pair_factors(self) -> tuple[tuple[Values, Values], tuple[Values, Values]]:
+        """Two of the first step and two of the last, ``(rhos, n - 1)``.
 
-        Their product at (i, j) is that of the steps i < j, each made of unit length.
+        The sum of their products is that of two steps, each made of unit length.
         """
         lengths = np.sqrt(self.square)
-        later, on_unit = self.later / lengths, self.on_unit / lengths
-        return np.stack((1.0 / lengths, -on_unit), axis=2), np.stack((later, on_unit), axis=1)
+        on_unit = self.on_unit / lengths
+        return (1.0 / lengths, -on_unit), (self.later / lengths, on_unit)
+
+    @cached_property
+    def pair_rests(self) -> tuple[Values, Values]:
+        """Two matrices for each rho, ``(rhos, n - 1, 4)`` and ``(rhos, 4, n - 1)``.
+
+        Their product is what two steps of unit length have not in common: 1 less the square of
+        their product.
+        """
+        (a, b), (c, d) = self.pair_factors
+        ones = np.ones_like(a)
+        left = (ones, -(a**2), -2.0 * a * b, -(b**2))
+        right = (ones, c**2, c * d, d**2)
+        return np.stack(left, axis=2), np.stack(right, axis=1)
 
     @cached_property
     def ramp_factors(self) -> tuple[Values, Values]:
@@ -106,14 +117,12 @@ class Bank:
 class Whitened:
     """One stretch: its ``bank``, ``moments`` ``(rhos, n - 1)`` and ``rss`` ``(rhos,)``.
 
-    ``rss`` is the sum of squares about one level. ``known`` are the largest gains that were looked
-    for in it: they do not depend on what lies beside it.
+    ``rss`` is the sum of squares about one level.
     """
 
     bank: Bank
     moments: Values
     rss: Values
-    known: dict[tuple[str, int], Largest | None] = field(default_factory=dict, repr=False)
 
 
 def whiten(values: Values, floor: float) -> Whitened:
