@@ -485,3 +485,10 @@ def large(commits_count: int = 1000, series_count: int = 100) -> Dashboard:
         made.append(replace(one, samples=tuple(samples(one, at, count=100) for at in near)))
     assert made[0].quantiles.shape == (commits_count, len(QUANTILES))
     return replace(full(), commits=commits(commits_count), series=tuple(made))
+
+
+def long() -> Dashboard:
+    """300 commits, and a component without figures on both sides of one of them."""
+    whole = series(0, np.arange(300))
+    part = series(1, np.array([*range(100), 101, *range(103, 300)]), component="vocoder")
+    return replace(full(), commits=commits(300), series=(whole, part), budgets=(), comparisons=())

@@ -149,20 +149,20 @@ function historyChart(of, chosen, choices) {
   const on = shownSet(choices);
   const isDate = choices.across === "date";
   const x = isDate ? (commit) => DATA.commits[commit].date_utc : (commit) => commit;
-  const traces = of.flatMap((series) => seriesTraces(series, {
-    order: chosen.indexOf(series), alone: of.length === 1, x, shows: (name) => on.has(name),
-  }));
-  const { unit } = scaleOf(of[0]);
   const seen = of.flatMap((series) => [...array(series.commits)]);
   const [from, to] = [Math.min(...ends(seen)), Math.max(...ends(seen))];
-  const highest = Math.max(...traces.flatMap((trace) => [Math.max(...trace.y.filter(isNumber), 0)]));
-  const budget = on.has("budget") && of[0].unit === "seconds"
-    ? budgetTraces(of, highest, [x(from), x(to)]) : { traces: [], told: "" };
   const at = commitOf(choices.at);
-  const simulated = of.some((one) => one.simulated);
   const margin = Math.max(0.5, 0.015 * (to - from));
   const all = isDate ? undefined : [from - margin, to + margin];
   const range = at < 0 || isDate ? all : [at - 30.5, at + 30.5];
+  const traces = of.flatMap((series) => seriesTraces(series, {
+    order: chosen.indexOf(series), alone: of.length === 1, x, hasMarks: hasMarks(range ?? [from, to]), shows: (name) => on.has(name),
+  }));
+  const { unit } = scaleOf(of[0]);
+  const highest = Math.max(...traces.flatMap((trace) => [Math.max(...trace.y.filter(isNumber), 0)]));
+  const budget = on.has("budget") && of[0].unit === "seconds"
+    ? budgetTraces(of, highest, [x(from), x(to)]) : { traces: [], told: "" };
+  const simulated = of.some((one) => one.simulated);
   const title = of.length === 1 ? plain(seriesName(of[0])) : plural(of.length, "series", "series");
   const names = of.map((one) => seriesName(one, WHOLE)).join("; ");
   return {
@@ -190,7 +190,11 @@ function ends(values) {
 
 const chartWidth = () => Math.max(240, (historyParts.charts.clientWidth || 800) - 80);
 
-// Names of commits for what is seen now.
+// A mark for each commit, where not so many are seen that they hide the line and take long to draw.
+const MOST_MARKS = 200;
+const hasMarks = ([from, to]) => to - from <= MOST_MARKS;
+
+// Names of commits for what is seen now, and their marks.
 function retick(change, root) {
   const keys = Object.keys(change);
   if (!keys.some((key) => key.startsWith("xaxis")) || keys.includes("xaxis.tickvals")) return;
@@ -198,7 +202,12 @@ function retick(change, root) {
     const found = host._fullLayout?.xaxis;
     if (!found || found.type === "date") continue;
     const { tickvals, ticktext } = commitTicks(...found.range, chartWidth());
-    Plotly.relayout(host, { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext });
+    const mode = hasMarks(found.range) ? "lines+markers" : "lines";
+    const medians = host.data.map((trace, place) => place).filter((place) => host.data[place].meta?.series !== undefined);
+    const turns = medians.some((place) => host.data[place].mode !== mode);
+    const ticks = { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext };
+    if (turns) Plotly.update(host, { mode }, ticks, medians);
+    else Plotly.relayout(host, ticks);
   }
 }
 
@@ -206,8 +215,9 @@ function openPoint(event) {
   const point = event.points.find((one) => one.data.meta?.changes) ?? event.points[0];
   const hash = point.data.meta?.changes?.[point.pointNumber];
   if (hash) go(address("commit", hash));
-  else if (point.data.meta?.series !== undefined && Number.isInteger(point.x)) {
-    go(address("commit", DATA.commits[point.x].hash, { series: point.data.meta.series }));
+  else if (point.data.meta?.commits) {
+    const commit = DATA.commits[point.data.meta.commits[point.pointNumber]];
+    go(address("commit", commit.hash, { series: point.data.meta.series }));
   }
 }
 

@@ -42,7 +42,7 @@ function drawnPlaces(series) {
 }
 
 // Everything of one series; x gives a commit's place on the axis.
-function seriesTraces(series, { order, alone, x, shows }) {
+function seriesTraces(series, { order, alone, x, shows, hasMarks }) {
   const paint = seriesColour(order);
   const places = drawnPlaces(series);
   const { factor } = scaleOf(series);
@@ -67,14 +67,24 @@ function seriesTraces(series, { order, alone, x, shows }) {
     if (shows(told)) traces.push(detail(told, dash, over((place) => quantile(series, place, share)), 1));
   }
   traces.push({
-    ...group, type: "scatter", mode: "lines+markers", name, y: over((place) => array(series.median_s)[place]),
-    line: { color: paint, width: isLong ? 1 : 1.6 }, marker: { color: paint, size: isLong ? 3 : 5.5 },
+    ...group, type: "scatter", mode: hasMarks ? "lines+markers" : "lines", name, y: over((place) => array(series.median_s)[place]),
+    line: { color: paint, width: isLong ? 1.1 : 1.6 }, marker: { color: paint, size: 5 },
     customdata: places.map((place) => (place < 0 ? "" : hoverOf(series, place))), hovertemplate: HOVER,
-    meta: { series: series.id },
+    meta: { series: series.id, commits: places.map((place) => (place < 0 ? -1 : commits[place])) },
   });
   if (shows("level")) {
     const levels = detail("level", "solid", over((place) => array(series.levels_s)[place]), 2);
     traces.push({ ...levels, line: { ...levels.line, shape: "hv", color: faded(alone ? colour("ink") : paint, 0.65) } });
+  }
+  // Without its marks a point between two gaps would not be seen.
+  const alones = hasMarks ? [] : places.map((place, at) => at).filter((at) =>
+    places[at] >= 0 && !(places[at - 1] >= 0) && !(places[at + 1] >= 0));
+  if (alones.length) {
+    const { y } = traces.find((trace) => trace.meta);
+    traces.push({
+      ...group, type: "scatter", mode: "markers", name, showlegend: false, x: alones.map((at) => xs[at]),
+      y: alones.map((at) => y[at]), marker: { color: paint, size: 5 }, hoverinfo: "skip",
+    });
   }
   if (shows("changes") && series.changes.length) traces.push(changeTrace(series, { x, factor, group }));
   return traces;

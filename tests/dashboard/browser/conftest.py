@@ -48,7 +48,7 @@ class Opened:
             """selector => {
               const { data, _fullLayout: full } = document.querySelector(selector);
               const axis = ({ type, range }) => ({ type, range: [...range] });
-              const traces = data.map(({ name, x, y, mode }) => ({ name, x, y, mode }));
+              const traces = data.map(({ name, x, y, mode, meta }) => ({ name, x, y, mode, meta }));
               return {
                 traces, x: axis(full.xaxis), y: axis(full.yaxis), paper: full.paper_bgcolor,
                 ticks: full.xaxis.ticktext, texts: full.annotations.map(({ text }) => text),

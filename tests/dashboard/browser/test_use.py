@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,10 @@ HISTORY = "history seconds"
 
 def section(page: Page) -> str:
     return page.evaluate("document.querySelector('section:not([hidden])').id")
+
+
+def medians_of(chart: dict[str, Any]) -> list[dict[str, Any]]:
+    return [trace for trace in chart["traces"] if "series" in (trace["meta"] or {})]
 
 
 @pytest.mark.parametrize("name", ["full", "empty", "one_commit", "holes"])
@@ -62,7 +66,7 @@ def test_a_filter_shows_its_series_and_is_in_the_address(opened: Opener) -> None
     one.page.locator("#choice-history-component").select_option("vocoder")
     one.settle()
 
-    (median,) = [trace for trace in one.chart(HISTORY)["traces"] if "markers" in trace["mode"]][:1]
+    (median,) = medians_of(one.chart(HISTORY))
     assert median["name"].startswith("vocoder")
     assert "component=vocoder" in one.page.url
     assert one.page.inner_text("#found").startswith("1 series found")
@@ -71,7 +75,7 @@ def test_a_filter_shows_its_series_and_is_in_the_address(opened: Opener) -> None
 def test_series_of_two_environments_are_two_lines(opened: Opener) -> None:
     chart = opened("full", "#history?series=0,20").chart(HISTORY)
 
-    medians = [trace for trace in chart["traces"] if trace["mode"] == "lines+markers"]
+    medians = medians_of(chart)
     assert [trace["name"].rpartition(" on ")[2] for trace in medians] == [
         "H200 (simulated)",
         "two cores",
@@ -88,9 +92,8 @@ def test_series_of_another_unit_have_a_chart_of_their_own(opened: Opener) -> Non
 
 
 def test_a_hole_is_a_gap_in_the_line(opened: Opener) -> None:
-    traces = opened("holes", "#history?series=1").chart(HISTORY)["traces"]
+    (line,) = medians_of(opened("holes", "#history?series=1").chart(HISTORY))
 
-    line = next(trace for trace in traces if trace["mode"] == "lines+markers")
     # Neither what is not there (5 to 7) nor what is NaN (13) is bridged.
     assert line["x"] == [*range(5), None, *range(8, 13), None, *range(14, 20)]
     assert line["y"][5] is None
@@ -141,6 +144,17 @@ def test_the_scale_may_be_logarithmic(opened: Opener) -> None:
     one.settle()
 
     assert one.chart(HISTORY)["y"]["type"] == "log"
+
+
+def test_commits_may_lie_where_their_dates_are(opened: Opener) -> None:
+    one = opened("full", "#history")
+
+    one.page.get_by_label("Across").select_option("date")
+    one.settle()
+
+    chart = one.chart(HISTORY)
+    assert chart["x"]["type"] == "date"
+    assert medians_of(chart)[0]["x"][0] == made.full().commits[0].date_utc
 
 
 def test_a_commit_is_opened_and_its_message_is_text(opened: Opener) -> None:
@@ -336,7 +350,7 @@ def test_hostile_names_of_a_thousand_benchmarks_are_text(opened: Opener) -> None
     one.page.get_by_label("Find series").fill("benchmark 987 ")
     one.settle()
     assert one.page.inner_text("#found").startswith("1 series found")
-    assert "benchmark 987" in one.chart(HISTORY)["traces"][-1]["name"]
+    assert "benchmark 987" in medians_of(one.chart(HISTORY))[0]["name"]
 
 
 def test_only_what_is_seen_is_drawn(opened: Opener) -> None:
@@ -344,3 +358,15 @@ def test_only_what_is_seen_is_drawn(opened: Opener) -> None:
 
     assert one.page.locator("section:not([hidden]) .main-svg").count() > 0
     assert one.page.locator("section[hidden] .chart").count() == 0
+
+
+def test_a_long_history_has_marks_where_one_looks_closer(opened: Opener) -> None:
+    one = opened("long", "#history?series=1")
+    (line,) = medians_of(one.chart(HISTORY))
+    alone = [trace["x"] for trace in one.chart(HISTORY)["traces"] if trace["mode"] == "markers"]
+
+    # The commit 101 stands between two that were not measured.
+    assert (line["mode"], alone[0]) == ("lines", [101])
+    one.page.evaluate("Plotly.relayout(document.querySelector('.chart'), {'xaxis.range': [5, 90]})")
+    one.settle()
+    assert medians_of(one.chart(HISTORY))[0]["mode"] == "lines+markers"
