@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -47,6 +48,12 @@ def test_the_page_is_what_it_writes(child: Callable[[str], ChildBuilder]) -> Non
 
     assert page[:3] == ["dashboard", "--rebuild", "--out"]
     assert not Path(page[3]).exists()
+
+
+def test_ctrl_c_in_the_terminal_is_not_for_it(child: Callable[[str], ChildBuilder]) -> None:
+    builder = child("import os; open(out + '/index.html', 'w').write(str(os.getsid(0)))")
+
+    assert int(builder.build()) != os.getsid(0)
 
 
 @pytest.mark.parametrize(
