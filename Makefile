@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup bench simulate simulate-changes demo-history test lint format wheel clean distclean
+.PHONY: help setup bench simulate simulate-changes demo-history dashboard example-dashboards test lint format wheel clean distclean
 
 # The interpreter that .venv is made with.
 PYTHON ?= python3
@@ -14,11 +14,12 @@ PYTHON ?= python3
 #   make test TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 
-# More arguments for "harness run voice_conversion", for pytest, the simulations and the demo.
+# More arguments for "harness run voice_conversion", for pytest, the simulations, the demo and the dashboard.
 BENCH_ARGS ?=
 TEST_ARGS ?=
 SIMULATE_ARGS ?=
 DEMO_ARGS ?=
+DASHBOARD_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +59,18 @@ simulate-changes: $(STAMP) ## simulate what is found in histories, several minut
 
 demo-history: $(STAMP) ## asv over a scratch repository of 30 commits, simulated times (DEMO_ARGS)
 	$(BIN)/python benchmarks/demo/demo.py $(DEMO_ARGS) reports/demo-history
+
+dashboard: $(STAMP) ## the figures under reports as one page, reports/dashboard (DASHBOARD_ARGS)
+	$(BIN)/harness dashboard $(DASHBOARD_ARGS)
+
+# The second one is of what "make demo-history" leaves.
+example-dashboards: $(STAMP) ## the pages under reports/examples/dashboard, and a picture of one
+	$(BIN)/harness dashboard reports/examples/h200 --commit-url none --title "voice_conversion on H200s" \
+		--out reports/examples/dashboard/h200
+	$(BIN)/harness dashboard reports/demo-history/reports/asv/results --repository reports/demo-history \
+		--commit-url none --title "The demo history" --out reports/examples/dashboard/demo
+	$(BIN)/python benchmarks/screenshots/screenshot.py reports/examples/dashboard/h200/index.html \
+		reports/examples/dashboard/h200.png
 
 test: $(STAMP) ## run the tests (TEST_ARGS)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TEST_ARGS)

@@ -20,9 +20,10 @@ from harness.artifacts.worker import WorkerPool
 from harness.cli import main
 from harness.measure.telemetry_process import TelemetryProcess
 from harness.measure.warmup import WarmedUp, warm_up
+from tests.browser import insist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from harness.measure.clock import Clock
     from harness.states import DeviceState
@@ -45,6 +46,16 @@ if (
 # The same examples every time, however busy the machine is.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    return insist((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    return insist((yield))
 
 
 @pytest.fixture

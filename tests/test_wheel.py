@@ -40,6 +40,8 @@ def test_nothing_is_at_the_top_level_but_the_package(wheel: Path) -> None:
     assert "harness/report/summary.html.j2" in names
     for suite in ("__init__", "measured", "latency", "build", "accuracy", "energy"):
         assert f"harness/_benchmarks/{suite}.py" in names
+    for asset in ("page.html.j2", "style.css", "core.js", "start.js", "refresh.js"):
+        assert f"harness/dashboard/assets/{asset}" in names
     assert not [name for name in names if name.endswith(".pyc")]
 
 

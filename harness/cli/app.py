@@ -9,6 +9,7 @@ import click
 from harness.cli.ab import ab
 from harness.cli.bisect import bisect
 from harness.cli.compare import compare
+from harness.cli.dashboard import dashboard
 from harness.cli.gates import budget, gate
 from harness.cli.history import history
 from harness.cli.noise import noise
@@ -183,6 +184,7 @@ def schema() -> int:
 app.add_command(ab)
 app.add_command(bisect)
 app.add_command(compare)
+app.add_command(dashboard)
 app.add_command(history)
 app.add_command(gate)
 app.add_command(budget)

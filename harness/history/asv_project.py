@@ -114,10 +114,30 @@ def open_project(config: Path) -> AsvProject:
         fix = "write one with 'harness history init FOLDER'"
         raise OptionError("there is no such file", where=str(path), fix=fix)
     with _asv_errors(path.parent, str(path)):
-        conf = Config.load(str(path))
+        conf = _load(path, where=str(path))
         for plugin in conf.plugins:
             plugin_manager.import_plugin(plugin)
     return AsvProject(path, conf)
+
+
+def results_of(config: Path) -> Path:
+    """The folder of asv's results that the file ``config`` names; none of its plugins is loaded.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    path = config.resolve()
+    with _asv_errors(path.parent, str(config)):
+        conf = _load(path, where=str(config))
+    return config.parent / str(conf.results_dir)
+
+
+def _load(path: Path, *, where: str) -> Any:  # noqa: ANN401
+    try:
+        return Config.load(str(path))
+    except (TypeError, ValueError) as error:
+        what = f"is no JSON that asv takes: {error}"
+        raise OptionError(what, where=where, fix="see docs/history.md") from error
 
 
 def _since_oldest(repo: Any, branches: Sequence[str], known: Collection[str]) -> list[str]:  # noqa: ANN401

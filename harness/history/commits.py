@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import OptionError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _HASH: Final = re.compile(r"[0-9a-f]{40,64}")
+# Hash, seconds of the date, author and subject; neither of the last two holds the character.
+_SEPARATOR: Final = "\x1f"
+_FORMAT: Final = "%H%x1f%ct%x1f%an%x1f%s"
 _GIVEN_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -49,10 +53,12 @@ def resolve_commits(revisions: str, repository: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class KnownCommit:
-    """A commit that git knows: where it comes in the history, from 0, and its subject."""
+    """A commit that git knows: where it comes in the history, from 0, and what git says of it."""
 
     position: int
     subject: str
+    author: str = ""
+    date_utc: str = ""
 
 
 def know_commits(commits: Collection[str], repository: Path) -> dict[str, KnownCommit]:
@@ -61,7 +67,7 @@ def know_commits(commits: Collection[str], repository: Path) -> dict[str, KnownC
     Nothing where there is no git, no repository, or none of them in it: dates then give the order.
     """
     command = ["git", "-C", str(repository), "log", "--ignore-missing", "--topo-order", "--reverse"]
-    command += ["--no-show-signature", "--format=%H %s", "--stdin"]
+    command += ["--no-show-signature", f"--format={_FORMAT}", "--stdin"]
     try:
         done = subprocess.run(  # noqa: S603  # git, with our own arguments
             command,
@@ -78,7 +84,8 @@ def know_commits(commits: Collection[str], repository: Path) -> dict[str, KnownC
         return {}
     found = {}
     for position, line in enumerate(done.stdout.splitlines()):
-        name, _, subject = line.partition(" ")
+        name, seconds, author, subject = (*line.split(_SEPARATOR, 3), "", "", "")[:4]
         if name in commits:
-            found[name] = KnownCommit(position, subject)
+            date = datetime.fromtimestamp(float(seconds or 0.0), timezone.utc).isoformat()
+            found[name] = KnownCommit(position, subject, author, date)
     return found

@@ -7,6 +7,7 @@ anything by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_MISSED, EXIT_PASS
@@ -146,11 +147,17 @@ def detect_in(
     points: Points, rule: ChangeRule = DEFAULT_RULE, known: Mapping[str, KnownCommit] | None = None
 ) -> SeriesFindings:
     """Find what changed in one history."""
-    drift = machine_drift(points.canary_s, rule) if points.canary else None
+    drift = _drift(points.canary_s, rule) if points.canary else None
     times_s = drift.taken_out_of(points.times_s) if drift else points.times_s
     findings = find_changes(times_s, rule)
     candidates = tuple(_candidate(points, one, known or {}) for one in findings.changes)
     return SeriesFindings(points, findings, candidates, drift)
+
+
+@lru_cache(maxsize=16)
+def _drift(canary_s: tuple[float | None, ...], rule: ChangeRule) -> MachineDrift:
+    """The canary's: that of many series is one."""
+    return machine_drift(canary_s, rule)
 
 
 def _candidate(points: Points, change: Change, known: Mapping[str, KnownCommit]) -> ChangeCandidate:

@@ -24,18 +24,20 @@ _NAMING: Final = (
     *("pipeline", "component", "variant", "size", "mode", "streams", "threads", "clock"),
     "options",
 )
-_ROWS: Final = f"""
-SELECT commit, coalesce(commit_utc, created_utc) AS dated, machine, environment, requirements,
-    fingerprint, pipeline, component, variant, size, mode, streams, threads, clock, backend, route,
-    simulated,
-    coalesce((
+# What the engines of a row were built by, of a row of the view ``series``.
+_OPTIONS: Final = f"""coalesce((
         SELECT string_agg(concat(built.component, ' ', built.options), ' ' ORDER BY built.component)
         FROM builds AS built
         WHERE built.file = series.file AND built.backend = series.backend
             AND built.precision = series.precision AND built.route = series.route
             AND built.options IS NOT NULL
             AND (series.component = '{WHOLE_PIPELINE}' OR built.component = series.component)
-    ), '') AS options,
+    ), '')"""  # noqa: S608  # constants
+_ROWS: Final = f"""
+SELECT commit, coalesce(commit_utc, created_utc) AS dated, machine, environment, requirements,
+    fingerprint, pipeline, component, variant, size, mode, streams, threads, clock, backend, route,
+    simulated,
+    {_OPTIONS} AS options,
     list_aggregate(latency_s, 'quantile_cont', 0.5) AS median_s
 FROM series
 WHERE commit IS NOT NULL AND is_complete AND superseded IS NOT TRUE
@@ -167,25 +169,33 @@ def _of_environment(
         elif row["component"] in TRANSFERS:
             continue
         else:
-            uses_gpu = any(name in row["backend"] for name in _GPU_BACKENDS)
-            name = SeriesName(
-                **{**{key: row[key] for key in _NAMING}, "options": _hashed(row["options"])}
-            )
-            its = measured.setdefault((name, is_simulated, uses_gpu), {})
+            name = name_of(row)
+            its = measured.setdefault((name, is_simulated, uses_gpu(row["backend"])), {})
         its.setdefault(row["commit"], []).append(float(row["median_s"]))
-    for (name, is_simulated, uses_gpu), its in sorted(measured.items()):
-        canary = next(
-            (
-                route
-                for route, simulated in sorted(canaries)
-                if simulated is is_simulated and (_GPU_CANARY in route) is uses_gpu
-            ),
-            "",
-        )
+    for (name, is_simulated, on_gpu), its in sorted(measured.items()):
+        canary = canary_for(canaries, is_simulated=is_simulated, on_gpu=on_gpu)
         canary_s = _times(canaries[canary, is_simulated], commits) if canary else ()
         times_s = _times(its, commits)
         named = (environment, name, is_simulated)
         yield Points(*named, commits, times_s, canary, canary_s, is_by_date)
+
+
+def name_of(row: Mapping[str, Any]) -> SeriesName:
+    """The series that a row is of, whose ``options`` are told in full."""
+    return SeriesName(**{**{key: row[key] for key in _NAMING}, "options": _hashed(row["options"])})
+
+
+def uses_gpu(backend: str) -> bool:
+    """Whether the GPU's canary, and not the processor's, is that of ``backend``."""
+    return any(name in backend for name in _GPU_BACKENDS)
+
+
+def canary_for(canaries: Iterable[tuple[str, bool]], *, is_simulated: bool, on_gpu: bool) -> str:
+    """Of ``canaries`` (their routes, and if they are simulated), the one of a series; or none."""
+    for route, simulated in sorted(canaries):
+        if simulated is is_simulated and (_GPU_CANARY in route) is on_gpu:
+            return route
+    return ""
 
 
 def _hashed(options: str) -> str:

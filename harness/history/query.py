@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.errors import OptionError, RecordError, missing_dependency
 from harness.history.series import SIMULATED
 from harness.history.sources import read_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
 _log = logging.getLogger(__name__)
+_Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ _RECORDS: Final = """
     superseded BOOLEAN, round BIGINT, requirements VARCHAR, imported_from VARCHAR, python VARCHAR,
     cpu VARCHAR, gpu VARCHAR, driver VARCHAR, harness_version VARCHAR, harness_commit VARCHAR,
     is_complete BOOLEAN, validity VARCHAR, schema_version BIGINT, fingerprint VARCHAR,
-    slowed_by DOUBLE"""
+    slowed_by DOUBLE, experiment VARCHAR"""
 _BUILDS: Final = """
     file VARCHAR, component VARCHAR, backend VARCHAR, precision VARCHAR, route VARCHAR,
     build_s DOUBLE, size_bytes BIGINT, memory_bytes BIGINT, options VARCHAR"""
@@ -243,19 +245,51 @@ class Records:
         for row in answer.rows():
             yield dict(zip(answer.columns, row, strict=True))
 
-    def _answer(self, sql: str, values: dict[str, Any], *, told_by: str) -> Answer:
-        """Ask ``sql``; ``told_by`` names the table that says which series were simulated."""
+    @contextmanager
+    def among(self, files: Collection[str]) -> Iterator[None]:
+        """Look at the measurements of ``files`` alone: those of all others need not be read.
+
+        Raises:
+            RecordError: none of them is among those that can be read.
+        """
+        whole = self._files
+        self._files = [name for name in whole if name in files]
+        left = set(self._files)
+        try:
+            self._see_files()
+            yield
+        finally:
+            damaged = left.difference(self._files)
+            self._files = [name for name in whole if name not in damaged]
+            self._see_files()
+
+    def table(self, sql: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401  # pyarrow's
+        """The rows of a query of our own as a table of Arrow: quick, where there are many.
+
+        Raises:
+            OptionError: DuckDB does not take it.
+            RecordError: no record can be read.
+        """
+        given = dict(values)
+        return self._tried(lambda: self.connection.sql(sql, params=given).to_arrow_table())
+
+    def _tried(self, ask: Callable[[], _Given]) -> _Given:
+        """What ``ask`` gives, without the files that are damaged if it does not otherwise."""
         import duckdb  # noqa: PLC0415
 
-        text = f"CREATE OR REPLACE TABLE answer AS {sql}"
         try:
-            self.connection.execute(text, values)
+            return ask()
         except duckdb.Error as error:
             # A file may be damaged behind its header.
             if type(error).__name__ in _MISTAKES or not self._leave_out_damaged():
                 what = " ".join(str(error).split())
                 raise OptionError(what, where="the query", fix="see docs/records.md") from error
-            self.connection.execute(text, values)
+            return ask()
+
+    def _answer(self, sql: str, values: dict[str, Any], *, told_by: str) -> Answer:
+        """Ask ``sql``; ``told_by`` names the table that says which series were simulated."""
+        text = f"CREATE OR REPLACE TABLE answer AS {sql}"
+        self._tried(lambda: self.connection.execute(text, values))
         columns = tuple(row[0] for row in self.connection.execute("DESCRIBE answer").fetchall())
         counts = f"SELECT count(*), count(*) FILTER (simulated) FROM {told_by}"  # noqa: S608
         series, simulated = self.connection.execute(counts).fetchall()[0]
@@ -303,10 +337,13 @@ class Records:
                 _log.warning("skipped: %s", reason)
             else:
                 sound.append(name)
-        was_damaged = len(sound) < len(self._files)
+        damaged = sorted(set(self._files).difference(sound))
+        for table in ("records", "builds"):
+            condition = "WHERE list_contains($damaged, file)"
+            self.connection.execute(f"DELETE FROM {table} {condition}", {"damaged": damaged})  # noqa: S608
         self._files = sound
         self._see_files()
-        return was_damaged
+        return bool(damaged)
 
 
 def _literal(name: str) -> str:

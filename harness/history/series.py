@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.report.pools import Pool
-    from harness.types import Engine, Measurement, Record
+    from harness.types import Engine, Measurement, Record, Variant
 
 SECONDS, BYTES, RATIO, JOULES = "seconds", "bytes", "1", "joules"
 SIMULATED: Final = "simulated"
@@ -94,10 +94,13 @@ def series_of(record: Record) -> tuple[AsvValue, ...]:
 
 def variant_label(measured: Measurement) -> str:
     """The variant as asv shows it: ``onnxruntime fp32``; a played-back clock is always told."""
-    label = str(measured.variant)
-    if measured.simulated and not label.startswith(SIMULATED):
-        return f"{label}, {SIMULATED}"
-    return label
+    return variant_name(measured.variant, simulated=measured.simulated)
+
+
+def variant_name(variant: Variant, *, simulated: bool) -> str:
+    """What ``variant`` is called where its times are ``simulated``, or are not."""
+    label = str(variant)
+    return f"{label}, {SIMULATED}" if simulated and not label.startswith(SIMULATED) else label
 
 
 def size_label(measured: Measurement) -> str:

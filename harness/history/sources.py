@@ -71,7 +71,7 @@ def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Head
     local: dict[str, None] = {}
     remote: dict[str, None] = {}
     for source in sources:
-        if _ADDRESS.match(source):
+        if is_address(source):
             remote |= dict.fromkeys(_remote_files(source, connection))
         else:
             local |= dict.fromkeys(_local_files(source))
@@ -80,6 +80,11 @@ def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Head
         with ThreadPoolExecutor(_REQUESTS) as pool:
             rows += pool.map(partial(_remote_rows, connection), remote)
     return _joined(rows)
+
+
+def is_address(source: str) -> bool:
+    """Whether ``source`` is no path, but an address that DuckDB reads."""
+    return _ADDRESS.match(source) is not None
 
 
 def _joined(rows: Sequence[_Rows | str]) -> Headers:
@@ -195,7 +200,8 @@ def _record_row(
     environment = header["environment"]
     gpu = environment.get("gpu") or {}
     commit = environment.get("pipeline_commit") or {}
-    slowed_by = float((header.get("replication") or {}).get("slowed_by") or 0.0)
+    replication = header.get("replication") or {}
+    slowed_by = float(replication.get("slowed_by") or 0.0)
     measured = context.commit if context else commit.get("commit")
     validity = header["validity"] and Validity(
         tuple(Finding(**one) for one in header["validity"]["findings"])
@@ -225,6 +231,7 @@ def _record_row(
         "schema_version": int(header["schema_version"]),
         "fingerprint": fingerprint(environment),
         "slowed_by": slowed_by or None,
+        "experiment": replication.get("experiment") or None,
     }
 
 
@@ -239,6 +246,8 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows of the table ``builds``: of several engines of one kind, the first."""
     graphs = {(a["component"], a["precision"]): a["size_bytes"] for a in header["artifacts"]}
     seen = set()
+    # Engines of one record are built alike, but for a few.
+    told: dict[str, str] = {}
     for engine in header["engines"]:
         kind = tuple(engine[key] for key in ("component", "backend", "precision", "route"))
         if kind in seen:
@@ -246,6 +255,9 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
         seen.add(kind)
         recipe = engine["details"].get("recipe") or {}
         options = build_options(engine["details"])
+        key = repr(options)
+        if options and key not in told:
+            told[key] = json.dumps(options, sort_keys=True)
         # A builder may have made it of a graph in another precision.
         graph = (engine["component"], recipe.get("graph_precision", engine["precision"]))
         yield {
@@ -254,5 +266,5 @@ def _build_rows(name: str, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "build_s": engine["build_s"],
             "size_bytes": engine["size_bytes"] or graphs.get(graph),
             "memory_bytes": engine["memory_bytes"],
-            "options": json.dumps(options, sort_keys=True) if options else None,
+            "options": told.get(key),
         }

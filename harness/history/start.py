@@ -65,7 +65,7 @@ def _configuration(folder: Path) -> dict[str, Any]:
         "branches": [_branch(folder)],
         "dvcs": "git",
         "environment_type": "shared",
-        "plugins": [".harness.history.asv_environment"],
+        "plugins": [".harness.history.asv_environment", ".harness.dashboard.asv_publisher"],
         "benchmark_dir": "benchmarks",
         "env_dir": ".asv/env",
         "results_dir": "reports/asv/results",

@@ -145,6 +145,11 @@ def load(cache: Path, environment: Mapping[str, Any], pipeline: str) -> Calibrat
     return read_calibration(path) if path.is_file() else None
 
 
+def files_in(cache: Path) -> list[Path]:
+    """The files of all calibrations under the folder ``cache``."""
+    return sorted((cache / _FOLDER).glob("*.json"))
+
+
 def read_calibration(path: Path) -> Calibration:
     """The calibration in the file at ``path``.
 

@@ -121,6 +121,12 @@ def figures_of(record: Record) -> Figures:
     )
 
 
+def cost_of(record: Record, measurement: Measurement) -> GraphCost | None:
+    """The work of a component as it was measured; None where that is not known."""
+    case = Case(measurement.duration_s, measurement.batch)
+    return _Context(record, ()).cost(measurement.component, measurement, case)
+
+
 class _Context:
     """What a row needs to know of the rest of its record."""
 
@@ -211,10 +217,10 @@ class _Context:
         return [
             roofline(cost, ceilings.matrix_macs_per_s, ceilings.copy_bytes_per_s)
             for name in (names if is_pipeline else [measurement.component])
-            if (cost := self._cost(name, measurement, case)) is not None
+            if (cost := self.cost(name, measurement, case)) is not None
         ]
 
-    def _cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
+    def cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
         """That of the graph in this precision; else of the fp32 graph, put into this precision."""
         exact = self._costs.get((component, measurement.precision, case))
         # What the builder chooses itself starts from the fp32 graph, whatever else was measured.

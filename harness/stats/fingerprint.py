@@ -104,6 +104,15 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference,
     return tuple(sorted(found, key=lambda difference: not difference.affects_latency))
 
 
+def facts(environment: Mapping[str, Any]) -> dict[str, str]:
+    """All that is known of ``environment`` and latency may depend on, in words, by dotted names."""
+    return {
+        name: _told(value, "", is_hash=False)
+        for name, value in sorted(_fields(environment).items())
+        if not _PROVENANCE.fullmatch(name)
+    }
+
+
 def comparison_label(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     """What must stand beside a comparison of records from ``a`` and ``b``; empty if nothing.
 

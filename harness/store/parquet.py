@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("harness.store")
+_HASH_KEY = "content_hash"
 
 
 class Store(Protocol):
@@ -104,7 +105,7 @@ def write_record(record: Record, path: Path) -> None:
 
     header = asdict(record)
     rows = header.pop("measurements")
-    header = {"schema_version": SCHEMA_VERSION, **header, "content_hash": _hash(header, rows)}
+    header = {"schema_version": SCHEMA_VERSION, **header, _HASH_KEY: _hash(header, rows)}
     columns = {f.name: [row[f.name] for row in rows] for f in fields(Measurement)}
     arrays = {name: pa.array(values, type=_column_type(name)) for name, values in columns.items()}
     # Readings of a machine are much alike: a tenth of their size is left.
@@ -155,7 +156,7 @@ def read_record(path: Path) -> Record:
         raise no_record(str(path)) from error
     del header["schema_version"]
     try:
-        is_sound = header.pop("content_hash", None) == _hash(header, rows)
+        is_sound = header.pop(_HASH_KEY, None) == _hash(header, rows)
     except (TypeError, ValueError):
         # A damaged type turns the numbers into something that no record holds.
         is_sound = False
@@ -166,6 +167,23 @@ def read_record(path: Path) -> Record:
         return _rebuild(header, rows)
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged: {error}", where=str(path), fix="fetch it again") from error
+
+
+def record_of_header(header: dict[str, Any], *, where: str) -> Record:
+    """What a record's header says, as a record without its measurements; its hash is not checked.
+
+    Args:
+        header: as :func:`harness.store.headers.read_header` gives it.
+        where: names the file.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    told = {key: its for key, its in header.items() if key not in {"schema_version", _HASH_KEY}}
+    try:
+        return _rebuild(told, [])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"is damaged: {error}", where=where, fix="fetch it again") from error
 
 
 def record_to_json(record: Record) -> str:

@@ -37,7 +37,10 @@ def test_all_that_asv_needs_is_written(
     assert read_plan(tmp_path / "benchmarks" / "plan.json").pipeline == "models/voice"
     told = json.loads((tmp_path / "asv.conf.json").read_text())
     assert told["environment_type"] == "shared"
-    assert told["plugins"] == [".harness.history.asv_environment"]
+    assert told["plugins"] == [
+        ".harness.history.asv_environment",
+        ".harness.dashboard.asv_publisher",
+    ]
     assert told["project"] == tmp_path.name
     assert told["branches"] == ["main"]
 

@@ -16,9 +16,11 @@ from harness.stats.changes import (
     Direction,
     find_changes,
     machine_drift,
+    scanning,
 )
 from harness.stats.changes.candidates import best_drift, best_pair, best_step
 from harness.stats.changes.cleaning import clean
+from harness.stats.changes.scanning import Largest, largest, pair_gains, ramp_gains
 from harness.stats.changes.segmentation import fit_levels, segment
 from harness.stats.changes.whitening import RHOS, whiten
 
@@ -246,10 +248,52 @@ def test_sums_are_those_of_least_squares(seed: int, rho: int) -> None:
     times = np.arange(count)
     assert white.rss[rho] == pytest.approx(rss())
     for place in (3, 7):
-        gain = white.moments[rho, place - 1] ** 2 / white.bank.gram[rho, place - 1, place - 1]
+        gain = white.moments[rho, place - 1] ** 2 / white.bank.square[rho, place - 1]
         assert white.rss[rho] - gain == pytest.approx(rss((times >= place).astype(float)))
-    corner = white.bank.gram[rho, :4, :6].sum()
-    assert white.bank.sums[rho, 4, 6] == pytest.approx(corner)
+    for block in pair_gains(white, 2):
+        for (row, column), gain in np.ndenumerate(block.values[rho]):
+            first, last = block.row + row + 1, block.column + column + 1
+            steps = ((times >= place).astype(float) for place in (first, last))
+            expected = white.rss[rho] - rss(*steps) if last - first >= 2 else 0.0
+            assert gain == pytest.approx(expected, abs=1e-12)
+    for block in ramp_gains(white):
+        for (row, column), gain in np.ndenumerate(block.values[rho]):
+            first, last = block.row + row + 1, block.column + column + 1
+            ramp = np.clip((times - first + 1.0) / max(last - first + 1.0, 1.0), 0.0, 1.0)
+            expected = white.rss[rho] - rss(ramp) if last - first >= 3 else 0.0
+            assert gain == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 50, 100_000])
+def test_pairs_and_ramps_are_the_same_however_many_are_made_at_once(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    white = whiten(history(17, count=60), 1e-9)
+
+    def largest_of_both() -> list[Largest | None]:
+        return [largest(pair_gains(white, 3)), largest(ramp_gains(white))]
+
+    whole = largest_of_both()
+    monkeypatch.setattr(scanning, "_BLOCK", block)
+    for one, other in zip(whole, largest_of_both(), strict=True):
+        assert one is not None
+        assert other is not None
+        assert other.gains == pytest.approx(one.gains, rel=1e-12)
+        assert other.first.tolist() == one.first.tolist()
+        assert other.last.tolist() == one.last.tolist()
+
+
+def test_what_cannot_have_enough_evidence_is_not_looked_for() -> None:
+    logs = history(18, count=40)
+    logs[20:] += 0.05
+    for look in (best_pair, best_drift):
+        found = look(whiten(logs, 1e-4))
+        assert found is not None
+        # Less than what it has keeps it, and more than what any may have does not.
+        kept = look(whiten(logs, 1e-4), least=0.9 * found.evidence)
+        assert kept is not None
+        assert (kept.evidence, kept.begins) == (found.evidence, found.begins)
+        assert look(whiten(logs, 1e-4), least=2.0 * found.evidence) is None
 
 
 def test_the_best_of_each_kind_is_that_of_a_search_through_all() -> None:

@@ -17,6 +17,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from harness.stats.changes.model import LEAST_AFTER, LEAST_BEFORE
+from harness.stats.changes.scanning import (
+    largest,
+    largest_mean,
+    pair_gains,
+    ramp_gains,
+)
 from harness.stats.changes.whitening import RHOS
 
 if TYPE_CHECKING:
@@ -24,12 +30,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.stats.changes.scanning import Largest
     from harness.stats.changes.whitening import Whitened
 
     Values = NDArray[np.float64]
 
 TEMPER: Final = 0.3
 _TINY: Final = 1e-12
+# What rounding may take from a bound.
+_ROUNDED: Final = 1.0 + 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +140,11 @@ def best_step(
     may = np.zeros(gains.shape[1], dtype=bool)
     may[least_before - 1 : gains.shape[1] + 1 - LEAST_AFTER] = True
     gains = np.where(may, gains, 0.0)
-    found = noise or _noise_about(white, beside, gains, square, parameters=2)
+    best = gains.argmax(axis=1)
+    rows = np.arange(RHOS.size)
+    found = noise or _noise_about(
+        white, beside, gains[rows, best], square[rows, best], parameters=2
+    )
     scores = np.where(may, found.evidence(gains), 0.0)
     place = int(scores.argmax())
     losses = np.where(may, found.losses(gains, place), np.inf)
@@ -140,53 +153,80 @@ def best_step(
 
 
 def best_drift(
-    white: Whitened, beside: Beside = NOTHING, noise: Noise | None = None
+    white: Whitened,
+    beside: Beside = NOTHING,
+    noise: Noise | None = None,
+    *,
+    least: float = -np.inf,
 ) -> Candidate | None:
-    """The strongest ramp of at least ``LEAST_INCREMENTS``; None where there is no room for one."""
-    ramps = white.bank.ramps
-    first, last, square = ramps.first, ramps.last, ramps.square
-    if not first.size:
+    """The strongest ramp of at least ``LEAST_INCREMENTS``.
+
+    None where there is no room for one, and where none has more evidence than ``least``.
+    """
+    bank = white.bank
+    most = None if noise else largest(ramp_gains(white))
+    if most:
+        square = bank.ramp_square(most.first, most.last)
+        noise = _noise_about(white, beside, most.gains, square, parameters=3)
+    if noise is None or (most and not _may_exceed(least, noise, most)):
         return None
-    total = np.zeros((RHOS.size, white.bank.count))
-    total[:, 1:] = white.moments.cumsum(axis=1)
-    moments = (total[:, last + 1] - total[:, first]) / ramps.length
-    gains = moments**2 / square
-    found = noise or _noise_about(white, beside, gains, square, parameters=3)
-    scores = found.evidence(gains)
-    place = int(scores.argmax())
-    begins = (int(first[place]) + 1, int(last[place]) + 1)
-    size, error = found.size(moments[:, place] / square[:, place], 1 / square[:, place])
-    return Candidate(float(scores[place]), begins, (size,), (error,), found)
+    best = largest_mean(ramp_gains(white), noise.weights / noise.variances)
+    if best is None:
+        return None
+    first, last = best
+    square = bank.ramp_square(first, last)
+    moment = white.moments[:, first : last + 1].mean(axis=1)
+    evidence = float(noise.evidence((moment**2 / square)[:, None])[0])
+    size, error = noise.size(moment / square, 1 / square)
+    return Candidate(evidence, (first + 1, last + 1), (size,), (error,), noise)
 
 
 def best_pair(
-    white: Whitened, beside: Beside = NOTHING, *, least_before: int = LEAST_BEFORE
+    white: Whitened,
+    beside: Beside = NOTHING,
+    *,
+    least_before: int = LEAST_BEFORE,
+    least: float = -np.inf,
 ) -> Candidate | None:
-    """The strongest two steps together; None where there is no room for them."""
-    pairs = white.bank.pairs
-    if not pairs.first.size:
+    """The strongest two steps together.
+
+    None where there is no room for them, and where none has more evidence than ``least``.
+    """
+    bank = white.bank
+    most = largest(pair_gains(white, least_before))
+    if most is None:
         return None
-    y, z = white.moments[:, pairs.first], white.moments[:, pairs.last]
-    gains = y * (y * pairs.other - 2.0 * z * pairs.cross) + z**2 * pairs.own
-    gains *= pairs.first >= least_before - 1
-    found = _noise_about(white, beside, gains, pairs.det, parameters=4)
-    scores = found.evidence(gains)
-    place = int(scores.argmax())
-    begins = (int(pairs.first[place]) + 1, int(pairs.last[place]) + 1)
-    own, other, cross = (one[:, place] for one in (pairs.own, pairs.other, pairs.cross))
-    one, its_error = found.size(y[:, place] * other - z[:, place] * cross, other)
-    two, others_error = found.size(z[:, place] * own - y[:, place] * cross, own)
-    return Candidate(float(scores[place]), begins, (one, two), (its_error, others_error), found)
+    det = bank.pair_det(most.first, most.last)
+    noise = _noise_about(white, beside, most.gains, det, parameters=4)
+    if not _may_exceed(least, noise, most):
+        return None
+    best = largest_mean(pair_gains(white, least_before), noise.weights / noise.variances)
+    if best is None:
+        return None
+    first, last = best
+    det = bank.pair_det(first, last)
+    y, z = white.moments[:, first], white.moments[:, last]
+    own, other = bank.square[:, first] / det, bank.square[:, last] / det
+    cross = bank.product(first, last) / det
+    gains = y * (y * other - 2.0 * z * cross) + z**2 * own
+    evidence = float(noise.evidence(gains[:, None])[0])
+    one, its_error = noise.size(y * other - z * cross, other)
+    two, others_error = noise.size(z * own - y * cross, own)
+    begins = (first + 1, last + 1)
+    return Candidate(evidence, begins, (one, two), (its_error, others_error), noise)
+
+
+def _may_exceed(least: float, noise: Noise, most: Largest) -> bool:
+    """Whether a candidate may have more evidence than ``least``, were it the best for every rho."""
+    return bool(noise.evidence(most.gains[:, None])[0] * _ROUNDED > least)
 
 
 def _noise_about(
     white: Whitened, beside: Beside, gains: Values, square: Values, *, parameters: int
 ) -> Noise:
-    """The noise that is left by the best of the candidates of ``gains`` ``(rhos, candidates)``."""
-    rows = np.arange(RHOS.size)
-    best = gains.argmax(axis=1)
-    left = np.maximum(white.rss - gains[rows, best], _TINY * white.rss)
-    log_det = white.bank.log_det - 0.5 * np.log(square[rows, best])
+    """The noise that is left by the best candidate for each rho, of ``gains`` and ``square``."""
+    left = np.maximum(white.rss - gains, _TINY * white.rss)
+    log_det = white.bank.log_det - 0.5 * np.log(square)
     free = white.bank.count - parameters + beside.free
     return _noise(left + beside.rss, log_det + beside.log_det, free)
 

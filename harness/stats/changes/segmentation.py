@@ -20,7 +20,7 @@ from harness.stats.changes.model import FEWEST, LEAST_AFTER, LEAST_BEFORE, Chang
 from harness.stats.changes.whitening import whiten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -156,19 +156,30 @@ def _strongest(
     for index, (part, white) in enumerate(zip(parts, flat, strict=True)):
         if white.bank.count < FEWEST:
             continue
-        least = _least_before(part.start)
         beside = Beside.of([*flat[:index], *flat[index + 1 :], *drifts])
-        for more, kind, candidate in (
-            (0.0, ChangeKind.STEP, best_step(white, beside, least_before=least)),
-            (rule.second_more, ChangeKind.STEP, best_pair(white, beside, least_before=least)),
-            (rule.drift_more, ChangeKind.DRIFT, best_drift(white, beside)),
-        ):
+        for more, kind, look in _looks(white, beside, _least_before(part.start), rule):
+            needed = rule.threshold + more
+            # What has less is of no use, and need not be looked for.
+            candidate = look(max(best[0], _HOPELESS * rule.threshold) + needed)
             if candidate is None or not is_large(candidate, rule):
                 continue
-            excess = candidate.evidence - rule.threshold - more
+            excess = candidate.evidence - needed
             if excess > best[0]:
                 best = (excess, _found(kind, candidate, part.start))
     return best
+
+
+def _looks(
+    white: Whitened, beside: Beside, least_before: int, rule: ChangeRule
+) -> Iterator[tuple[float, ChangeKind, Callable[[float], Candidate | None]]]:
+    """What a kind needs beyond the threshold, and what looks for more of it than some evidence."""
+    yield 0.0, ChangeKind.STEP, lambda _: best_step(white, beside, least_before=least_before)
+    yield (
+        rule.second_more,
+        ChangeKind.STEP,
+        lambda least: best_pair(white, beside, least_before=least_before, least=least),
+    )
+    yield rule.drift_more, ChangeKind.DRIFT, lambda least: best_drift(white, beside, least=least)
 
 
 def _least_before(start: int) -> int:

@@ -4,8 +4,9 @@ Noise of which each value holds ``rho`` of the one before is made white by ``e[t
 x[t-1]`` (Prais and Winsten, *Trend estimators and serial correlation*, 1954). How strong ``rho`` is
 is not known: everything is computed for each of ``RHOS``, and weighed. A step that begins at value
 k is the regressor ``1[t >= k]``; with the level taken out of both, ``moments[rho, k - 1]`` is its
-product with the values and ``gram[rho]`` the products of steps with each other. A ramp is a mean of
-steps, and two steps are two regressors: neither needs anything else.
+product with the values. A ramp is a mean of steps, and two steps are two regressors: neither needs
+anything but the products of steps with each other, and those have a closed form. Of two steps,
+whitened, it depends on the later one alone; the level takes the product of what each has of it.
 """
 
 from __future__ import annotations
@@ -16,81 +17,100 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.stats.changes.model import LEAST_AFTER, LEAST_INCREMENTS
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Values = NDArray[np.float64]
+    Places = NDArray[np.intp] | int
 
 RHOS: Final = np.linspace(0.0, 0.9, 10)
-# Banks of stretches up to this long are kept, some hundred KB each.
-_KEPT: Final = 64
+_EACH: Final = np.arange(RHOS.size)
 _TINY: Final = 1e-12
+# Banks of so many lengths are kept: of 400 values, one has half a MB.
+_KEPT: Final = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Bank:
     """What does not depend on the values, of stretches of ``count`` of them.
 
-    ``unit`` has shape ``(rhos, n)``: the whitened level, of length 1. ``gram`` has shape ``(rhos,
-    n - 1, n - 1)``, ``sums[rho, i, j]`` is the sum of its first i rows and j columns, and
-    ``log_det`` of shape ``(rhos,)`` is the part of the restricted likelihood that no step changes.
+    ``unit`` has shape ``(rhos, n)``: the whitened level, of length 1. The others have an entry for
+    each step, ``(rhos, n - 1)``: ``square`` is its product with itself, ``later`` that with every
+    step before it while the level is still in both, and ``on_unit`` what it has of the level, so
+    that the product of steps i < j is ``later[j] - on_unit[i] on_unit[j]``. ``log_det`` of shape
+    ``(rhos,)`` is the part of the restricted likelihood that no step changes.
     """
 
     count: int
     unit: Values
-    gram: Values
-    sums: Values
+    square: Values
+    later: Values
+    on_unit: Values
     log_det: Values
 
-    @cached_property
-    def square(self) -> Values:
-        """The products of each step with itself, of shape ``(rhos, n - 1)``."""
-        return np.ascontiguousarray(np.diagonal(self.gram, axis1=1, axis2=2))
+    def product(self, first: Places, last: Places) -> Values:
+        """The products ``(rhos,)`` of the steps ``first`` < ``last``, which may differ by rho."""
+        on_first, on_last = self.on_unit[_EACH, first], self.on_unit[_EACH, last]
+        return np.asarray(self.later[_EACH, last] - on_first * on_last)
+
+    def pair_det(self, first: Places, last: Places) -> Values:
+        """The determinants ``(rhos,)`` of the products of two steps, which may differ by rho."""
+        both = self.square[_EACH, first] * self.square[_EACH, last]
+        return np.asarray(np.maximum(both - self.product(first, last) ** 2, _TINY))
+
+    def ramp_square(self, first: Places, last: Places) -> Values:
+        """The squares ``(rhos,)`` of the ramps from ``first`` to ``last``: means of their steps."""
+        left, right = self.ramp_factors
+        square = (left[_EACH, first] * right[_EACH, :, last]).sum(axis=1)
+        return np.asarray(np.maximum(square, _TINY) / (last - first + 1.0) ** 2)
 
     @cached_property
-    def ramps(self) -> Ramps:
-        """All ramps of at least ``LEAST_INCREMENTS``."""
-        first, last = np.triu_indices(self.count - 1, LEAST_INCREMENTS - 1)
-        length = (last - first + 1).astype(np.float64)
-        sums = self.sums
-        square = sums[:, last + 1, last + 1] - 2.0 * sums[:, first, last + 1]
-        square = np.maximum(square + sums[:, first, first], _TINY) / length**2
-        return Ramps(first, last, length, square.astype(np.float64))
+    def pair_factors(self) -> tuple[tuple[Values, Values], tuple[Values, Values]]:
+        """Two of the first step and two of the last, ``(rhos, n - 1)``.
+
+        The sum of their products is that of two steps, each made of unit length.
+        """
+        lengths = np.sqrt(self.square)
+        on_unit = self.on_unit / lengths
+        return (1.0 / lengths, -on_unit), (self.later / lengths, on_unit)
 
     @cached_property
-    def pairs(self) -> Pairs:
-        """All pairs of steps with enough values about them."""
-        first, last = np.triu_indices(self.count - 1, LEAST_AFTER)
-        may = (first >= LEAST_AFTER - 1) & (last <= self.count - 1 - LEAST_AFTER)
-        first, last = first[may], last[may]
-        own, other = self.square[:, first], self.square[:, last]
-        cross = self.gram[:, first, last]
-        det = np.maximum(own * other - cross**2, _TINY)
-        return Pairs(first, last, own / det, other / det, cross / det, det)
+    def pair_rests(self) -> tuple[Values, Values]:
+        """Two matrices for each rho, ``(rhos, n - 1, 4)`` and ``(rhos, 4, n - 1)``.
 
+        Their product is what two steps of unit length have not in common: 1 less the square of
+        their product.
+        """
+        (a, b), (c, d) = self.pair_factors
+        ones = np.ones_like(a)
+        left = (ones, -(a**2), -2.0 * a * b, -(b**2))
+        right = (ones, c**2, c * d, d**2)
+        return np.stack(left, axis=2), np.stack(right, axis=1)
 
-@dataclass(frozen=True, eq=False)
-class Ramps:
-    """Ramps from the step ``first`` to the step ``last``, ``length`` of them, and their squares."""
+    @cached_property
+    def ramp_factors(self) -> tuple[Values, Values]:
+        """Two matrices for each rho, ``(rhos, n - 1, 4)`` and ``(rhos, 4, n - 1)``.
 
-    first: NDArray[np.intp]
-    last: NDArray[np.intp]
-    length: Values
-    square: Values
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """The steps ``first`` and ``last``: ``own``, ``other``, ``cross`` are products over ``det``."""
-
-    first: NDArray[np.intp]
-    last: NDArray[np.intp]
-    own: Values
-    other: Values
-    cross: Values
-    det: Values
+        Their product at (i, j) is the square of the sum of the steps i to j: the squares of each,
+        twice the product of each with those before it, less what they have of the level.
+        """
+        index = np.arange(self.count - 1, dtype=np.float64)
+        squares, laters, weighted, on_unit = (
+            np.concatenate((np.zeros((RHOS.size, 1)), one.cumsum(axis=1)), axis=1)
+            for one in (
+                self.square + self.on_unit**2,
+                self.later,
+                self.later * index,
+                self.on_unit,
+            )
+        )
+        of_last = (2.0 * weighted + squares - on_unit**2)[:, 1:]
+        of_first = (2.0 * (index * laters[:, :-1] - weighted[:, :-1])) - squares[:, :-1]
+        of_first -= on_unit[:, :-1] ** 2
+        ones, places = np.ones_like(of_last), np.broadcast_to(index, of_last.shape)
+        left = (ones, of_first, -2.0 * places, 2.0 * on_unit[:, :-1])
+        right = (of_last, ones, laters[:, 1:], on_unit[:, 1:])
+        return np.stack(left, axis=2), np.stack(right, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,13 +127,13 @@ class Whitened:
 
 def whiten(values: Values, floor: float) -> Whitened:
     """The sums of a stretch of at least two values, to which noise of ``floor`` is added."""
-    held = _kept_bank(values.size) if values.size <= _KEPT else _bank(values.size)
+    bank = _bank(values.size)
     white = _whitened(values - values.mean())
-    level = white - held.unit * (held.unit * white).sum(axis=1, keepdims=True)
+    level = white - bank.unit * (bank.unit * white).sum(axis=1, keepdims=True)
     later = level[:, ::-1].cumsum(axis=1)[:, ::-1]
     moments = level[:, 1:].copy()
     moments[:, :-1] += (1.0 - RHOS)[:, None] * later[:, 2:]
-    return Whitened(held, moments, (level**2).sum(axis=1) + values.size * floor**2)
+    return Whitened(bank, moments, (level**2).sum(axis=1) + values.size * floor**2)
 
 
 def _whitened(values: Values) -> Values:
@@ -123,26 +143,15 @@ def _whitened(values: Values) -> Values:
     return white
 
 
+@lru_cache(maxsize=_KEPT)
 def _bank(count: int) -> Bank:
     rho = RHOS[:, None]
     ones = _whitened(np.ones(count))
     norm = np.sqrt((ones**2).sum(axis=1, keepdims=True))
-    unit = ones / norm
-    begins = np.arange(1, count)
-    after = (count - 1 - begins).astype(np.float64)
+    after = (count - 1 - np.arange(1, count)).astype(np.float64)
     # Whitened, a step is 1 where it begins and 1 - rho after it.
-    square = 1.0 + (1.0 - rho) ** 2 * after
-    product = (1.0 - rho) + (1.0 - rho) ** 2 * after
-    later = np.maximum.outer(begins, begins) - 1
-    gram = product[:, later]
-    index = np.arange(count - 1)
-    gram[:, index, index] = square
     on_unit = (1.0 - rho) / norm * (1.0 + (1.0 - rho) * after)
-    gram -= on_unit[:, :, None] * on_unit[:, None, :]
-    sums = np.zeros((RHOS.size, count, count))
-    sums[:, 1:, 1:] = gram.cumsum(axis=1).cumsum(axis=2)
+    square = 1.0 + (1.0 - rho) ** 2 * after - on_unit**2
+    later = (1.0 - rho) + (1.0 - rho) ** 2 * after
     log_det = 0.5 * np.log1p(-(RHOS**2)) - np.log(norm[:, 0])
-    return Bank(count, unit, gram, sums, log_det)
-
-
-_kept_bank = lru_cache(maxsize=_KEPT)(_bank)
+    return Bank(count, ones / norm, square, later, on_unit, log_det)

@@ -1,0 +1,147 @@
+// The data, what makes elements of it, and its arrays. Every text of the data is hostile: it gets
+// into the page as textContent alone, and into plotly through plain().
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const FACTS = JSON.parse(document.getElementById("facts").textContent);
+const Q = Object.fromEntries(FACTS.quantiles.map((share, place) => [share, place]));
+const QS = FACTS.quantiles.length;
+const SERIES = new Map(DATA.series.map((one) => [one.id, one]));
+const ENVIRONMENTS = new Map(DATA.environments.map((one) => [one.id, one]));
+
+// What does not show, turns the direction of text or is a control: as \u202e.
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+function visible(text) {
+  return String(text ?? "").replace(
+    HIDDEN, (one) => "\\u" + one.charCodeAt(0).toString(16).padStart(4, "0"));
+}
+
+// For plotly, which takes <b>, <a href> and entities for what they say.
+const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+function plain(text) {
+  return visible(text).replace(/[&<>]/g, (one) => ENTITIES[one]);
+}
+
+// An element; of the properties, "class" and those with a dash or "role" are attributes.
+function el(name, properties = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "style") Object.assign(node.style, value);
+    else if (key in node && key !== "list" && key !== "role") node[key] = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  put(node, ...children);
+  return node;
+}
+
+function put(node, ...children) {
+  for (const child of children.flat(3)) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : document.createTextNode(visible(child)));
+  }
+  return node;
+}
+
+function svg(name, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  return put(node, ...children);
+}
+
+// What somebody wrote: its direction is its own.
+const said = (text) => el("bdi", {}, text);
+
+function announce(text) {
+  document.getElementById("announce").textContent = text;
+}
+
+// Arrays come packed, in base64 (harness/dashboard/encode.py says how), and are decoded once, when
+// they are wanted.
+const decoded = new WeakMap();
+
+function array(packed) {
+  if (!packed) return new Float32Array(0);
+  if (!decoded.has(packed)) decoded.set(packed, unpacked(packed));
+  return decoded.get(packed);
+}
+
+function unpacked(packed) {
+  if (packed.h !== undefined) return stepped(packed);
+  if (packed.t !== undefined) return threeBytes(packed.t);
+  let values = packed.i === undefined
+    ? new Float32Array(bytesOf(packed.f).buffer) : new Int32Array(bytesOf(packed.i).buffer);
+  if (packed.n) values = repeated(values, new Int32Array(bytesOf(packed.n).buffer));
+  if (packed.s) for (let i = 1; i < values.length; i += 1) values[i] += values[i - 1];
+  return values;
+}
+
+function bytesOf(text) {
+  const bytes = atob(text);
+  const buffer = new Uint8Array(bytes.length);
+  for (let i = 0; i < bytes.length; i += 1) buffer[i] = bytes.charCodeAt(i);
+  return buffer;
+}
+
+// The first three bytes of each float32.
+function threeBytes(text) {
+  const bytes = bytesOf(text);
+  const bits = new Uint32Array(bytes.length / 3);
+  for (let i = 0, at = 0; i < bits.length; i += 1, at += 3) {
+    bits[i] = (bytes[at] << 8) | (bytes[at + 1] << 16) | (bytes[at + 2] << 24);
+  }
+  return new Float32Array(bits.buffer);
+}
+
+function stepped({ h, a, b }) {
+  const steps = new Uint16Array(bytesOf(h).buffer);
+  return Float32Array.from(steps, (step) => a + ((b - a) * step) / 65535);
+}
+
+function repeated(values, lengths) {
+  const whole = new values.constructor(lengths.reduce((sum, one) => sum + one, 0));
+  let at = 0;
+  lengths.forEach((length, place) => {
+    whole.fill(values[place], at, at + length);
+    at += length;
+  });
+  return whole;
+}
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+// A quantile of a series at one of its commits.
+const quantile = (series, place, share) => array(series.quantiles)[place * QS + Q[share]];
+
+// The place of one of the page's commits among those of a series; -1 where it has no figure.
+function placeOf(series, commit) {
+  const commits = array(series.commits);
+  let low = 0;
+  let high = commits.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    if (commits[middle] === commit) return middle;
+    if (commits[middle] < commit) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
+}
+
+const BY_HASH = new Map(DATA.commits.map((one, place) => [one.hash, place]));
+
+// The place of the commit whose hash begins so; -1 where there is none.
+function commitOf(hash) {
+  if (!hash) return -1;
+  if (BY_HASH.has(hash)) return BY_HASH.get(hash);
+  return DATA.commits.findIndex((one) => one.hash.startsWith(hash));
+}
+
+const shortHash = (hash) => (/^[0-9a-f]{12,}$/i.test(hash) ? hash.slice(0, 10) : hash);
+
+const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
+
+function distinct(values) {
+  return [...new Set(values)];
+}
