@@ -105,6 +105,8 @@ function drawChart(host, build) {
     Plotly.react(host, traces, layoutOf(layout, width), {
       ...CONFIG, displayModeBar: width >= NARROW, toImageButtonOptions: { filename: "trt-harness", format: "png", scale: 2 },
     });
+    // On paper, say, it is of another width than when it was drawn first.
+    if (Math.abs(host._fullLayout.width - width) > 2) Plotly.Plots.resize(host);
     drawn.add(host);
     host.removeAllListeners?.();
     for (const [event, handler] of Object.entries(on)) host.on(event, handler);

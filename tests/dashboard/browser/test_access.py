@@ -105,6 +105,10 @@ def test_on_paper_there_is_no_navigation_and_all_is_light(opened: Opener) -> Non
     assert not one.page.locator(".csv").first.is_visible()
     assert one.page.locator(".chart").first.is_visible()
     assert brightness(one.chart(HISTORY)["paper"]) > 0.8
+    chart = "document.querySelector('.chart')"
+    room, width = one.page.evaluate(f"[{chart}.clientWidth, {chart}._fullLayout.width]")
+    assert room < 800
+    assert width == pytest.approx(room, abs=3)
     assert brightness(one.page.evaluate("getComputedStyle(document.body).backgroundColor")) > 0.8
     one.page.emulate_media(media="screen")
     one.settle()
