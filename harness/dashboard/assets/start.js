@@ -41,6 +41,13 @@ darkness.addEventListener("change", () => {
   restyle();
 });
 paper.addEventListener("change", restyle);
+let widthBefore = window.innerWidth;
+window.addEventListener("resize", () => requestAnimationFrame(() => {
+  // A phone's bars come and go, which changes the height alone.
+  if (window.innerWidth === widthBefore) return;
+  widthBefore = window.innerWidth;
+  restyle();
+}));
 window.addEventListener("hashchange", () => showAddress({ focus: true }));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

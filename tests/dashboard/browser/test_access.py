@@ -65,6 +65,18 @@ def test_on_a_phone_nothing_is_scrolled_sideways(opened: Opener, name: str) -> N
         assert one.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], of
 
 
+def test_charts_are_as_wide_as_their_window(opened: Opener) -> None:
+    one = opened("full", "#history", locale="fr-FR")
+    one.chart(HISTORY)
+
+    for width in (700, 1200):
+        one.page.set_viewport_size({"width": width, "height": 800})
+        one.page.wait_for_timeout(300)
+        chart = "document.querySelector('.chart')"
+        room, drawn = one.page.evaluate(f"[{chart}.clientWidth, {chart}._fullLayout.width]")
+        assert drawn == pytest.approx(room, abs=3)
+
+
 def test_the_keyboard_reaches_all(opened: Opener) -> None:
     one = opened("full", color_scheme="light")
     page = one.page
