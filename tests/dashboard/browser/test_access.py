@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.dashboard.browser.conftest import Opener
 
 HISTORY = "history seconds"
+# The first rows of a table stand for the others, which are like them.
+SEEN = {"exclude": [["tbody tr:nth-child(n+5)"]]}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -26,9 +28,9 @@ def test_axe_finds_nothing(opened: Opener, scheme: str) -> None:
     for name in SECTIONS:
         one.go(f"#{name}")
         one.page.wait_for_timeout(50)
-        violations = axe.run(one.page, options={"resultTypes": ["violations"], **rules}).response[
-            "violations"
-        ]
+        violations = axe.run(
+            one.page, context=SEEN, options={"resultTypes": ["violations"], **rules}
+        ).response["violations"]
         found += [
             (name, each["id"], node["html"][:200]) for each in violations for node in each["nodes"]
         ]
