@@ -31,8 +31,7 @@ function setTheme(theme) {
 
 // Charts take their colours when they are drawn.
 function restyle() {
-  if (shown.section) sections[shown.section].show(
-    document.querySelector(`#section-${shown.section} .content`), shown.subject, shown.choices);
+  if (shown.section) sections[shown.section].show(contentOf(shown.section), shown.subject, shown.choices);
 }
 
 document.getElementById("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
