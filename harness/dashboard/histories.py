@@ -246,7 +246,12 @@ def _distinct(
         _, codes = np.unique(codes * len(encoded.dictionary) + its, return_inverse=True)
     _, firsts = np.unique(codes, return_index=True)
     raw = zip(*(table[name].take(firsts).to_pylist() for name in _RAW), strict=True)
-    return codes, tuple(_label(one, places[one[0]]) for one in raw)
+    labels = [_label(one, places[one[0]]) for one in raw]
+    # Whatever order the query gave them in.
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    ranks = np.zeros(len(order), dtype=np.intp)
+    ranks[order] = np.arange(len(order))
+    return ranks[codes], tuple(labels[one] for one in order)
 
 
 def _label(raw: tuple[Any, ...], of_record: tuple[Any, ...]) -> tuple[Any, ...]:
