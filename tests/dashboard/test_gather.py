@@ -306,8 +306,22 @@ def test_a_run_tells_the_machine_over_its_time_and_the_median_of_each_block(
         (2.0, ""),
     ]
     samples = measured[1].latency_s
-    medians = [one.median_s for one in run.blocks]
-    assert medians == [float(np.median(samples[:4])), None, float(np.median(samples[4:]))]
+    first, rejected, last = (one.median_s for one in run.blocks)
+    assert first == pytest.approx(np.median(samples[:4]))
+    assert rejected is None
+    assert last == pytest.approx(np.median(samples[4:]))
+
+
+def test_of_many_blocks_some_of_every_series_are_shown(tmp_path: Path) -> None:
+    blocks = tuple(
+        Block(f"series {place % 4}", float(place), place + 0.5, 1) for place in range(1000)
+    )
+    keep(tmp_path, of_commit(0, blocks=blocks))
+
+    (run,) = gather([str(tmp_path)]).runs
+
+    assert len(run.blocks) <= 200
+    assert {one.series for one in run.blocks} == {f"series {place}" for place in range(4)}
 
 
 def test_budgets_trades_and_rooflines_are_of_the_newest_record_that_tells(tmp_path: Path) -> None:
