@@ -69,8 +69,11 @@ _SPEEDS: Final = (1.0, 0.5, 0.3, 0.25)
 _SNR_DB: Final = (120.0, 118.0, 52.0, 24.0)
 _LEAST_SAMPLES, _MOST_SAMPLES = 20, 32
 _WITHIN, _BETWEEN = 0.012, 0.006
-_READINGS: Final = 40
+# As many as real records of a history have, whose headers are 70 to 140 KB.
+_READINGS: Final = 80
 _BLOCK: Final = 4
+# Shorter histories have no room for a change.
+_FEWEST_TO_CHANGE: Final = 64
 _PROBLEM: Final = "the times are made up"
 _MACHINE_VALUES: Final = {
     "machine": MACHINE,
@@ -134,7 +137,7 @@ def _levels(
     changes = []
     for index, component in enumerate(components):
         kind = ("step", "", "spike", "step", "", "")[index % 6] if index else "drift"
-        if not kind or commits < len(_VARIANTS) ** 3:
+        if not kind or commits < _FEWEST_TO_CHANGE:
             continue
         at = int(rng.integers(1, len(_VARIANTS)))
         first = int(rng.integers(commits - min(commits // 2, 350), commits - 20))

@@ -76,7 +76,7 @@ def _series(
 ) -> Series:
     figures = found.figures[name]
     commits = sorted(figures, key=lambda one: timeline.places[one])
-    rows = np.array([_row(*figures[one]) for one in commits], dtype=np.float64)
+    rows = _rows([figures[one] for one in commits])
     empty = np.full(len(commits), np.nan, dtype=np.float32)
     labels = _labels(name, found.benchmarks.get(name.benchmark))
     columns = rows.astype(np.float32)
@@ -111,17 +111,30 @@ def _series(
     )
 
 
-def _row(value: float, samples: tuple[float, ...] | None) -> list[float]:
-    """Count, figure, its interval, and the sketch; of a figure without samples, the median."""
-    held = np.sort(np.asarray(samples or (), dtype=np.float64))
-    if not held.size or not np.isfinite(held).all():
-        sketch = [value if quantile == 0.5 else math.nan for quantile in QUANTILES]  # noqa: PLR2004
-        return [float(not math.isnan(value)), value, math.nan, math.nan, *sketch]
-    lower, upper = interval_ranks(held.size, 0.5, DEFAULT_CONFIDENCE)
-    bounds = [math.nan, math.nan]
-    if lower >= 1 and upper <= held.size:
-        bounds = [min(value, float(held[lower - 1])), max(value, float(held[upper - 1]))]
-    return [float(held.size), value, *bounds, *np.quantile(held, QUANTILES).tolist()]
+def _rows(figures: Sequence[tuple[float, tuple[float, ...] | None]]) -> NDArray[np.float64]:
+    """Of each figure its count, itself, its interval, and the sketch; NaN is what is not known.
+
+    Of a figure without samples the sketch is its median alone.
+    """
+    values = np.array([value for value, _ in figures])
+    found = np.full((len(figures), 4 + len(QUANTILES)), np.nan)
+    found[:, 0] = np.isfinite(values)
+    found[:, 1] = found[:, 4 + QUANTILES.index(0.5)] = values
+    by_count: dict[int, list[int]] = {}
+    for place, (_, samples) in enumerate(figures):
+        by_count.setdefault(len(samples or ()), []).append(place)
+    by_count.pop(0, None)
+    for count, places in by_count.items():
+        ordered = np.sort(np.array([figures[place][1] for place in places]), axis=1)
+        sound = np.isfinite(ordered).all(axis=1)
+        ordered, rows = ordered[sound], np.array(places)[sound]
+        found[rows, 0] = count
+        found[rows, 4:] = np.quantile(ordered, QUANTILES, axis=1).T
+        lower, upper = interval_ranks(count, 0.5, DEFAULT_CONFIDENCE)
+        if lower >= 1 and upper <= count:
+            found[rows, 2] = np.minimum(values[rows], ordered[:, lower - 1])
+            found[rows, 3] = np.maximum(values[rows], ordered[:, upper - 1])
+    return found
 
 
 def _labels(name: AsvName, listed: Benchmark | None) -> dict[str, str]:

@@ -39,25 +39,39 @@ LOCAL: Final = "file NOT LIKE '%://%'"
 _OF_RECORD: Final = (*ENVIRONMENT, "pipeline", "commit")
 _PLACES: Final = f"""
 CREATE OR REPLACE TEMP TABLE places AS
-SELECT file, created_utc, record_id, pipeline, {COMMIT} AS commit,
+SELECT file, kind, created_utc, record_id, pipeline, {COMMIT} AS commit,
     {", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)},
     dense_rank() OVER (ORDER BY {", ".join(ENVIRONMENT)}, pipeline, {COMMIT}) - 1 AS place
-FROM records
+FROM records LEFT JOIN alike USING (file)
 WHERE is_complete AND superseded IS NOT TRUE AND validity IS DISTINCT FROM 'invalid'
     AND slowed_by IS NULL
 """  # noqa: S608  # constants
 _PLACES_ASKED: Final = f"""
 SELECT DISTINCT place, {", ".join(_OF_RECORD)} FROM places ORDER BY place
 """  # noqa: S608  # constants
+# Most records are built alike: what is the same of many is joined once.
+_ALIKE: Final = """
+CREATE OR REPLACE TEMP TABLE alike AS
+SELECT file, dense_rank() OVER (ORDER BY told) AS kind FROM (
+    SELECT file, list((component, backend, precision, route, options)
+        ORDER BY component, backend, precision, route) AS told
+    FROM builds WHERE options IS NOT NULL GROUP BY file
+)
+"""
 # As harness.history.points has it: the options of the whole are those of all its components.
 _BUILT: Final = f"""
 CREATE OR REPLACE TEMP TABLE built AS
-SELECT file, backend, precision, route, component, concat(component, ' ', options) AS options
-FROM builds WHERE options IS NOT NULL AND component != '{WHOLE_PIPELINE}'
+WITH firsts AS (
+    SELECT kind, builds.* FROM builds
+    JOIN (SELECT kind, min(file) AS file FROM alike GROUP BY kind) USING (file)
+    WHERE options IS NOT NULL
+)
+SELECT kind, backend, precision, route, component, concat(component, ' ', options) AS options
+FROM firsts WHERE component != '{WHOLE_PIPELINE}'
 UNION ALL
-SELECT file, backend, precision, route, '{WHOLE_PIPELINE}',
+SELECT kind, backend, precision, route, '{WHOLE_PIPELINE}',
     string_agg(concat(component, ' ', options), ' ' ORDER BY component)
-FROM builds WHERE options IS NOT NULL GROUP BY ALL
+FROM firsts GROUP BY ALL
 """  # noqa: S608  # constants
 _RAW: Final = (
     *("place", "component", "backend", "precision", "route", "launch", "duration_s", "batch"),
@@ -70,7 +84,7 @@ _SELECTED: Final = ", ".join(
 _FROM: Final = f"""
 FROM measurements AS rows
 JOIN places ON places.file = rows.filename
-LEFT JOIN built ON built.file = rows.filename AND built.backend = rows.backend
+LEFT JOIN built ON built.kind = places.kind AND built.backend = rows.backend
     AND built.precision = rows.precision AND built.route = rows.route
     AND built.component = rows.component
 WHERE len(latency_s) > 0
@@ -219,8 +233,9 @@ def _prepare(records: Records) -> None:
     for text in (
         "CREATE OR REPLACE TEMP TABLE bounds (count BIGINT, lower BIGINT, upper BIGINT)",
         f"INSERT INTO bounds VALUES {values}",  # noqa: S608  # whole numbers
-        _PLACES,
+        _ALIKE,
         _BUILT,
+        _PLACES,
     ):
         records.connection.execute(text)
 
@@ -246,7 +261,12 @@ def _distinct(
         _, codes = np.unique(codes * len(encoded.dictionary) + its, return_inverse=True)
     _, firsts = np.unique(codes, return_index=True)
     raw = zip(*(table[name].take(firsts).to_pylist() for name in _RAW), strict=True)
-    return codes, tuple(_label(one, places[one[0]]) for one in raw)
+    labels = [_label(one, places[one[0]]) for one in raw]
+    # Whatever order the query gave them in.
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    ranks = np.zeros(len(order), dtype=np.intp)
+    ranks[order] = np.arange(len(order))
+    return ranks[codes], tuple(labels[one] for one in order)
 
 
 def _label(raw: tuple[Any, ...], of_record: tuple[Any, ...]) -> tuple[Any, ...]:

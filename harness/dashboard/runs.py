@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     Values = NDArray[np.float32]
 
 # No more runs than that, the newest ones.
-MOST_RUNS: Final = 120
+MOST_RUNS: Final = 100
 MOST_READINGS: Final = 300
 # Of one run; of each series every n-th is shown where there are more.
-MOST_BLOCKS: Final = 600
+MOST_BLOCKS: Final = 200
+# Of seconds in a chart of minutes.
+_DIGITS: Final = 4
 _KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
 _FILES: Final = f"""
 SELECT file, record_id, {COMMIT} AS commit, {_KEY}
@@ -166,8 +168,8 @@ def _spans(record: Record, rows: Sequence[dict[str, Any]], origin_s: float) -> I
             continue
         yield BlockSpan(
             block.series,
-            block.started_s - origin_s,
-            block.ended_s - origin_s,
+            round(block.started_s - origin_s, _DIGITS),
+            round(block.ended_s - origin_s, _DIGITS),
             medians.get(index),
             block.rejected,
         )
@@ -198,7 +200,7 @@ def _medians(blocks: Sequence[Block], rows: Sequence[dict[str, Any]]) -> dict[in
             continue
         blocks_of = np.split(samples, np.cumsum(passes)[:-1])
         found |= {
-            index: median(one.tolist())
+            index: float(f"{median(one.tolist()):.7g}")
             for index, one in zip(indices, blocks_of, strict=True)
             if one.size
         }

@@ -26,7 +26,7 @@ from harness.report.budget_terminal import prospect_lines
 from harness.report.figures import cost_of, figures_of
 from harness.report.trust import state_sentences, unsettled_sentences
 from harness.stats.roofline import roofline
-from harness.stats.trend import fit_slope, outlook
+from harness.stats.trend import MIN_POINTS, fit_slope, outlook
 from harness.store.parquet import read_record
 from harness.types import HOT, Case
 
@@ -253,10 +253,10 @@ def _finite(value: float) -> float | None:
 
 
 def _trend(series: Series, limit_s: float, commits: Sequence[Commit]) -> str:
-    """In words, where the p99 goes; empty where there is but one commit."""
+    """In words, where the p99 goes; empty where there are too few commits to tell."""
     p99_s = series.quantiles[:, _P99].astype(np.float64)
     known = np.flatnonzero(np.isfinite(p99_s))[-TREND_OF:]
-    if known.size < 2:  # noqa: PLR2004  # one point has no trend
+    if known.size < MIN_POINTS:
         return ""
     dates = [datetime.fromisoformat(commits[series.commits[at]].date_utc) for at in known]
     # A commit may be older than the one before it.

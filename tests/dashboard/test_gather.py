@@ -23,6 +23,7 @@ from harness.types import (
     ENQUEUE,
     Ceilings,
     ComponentCost,
+    Engine,
     GraphCost,
     MacCounts,
     Replication,
@@ -277,6 +278,43 @@ def test_environments_are_apart_and_their_differences_told(tmp_path: Path) -> No
     assert {one.environment for one in dashboard.series} == {0, 1}
 
 
+def test_what_was_built_by_other_options_is_another_series(tmp_path: Path) -> None:
+    for place, level in enumerate((3, 3, 5)):
+        details = {"options": {"optimization_level": level}}
+        engine = Engine("encoder", "onnxruntime", "fp32", 5000, None, 1.0, 1, details=details)
+        keep(tmp_path, of_commit(place, engines=(engine,)))
+
+    dashboard = gather([str(tmp_path)])
+
+    for component in ("encoder", "pipeline"):
+        first, second = (one for one in dashboard.series if one.component == component)
+        assert first.options != second.options
+        assert sorted((first.commits.tolist(), second.commits.tolist())) == [[0, 1], [2]]
+    (found, *_) = find_candidates([str(tmp_path)]).series
+    assert found.points.name.options in {one.options for one in dashboard.series}
+
+
+def test_the_canary_is_shown_and_its_step_is_taken_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for place in range(40):
+        machine = 1.1 if place >= 20 else 1.0
+        levels = machine * np.exp(rng.normal(0.0, 0.003, 2))
+        frozen = measurement(
+            "canary", backend="canary", route="cpu-1", latency_s=(0.001 * levels[0],) * 5
+        )
+        work = measurement("encoder", latency_s=(0.002 * levels[1],) * 5)
+        keep(tmp_path, of_commit(place, measurements=(frozen, work)))
+
+    dashboard = gather([str(tmp_path)])
+
+    canary, encoder = of(dashboard, "canary"), of(dashboard, "encoder")
+    assert not canary.changes
+    assert "of the machine" in canary.canary_note
+    assert not encoder.changes
+    assert "taken out" in encoder.canary_note
+    assert encoder.levels_s[30] / encoder.levels_s[10] == pytest.approx(1.1, rel=0.01)
+
+
 def test_a_run_tells_the_machine_over_its_time_and_the_median_of_each_block(
     tmp_path: Path,
 ) -> None:
@@ -306,8 +344,22 @@ def test_a_run_tells_the_machine_over_its_time_and_the_median_of_each_block(
         (2.0, ""),
     ]
     samples = measured[1].latency_s
-    medians = [one.median_s for one in run.blocks]
-    assert medians == [float(np.median(samples[:4])), None, float(np.median(samples[4:]))]
+    first, rejected, last = (one.median_s for one in run.blocks)
+    assert first == pytest.approx(np.median(samples[:4]))
+    assert rejected is None
+    assert last == pytest.approx(np.median(samples[4:]))
+
+
+def test_of_many_blocks_some_of_every_series_are_shown(tmp_path: Path) -> None:
+    blocks = tuple(
+        Block(f"series {place % 4}", float(place), place + 0.5, 1) for place in range(1000)
+    )
+    keep(tmp_path, of_commit(0, blocks=blocks))
+
+    (run,) = gather([str(tmp_path)]).runs
+
+    assert len(run.blocks) <= 200
+    assert {one.series for one in run.blocks} == {f"series {place}" for place in range(4)}
 
 
 def test_budgets_trades_and_rooflines_are_of_the_newest_record_that_tells(tmp_path: Path) -> None:

@@ -353,3 +353,20 @@ def test_an_address_is_handed_to_duckdb(tmp_path: Path, monkeypatch: pytest.Monk
         assert records.select(Selection(), ["median"]).row_count == 4
         assert len(records.skipped) == 1
         assert str(cut) in records.skipped[0]
+
+
+def test_a_few_files_may_be_looked_at_alone(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    first, second = (str(store.append(record(name))) for name in "ab")
+    count = "SELECT count(DISTINCT filename) AS files FROM measurements"
+    with Records([str(tmp_path)]) as records:
+        with records.among({second}):
+            assert records.table(count, {})["files"].to_pylist() == [1]
+            table = records.table("SELECT file FROM series WHERE file = $name", {"name": first})
+            assert table.num_rows == 0
+        assert records.table(count, {})["files"].to_pylist() == [2]
+        with pytest.raises(RecordError), records.among(set()):
+            pass
+        assert records.table(count, {})["files"].to_pylist() == [2]
+        with pytest.raises(OptionError, match="the query"):
+            records.table("SELECT nothing FROM nowhere", {})
