@@ -1,6 +1,7 @@
 // What was measured at one commit, and how it lies against the commit before.
 
 sections.commit = {
+  isRebuilt: true,
   show(root, subject, choices) {
     const place = subject ? commitOf(subject) : DATA.commits.length - 1;
     if (!DATA.commits.length) {

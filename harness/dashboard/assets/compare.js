@@ -1,6 +1,7 @@
 // Two commits beside each other, which is no verdict; and A/Bs, which have one.
 
 sections.compare = {
+  isRebuilt: true,
   show(root, subject, choices) {
     const focused = document.activeElement?.id;
     root.replaceChildren();

@@ -1,6 +1,7 @@
 // Energy, what the gate was found to catch, and in what environments differ.
 
 sections.machine = {
+  isRebuilt: true,
   show(root, subject, choices) {
     const focused = document.activeElement?.id;
     root.replaceChildren();

@@ -7,6 +7,8 @@ sections.overview = {
   },
 };
 
+// What is below is there to be found, not to be read through.
+const FEW = 12;
 const ORDER = ["missed", "inconclusive", "not measured", "within"];
 const MARKS = { within: "✓", missed: "✕", inconclusive: "?", "not measured": "–" };
 
@@ -46,11 +48,10 @@ function budgetCards() {
   const budgets = [...DATA.budgets].sort(
     (one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
   const cards = el("div", { class: "cards" });
-  const most = 12;
-  budgets.slice(0, most).forEach((one) => cards.append(budgetCard(one)));
-  const more = budgets.length > most
-    ? buttonOf(`Show ${budgets.length - most} more`, (event) => {
-      budgets.slice(most).forEach((one) => cards.append(budgetCard(one)));
+  budgets.slice(0, FEW).forEach((one) => cards.append(budgetCard(one)));
+  const more = budgets.length > FEW
+    ? buttonOf(`Show ${budgets.length - FEW} more`, (event) => {
+      budgets.slice(FEW).forEach((one) => cards.append(budgetCard(one)));
       event.target.remove();
     }, { class: "more" })
     : null;
@@ -200,7 +201,7 @@ function allChanges() {
   const newest = ({ series, change }) => -changePlace(series, change.at);
   rows.sort((one, other) => newest(one) - newest(other));
   return makeTable({
-    caption: "All changes, the newest first", columns: changeColumns(), rows, file: "changes",
+    caption: "All changes, the newest first", columns: changeColumns(), rows, file: "changes", most: FEW,
     simulated: anySimulated(rows),
   });
 }
@@ -209,7 +210,7 @@ function runsTable() {
   if (!DATA.runs.length) return null;
   const rows = [...DATA.runs].sort((one, other) => (one.created_utc < other.created_utc ? 1 : -1));
   return makeTable({
-    caption: "Records, the newest first", file: "records", rows, simulated: anySimulated(rows),
+    caption: "Records, the newest first", file: "records", rows, most: FEW, simulated: anySimulated(rows),
     columns: [
       { head: "created", get: (run) => run.created_utc, show: (run) => minute(run.created_utc), tight: true },
       { head: "pipeline", get: (run) => run.pipeline },

@@ -11,13 +11,14 @@ function budgetBar(budget) {
   const isLittle = used > 0 && used < LITTLE * budget.limit_s;
   const bar = el("div", { class: "bar", "aria-hidden": "true" });
   if (isLittle) bar.append(el("div", { class: "part spent", style: { width: `${(100 * used) / whole}%` } }));
-  const list = el("ul", { class: "parts" });
+  const items = [];
   budget.parts.forEach((part) => {
     const width = `${(100 * Math.max(0, part.time_s)) / whole}%`;
     const mark = partClass(part, spent);
     if (!isLittle || part.kind === "headroom") bar.append(el("div", { class: mark, style: { width } }));
-    list.append(partItem(part, mark, budget.limit_s));
+    items.push({ part, item: partItem(part, mark, budget.limit_s) });
   });
+  const list = partList(items);
   const limit = el("div", { class: "limit", style: { left: `${(100 * budget.limit_s) / whole}%` } });
   bar.append(limit);
   if (!isLittle) return [bar, list];
@@ -25,6 +26,19 @@ function budgetBar(budget) {
     class: partClass(part, spent), style: { width: `${(100 * Math.max(0, part.time_s)) / used}%` },
   })));
   return [bar, close, el("p", { class: "quiet" }, "below: what is spent, by its parts"), list];
+}
+
+const MOST_PARTS = 10;
+
+// The largest components, and all that is none; the others on demand.
+function partList(items) {
+  const components = items.filter(({ part }) => part.kind === "component");
+  const largest = new Set([...components].sort((one, other) => other.part.time_s - one.part.time_s).slice(0, MOST_PARTS - 2));
+  const isSmall = (one) => components.length > MOST_PARTS && one.part.kind === "component" && !largest.has(one);
+  const listOf = (some) => el("ul", { class: "parts" }, some.map(({ item }) => item));
+  const small = items.filter(isSmall);
+  return [listOf(items.filter((one) => !isSmall(one))),
+    small.length ? el("details", {}, el("summary", {}, `${small.length} smaller components`), listOf(small)) : null];
 }
 
 function partClass(part, spent) {

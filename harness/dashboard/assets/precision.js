@@ -1,6 +1,7 @@
 // What a precision costs and gives, and how near a component is to what its device can do.
 
 sections.precision = {
+  isRebuilt: true,
   show(root, subject, choices) {
     const focused = document.activeElement?.id;
     root.replaceChildren();

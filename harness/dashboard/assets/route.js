@@ -38,9 +38,11 @@ function go(target, { replace = false } = {}) {
   showAddress();
 }
 
-// Each section: {show(root, subject, choices)}, where root is built once.
+// Each section: {show(root, subject, choices), isRebuilt}: it fills root, each time anew or once.
 const sections = {};
 let shown = { section: "", subject: "", choices: {} };
+
+const contentOf = (section) => document.querySelector(`#section-${section} .content`);
 
 function showAddress({ focus = false } = {}) {
   const asked = parseAddress(location.hash);
@@ -49,6 +51,7 @@ function showAddress({ focus = false } = {}) {
     asked.section = "overview";
   }
   const moves = asked.section !== shown.section;
+  if (moves && sections[shown.section]?.isRebuilt) contentOf(shown.section).replaceChildren();
   shown = asked;
   for (const name of Object.keys(sections)) {
     document.getElementById(`section-${name}`).hidden = name !== asked.section;
@@ -57,11 +60,10 @@ function showAddress({ focus = false } = {}) {
     if (link.hash === `#${asked.section}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const root = document.getElementById(`section-${asked.section}`);
-  sections[asked.section].show(root.querySelector(".content"), asked.subject, asked.choices);
+  sections[asked.section].show(contentOf(asked.section), asked.subject, asked.choices);
   if (moves && focus) {
     window.scrollTo(0, 0);
-    root.querySelector("h2").focus({ preventScroll: true });
+    document.getElementById(`heading-${asked.section}`).focus({ preventScroll: true });
   }
 }
 

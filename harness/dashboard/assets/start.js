@@ -31,8 +31,7 @@ function setTheme(theme) {
 
 // Charts take their colours when they are drawn.
 function restyle() {
-  if (shown.section) sections[shown.section].show(
-    document.querySelector(`#section-${shown.section} .content`), shown.subject, shown.choices);
+  if (shown.section) sections[shown.section].show(contentOf(shown.section), shown.subject, shown.choices);
 }
 
 document.getElementById("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
@@ -41,6 +40,13 @@ darkness.addEventListener("change", () => {
   restyle();
 });
 paper.addEventListener("change", restyle);
+let widthBefore = window.innerWidth;
+window.addEventListener("resize", () => requestAnimationFrame(() => {
+  // A phone's bars come and go, which changes the height alone.
+  if (window.innerWidth === widthBefore) return;
+  widthBefore = window.innerWidth;
+  restyle();
+}));
 window.addEventListener("hashchange", () => showAddress({ focus: true }));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

@@ -5,7 +5,7 @@ const PAGE = 50;
 // columns: [{head, get(row), show(row, value), number, tight, wide, hidden, title}]; a hidden one
 // is in the file alone; get gives what is sorted and
 // exported (text, a number or null), show what is seen (text or a node).
-function makeTable({ caption, columns, rows, file, simulated = false, empty = "Nothing is known." }) {
+function makeTable({ caption, columns, rows, file, simulated = false, most = PAGE, empty = "Nothing is known." }) {
   const told = simulated ? `${caption}, ${SIMULATED}` : caption;
   // Where all are simulated the caption says so; the file says it of each row.
   const all = rows.every((row) => row.simulated);
@@ -13,7 +13,7 @@ function makeTable({ caption, columns, rows, file, simulated = false, empty = "N
   if (!rows.length) {
     return el("div", { class: "table" }, el("h3", {}, told), el("p", { class: "quiet" }, empty));
   }
-  const state = { by: null, down: false, most: PAGE };
+  const state = { by: null, down: false, most };
   const body = el("tbody");
   const more = el("button", { type: "button", class: "more" });
   const heads = seen.map((column) => headOf(column, () => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +12,6 @@ from harness.dashboard.page import SECTIONS
 from tests.dashboard import made
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Page
 
     from tests.dashboard.browser.conftest import Opened, Opener
@@ -298,6 +297,17 @@ def exported(one: Opened, button: object, folder: Path) -> list[dict[str, str]]:
     download.value.save_as(path)
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_chart_is_saved_as_a_picture(opened: Opener) -> None:
+    one = opened("full", "#history")
+    one.chart(HISTORY)
+
+    with one.page.expect_download() as download:
+        one.page.get_by_role("button", name="Download plot as a PNG").first.click()
+
+    assert download.value.suggested_filename == "trt-harness.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_column_sorts_a_table(opened: Opener) -> None:
