@@ -13,6 +13,7 @@ from harness.history.prospects import (
     Tail,
     is_alike,
     newest_commits,
+    options_of,
     prospect_of,
     way_of,
 )
@@ -50,8 +51,9 @@ def with_prospects(
 
 
 def _prospect(spent: Spent, figures: Figures, tails: Sequence[Tail]) -> Prospect:
-    group = group_of(spent.figure, figures)
-    return prospect_of(tails, way_of(group.pipeline.measurement) if group else None, spent.limit_s)
+    group, options = group_of(spent.figure, figures), options_of(figures.record)
+    way = way_of(group.pipeline.measurement, options) if group else None
+    return prospect_of(tails, way, spent.limit_s)
 
 
 def _tails(record: Record, places: Sequence[Path]) -> Iterator[Tail]:
@@ -94,8 +96,9 @@ def _of_record(record: Record, context: HistoryContext, told: str) -> Iterator[T
     """Those of each whole pipeline."""
     environment = _environment(context, told)
     where = environment, record.pipeline, context.commit, context.commit_unix_s, record.record_id
+    options = options_of(record)
     for held in pool(record):
         for part in held.parts:
             if part.component == WHOLE_PIPELINE and part.latency_s:
                 p99_s = estimate_quantile(part.latency_s, 0.99).value
-                yield Tail(*where, part.process, way_of(part), p99_s)
+                yield Tail(*where, part.process, way_of(part, options), p99_s)

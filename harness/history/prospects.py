@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from harness.comparison.built import build_options
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.budget_spent import Prospect
 from harness.stats.trend import fit_slope, outlook
 from harness.types import Case
@@ -15,22 +18,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.history.points import Environment
-    from harness.types import Measurement, Variant
+    from harness.types import Measurement, Record, Variant
 
 # A trend is that of so many of the newest commits: what was long ago tells little of what comes.
 MOST_COMMITS: Final = 200
 _DAY_S: Final = 86_400.0
+# By backend, precision and route.
+Options = dict[tuple[str, str, str], str]
 
 
 @dataclass(frozen=True)
 class Way:
-    """One series of a whole pipeline: what ran, at which size, and how the work arrived."""
+    """One series of a whole pipeline: what ran, at which size, and how the work arrived.
+
+    It is one of another clock, of other threads, and of engines that were built by other
+    ``options``, too.
+    """
 
     variant: Variant
     case: Case
     mode: str
     streams: int
     simulated: bool
+    threads: int
+    clock: str
+    options: str
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,32 @@ class Tail:
     p99_s: float
 
 
-def way_of(measured: Measurement) -> Way:
-    """The series that a whole pipeline was ``measured`` for."""
-    case = Case(measured.duration_s, measured.batch)
-    return Way(measured.variant, case, measured.mode, measured.streams, measured.simulated)
+def way_of(measured: Measurement, options: Options) -> Way:
+    """The series that a whole pipeline was ``measured`` for, of a record with those options."""
+    variant, case = measured.variant, Case(measured.duration_s, measured.batch)
+    return Way(
+        *(variant, case, measured.mode, measured.streams, measured.simulated),
+        *(measured.threads, measured.clock),
+        options.get((variant.backend, variant.precision, variant.route), ""),
+    )
+
+
+def options_of(record: Record) -> Options:
+    """What the engines of whole pipelines were built by, in the words of a query."""
+    held: dict[tuple[str, str, str], dict[str, str]] = {}
+    for one in record.engines:
+        # Of several builds of one engine, the first.
+        its = held.setdefault((one.backend, one.precision, one.route), {})
+        given = build_options(one.details)
+        its.setdefault(one.component, json.dumps(given, sort_keys=True) if given else "")
+    return {
+        kind: " ".join(
+            f"{component} {options}"
+            for component, options in sorted(its.items())
+            if options and component != WHOLE_PIPELINE
+        )
+        for kind, its in held.items()
+    }
 
 
 def is_alike(one: Environment, own: Environment) -> bool:
