@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +15,10 @@ from harness.store.headers import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from harness.dashboard.environments import Key
     from harness.dashboard.timeline import Timeline
-    from harness.history.commits import KnownCommit
     from harness.history.query import Records
 
 # Of one environment and pipeline so many of the newest records are looked at, and of these no more
@@ -38,14 +37,13 @@ _DOUBT: Final = f"""CASE WHEN NOT is_complete THEN '{INTERRUPTED}'
 _RANKS: Final = {"": 0, DIRTY: 1}
 _LAST_RANK: Final = 2
 _RANK: Final = f"CASE doubt WHEN '' THEN 0 WHEN '{DIRTY}' THEN 1 ELSE {_LAST_RANK} END"
-# In the order of what was measured: asv measures the newest commit first of all.
+# By commits first: asv measures the newest one first of all.
 _NEWEST: Final = f"""
-SELECT file, record_id, {KEY}, pipeline, {COMMIT} AS commit, created_utc,
-    coalesce(commit_utc, created_utc) AS dated, {_DOUBT} AS doubt
+SELECT file, record_id, {KEY}, pipeline, {COMMIT} AS commit, created_utc, {_DOUBT} AS doubt
 FROM records WHERE slowed_by IS NULL AND {LOCAL}
 QUALIFY row_number() OVER (
     PARTITION BY {", ".join(f"records.{name}" for name in ENVIRONMENT)}, records.pipeline, {_RANK}
-    ORDER BY dated DESC, created_utc DESC, file
+    ORDER BY coalesce(commit_utc, created_utc) DESC, created_utc DESC, file
 ) <= $most
 """  # noqa: S608  # constants
 _KINDS: Final = f"""
@@ -66,8 +64,8 @@ _WORDS: Final = {
 class Candidate:
     """A record that may tell what is so now.
 
-    ``dated`` is when its commit was made, or itself where that is not known; ``doubt`` why it does
-    not count, empty where it does; ``kinds`` what it measured, as :func:`kind_of` names it.
+    ``place`` is that of its commit on the page, the larger the newer; ``doubt`` why it does not
+    count, empty where it does; ``kinds`` what it measured, as :func:`kind_of` names it.
     """
 
     file: str
@@ -75,7 +73,7 @@ class Candidate:
     key: Key
     pipeline: str
     commit: str
-    dated: datetime
+    place: int
     created_utc: datetime
     doubt: str
     kinds: frozenset[str]
@@ -91,9 +89,9 @@ class Candidate:
         return self.rank < _LAST_RANK
 
     @property
-    def age(self) -> tuple[datetime, datetime]:
+    def age(self) -> tuple[int, datetime]:
         """The larger, the newer."""
-        return self.dated, self.created_utc
+        return self.place, self.created_utc
 
 
 def kind_of(component: str, variant: str, size: str, mode: str, streams: int) -> str:
@@ -113,34 +111,24 @@ def read_candidates(records: Records, timeline: Timeline) -> list[Candidate]:
     with records.among({row["file"] for row in rows}):
         kinds = records.table(_KINDS, {}).to_pylist()
     held = {row["file"]: frozenset(row["kinds"]) for row in kinds}
-    found = [
-        _candidate(row, held[row["file"]], timeline.known) for row in rows if row["file"] in held
-    ]
+    found = [_candidate(row, held[row["file"]], timeline) for row in rows if row["file"] in held]
     found.sort(key=lambda one: one.file)
     found.sort(key=lambda one: one.age, reverse=True)
     return sorted(found, key=lambda one: one.rank)
 
 
-def _candidate(
-    row: Mapping[str, Any], kinds: frozenset[str], known: Mapping[str, KnownCommit]
-) -> Candidate:
-    commit = known.get(row["commit"])
+def _candidate(row: Mapping[str, Any], kinds: frozenset[str], timeline: Timeline) -> Candidate:
     return Candidate(
         file=row["file"],
         record_id=row["record_id"],
         key=key_of(row),
         pipeline=row["pipeline"],
         commit=row["commit"],
-        dated=_dated(commit.date_utc) if commit else row["dated"],
+        place=timeline.places[row["commit"]],
         created_utc=row["created_utc"],
         doubt=row["doubt"],
         kinds=kinds,
     )
-
-
-def _dated(told: str) -> datetime:
-    """As the database has it: in UTC, without a zone."""
-    return datetime.fromisoformat(told).astimezone(timezone.utc).replace(tzinfo=None)
 
 
 def chosen(candidates: Iterable[Candidate]) -> Iterator[Candidate]:

@@ -66,7 +66,7 @@ def read_statuses(
     candidates = read_candidates(records, timeline)
     for one in chosen(candidates):
         try:
-            source = _source(one, candidates, environments, timeline)
+            source = _source(one, candidates, environments)
             told = list(budgets_of(source, series_of)), *_of_what_counts(source)
         except (HarnessError, ValueError) as error:
             where = "" if isinstance(error, HarnessError) else f"{one.file}: "
@@ -83,7 +83,6 @@ def _source(
     one: Candidate,
     candidates: Sequence[Candidate],
     environments: Environments,
-    timeline: Timeline,
 ) -> Source:
     record = read_record(Path(one.file))
     return Source(
@@ -91,7 +90,7 @@ def _source(
         figures=figures_of(record),
         candidate=one,
         environment=environments.ids[one.key],
-        commit=timeline.places[one.commit],
+        commit=one.place,
         options=options_of(record),
         newer=partial(newer_sentence, one, candidates),
     )
