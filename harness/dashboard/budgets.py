@@ -15,6 +15,7 @@ from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.budget_spent import group_of, spent_of
 from harness.report.summary import INCONCLUSIVE, MISSED, WITHIN
 from harness.report.summary_statements import verdict_of
+from harness.report.summary_tables import counts
 from harness.report.trust import state_sentences, unsettled_sentences
 from harness.report.words import floor_sentence
 
@@ -73,9 +74,8 @@ class SeriesOf:
         """That which holds the whole pipeline of ``group``; None where its figures are in none."""
         parts = group.pipeline.parts
         ways = {(part.threads, part.clock) for part in parts}
-        if not source.candidate.counts and source.candidate.doubt != SIDE:
-            return None
-        if len(ways) != 1:
+        is_in_none = not counts(source.figures) or source.candidate.doubt == SUPERSEDED
+        if is_in_none or len(ways) != 1:
             return None
         name = name_of(_labels(source, group))
         is_of_history = source.record.history is not None

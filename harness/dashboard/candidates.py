@@ -28,10 +28,10 @@ MOST_RECORDS: Final = 16
 # Why a record does not count; a tree that was changed does where nothing cleaner was measured.
 INTERRUPTED, INVALID, SUPERSEDED, SIDE = "interrupted", "invalid", "superseded", "side"
 DIRTY: Final = "dirty"
-_DOUBT: Final = f"""CASE WHEN NOT is_complete THEN '{INTERRUPTED}'
+_DOUBT: Final = f"""CASE WHEN experiment IS NOT NULL THEN '{SIDE}'
+    WHEN NOT is_complete THEN '{INTERRUPTED}'
     WHEN validity = 'invalid' THEN '{INVALID}'
     WHEN superseded IS TRUE THEN '{SUPERSEDED}'
-    WHEN experiment IS NOT NULL THEN '{SIDE}'
     WHEN is_dirty IS TRUE THEN '{DIRTY}'
     ELSE '' END"""
 _RANKS: Final = {"": 0, DIRTY: 1}
