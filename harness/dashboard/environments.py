@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 # Of more environments than that, each is held against the newest alone.
 _ALL_PAIRS: Final = 6
 _HASH_CHARACTERS: Final = 8
-_KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
+# What a row says of its environment, and what :func:`key_of` reads.
+KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
 _NEWEST: Final = f"""
-SELECT {_KEY}, arg_max(file, created_utc) AS file, max(created_utc) AS created
+SELECT {KEY}, arg_max(file, created_utc) AS file, max(created_utc) AS created
 FROM records GROUP BY ALL ORDER BY ALL
 """  # noqa: S608  # constants
 _SIMULATED: Final = "SELECT filename, bool_and(simulated) AS simulated FROM measurements GROUP BY 1"
@@ -51,7 +52,7 @@ def read_environments(records: Records) -> Environments:
         made_up = records.table(_SIMULATED, {}).to_pylist()
     simulated = {row["filename"]: bool(row["simulated"]) for row in made_up}
     told = [_environment_in(row["file"]) for row in rows]
-    ids = {_key(row): place for place, row in enumerate(rows)}
+    ids = {key_of(row): place for place, row in enumerate(rows)}
     shown = tuple(
         Environment(
             id=place,
@@ -69,7 +70,8 @@ def read_environments(records: Records) -> Environments:
     return Environments(shown, ids, tuple(_differences(rows, told, newest)))
 
 
-def _key(row: Mapping[str, Any]) -> Key:
+def key_of(row: Mapping[str, Any]) -> Key:
+    """The environment that a row is of, which has the columns of ``KEY``."""
     machine, environment, requirements, fingerprint = (str(row[name]) for name in ENVIRONMENT)
     return machine, environment, requirements, fingerprint
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.ab.schedule import BASE, HEAD
 from harness.comparison.compare import compare_records
 from harness.comparison.sides import measured_by
-from harness.dashboard.histories import COMMIT, ENVIRONMENT, LOCAL
+from harness.dashboard.environments import KEY, key_of
+from harness.dashboard.histories import COMMIT, LOCAL
 from harness.dashboard.model import PairedComparison, PairedSeries, PairPoint
 from harness.errors import HarnessError
 from harness.stats.pairs import PairRule
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
 # The newest ones.
 MOST_COMPARISONS: Final = 20
-_KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
 _SIDES: Final = f"""
-SELECT file, record_id, experiment, {COMMIT} AS commit, {_KEY}, created_utc
+SELECT file, record_id, experiment, {COMMIT} AS commit, {KEY}, created_utc
 FROM records WHERE experiment IS NOT NULL AND slowed_by IS NULL AND {LOCAL}
 ORDER BY created_utc DESC, record_id
 """  # noqa: S608  # constants
@@ -73,13 +73,11 @@ def _comparison(
     read = [(read_record(Path(row["file"])), row) for row in once.values()]
     (base, base_row), (head, head_row) = sorted(read, key=lambda pair: _is_head(pair[0]))
     compared = compare_records((base,), (head,), _rule(base), across=True)
-    machine, environment, requirements, fingerprint = (base_row[name] for name in ENVIRONMENT)
-    key = (machine, environment, requirements, fingerprint)
     told = (compared.base.invalid, compared.head.invalid)
     return PairedComparison(
         experiment=experiment,
         pipeline=compared.pipeline,
-        environment=environments.ids[key],
+        environment=environments.ids[key_of(base_row)],
         base=base.record_id,
         head=head.record_id,
         base_commit=timeline.places.get(base_row["commit"]),

@@ -168,12 +168,17 @@ class Part:
 
 @dataclass(frozen=True)
 class BudgetStatus:
-    """How one variant keeps its budget, by the newest record of an environment.
+    """How one variant keeps its budget, by the newest record of an environment that counts.
 
-    ``verdict`` is ``within``, ``missed``, ``inconclusive`` or ``not measured``; the p99 and its
-    interval are None where it is not measured, and an end that is not known is None. ``series`` is
-    the :class:`Series`' id, None where it is of none. ``trend`` is a sentence, empty where there
-    are too few commits. ``validity`` and ``sentences`` are the record's.
+    ``verdict`` is ``within``, ``missed``, ``inconclusive`` or ``not measured``, as the record's
+    report would say of this variant alone: accuracy floors and deadlines are in it, and ``reason``
+    says which. The p99 and its interval are None where it is not measured, and an end that is not
+    known is None. ``series`` is the id of the :class:`Series` that holds the very rows that were
+    judged, None where none does. ``trend`` is a sentence, empty where there are too few commits.
+    ``validity`` and ``sentences`` are the record's; the first tells of a newer record that does not
+    count. ``snr_db`` and its floor ``min_snr_db`` are of the whole pipeline, None where they are
+    not known. ``misses_floor`` says that an accuracy is under its floor, the pipeline's or a
+    component's, and ``floor_sentence`` which; it is empty where all are kept.
     """
 
     environment: int
@@ -198,6 +203,10 @@ class BudgetStatus:
     validity: str
     sentences: tuple[str, ...]
     simulated: bool
+    snr_db: float | None = None
+    min_snr_db: float | None = None
+    misses_floor: bool = False
+    floor_sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,7 +292,7 @@ class PairedComparison:
 
 @dataclass(frozen=True)
 class Trade:
-    """What a precision costs and gives, of a whole pipeline, by the newest record that tells."""
+    """What a precision costs and gives, of a whole pipeline, by the newest record that counts."""
 
     environment: int
     pipeline: str

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.dashboard.histories import COMMIT, ENVIRONMENT, LOCAL
+from harness.dashboard.environments import KEY, key_of
+from harness.dashboard.histories import COMMIT, LOCAL
 from harness.dashboard.model import NEWEST_WITH_SAMPLES, BlockSpan, Run
 from harness.errors import RecordError
 from harness.pipeline.pipeline import WHOLE_PIPELINE
@@ -37,9 +38,8 @@ MOST_READINGS: Final = 300
 MOST_BLOCKS: Final = 200
 # Of seconds in a chart of minutes.
 _DIGITS: Final = 4
-_KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
 _FILES: Final = f"""
-SELECT file, record_id, {COMMIT} AS commit, {_KEY}
+SELECT file, record_id, {COMMIT} AS commit, {KEY}
 FROM records WHERE slowed_by IS NULL AND {LOCAL} ORDER BY created_utc DESC, record_id
 """  # noqa: S608  # constants
 _COLUMNS: Final = (
@@ -73,22 +73,17 @@ def read_runs(
     for row in chosen[:MOST_RUNS]:
         place = timeline.places[row["commit"]]
         try:
-            found.append(_run(Path(row["file"]), environments.ids[_key(row)], place))
+            found.append(_run(Path(row["file"]), environments.ids[key_of(row)], place))
         except RecordError as error:
             skipped.append(str(error))
     return tuple(reversed(found))
-
-
-def _key(row: Mapping[str, Any]) -> Key:
-    machine, environment, requirements, fingerprint = (row[name] for name in ENVIRONMENT)
-    return machine, environment, requirements, fingerprint
 
 
 def _newest(rows: Sequence[Mapping[str, Any]], timeline: Timeline) -> set[int]:
     """The newest commits of each environment, also such as have no figures that count."""
     held: dict[Key, set[int]] = {}
     for row in rows:
-        held.setdefault(_key(row), set()).add(timeline.places[row["commit"]])
+        held.setdefault(key_of(row), set()).add(timeline.places[row["commit"]])
     return {place for its in held.values() for place in sorted(its)[-NEWEST_WITH_SAMPLES:]}
 
 

@@ -1,92 +1,46 @@
-"""Budgets, what precisions cost, and rooflines: by the newest record that tells of each."""
+"""Budgets, what precisions cost, and rooflines: by the newest record that counts of each."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import numpy as np
-
-from harness.dashboard.histories import COMMIT, ENVIRONMENT, LOCAL
-from harness.dashboard.model import (
-    QUANTILES,
-    BudgetStatus,
-    Part,
-    RooflinePoint,
-    Trade,
-)
+from harness.dashboard.budgets import SeriesOf, Source, budgets_of
+from harness.dashboard.candidates import chosen, newer_sentence, read_candidates
+from harness.dashboard.model import BudgetStatus, RooflinePoint, Trade
+from harness.dashboard.trends import Trends
 from harness.errors import HarnessError
-from harness.history.series import size_label, variant_label, variant_name
-from harness.pipeline.pipeline import CANARY
-from harness.report.budget_spent import Prospect, spent_of
-from harness.report.budget_terminal import prospect_lines
+from harness.history.prospects import options_of
+from harness.history.series import size_label, variant_label
 from harness.report.figures import cost_of, figures_of
-from harness.report.trust import state_sentences, unsettled_sentences
 from harness.stats.roofline import roofline
-from harness.stats.trend import MIN_POINTS, fit_slope, outlook
 from harness.store.parquet import read_record
 from harness.types import HOT, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from harness.dashboard.environments import Environments, Key
-    from harness.dashboard.model import Commit, Series
+    from harness.dashboard.candidates import Candidate
+    from harness.dashboard.environments import Environments
+    from harness.dashboard.model import Series
     from harness.dashboard.timeline import Timeline
+    from harness.history.prospects import Way
     from harness.history.query import Records
-    from harness.report.budget_spent import Slice, Spent
-    from harness.report.figures import Figures
     from harness.report.rows import Row
-    from harness.types import Record
 
 _One = TypeVar("_One")
-# Of one environment and pipeline so many of the newest records are looked at, and of these no more
-# than so many are read in full.
-LOOKED_AT: Final = 64
-MOST_RECORDS: Final = 16
-# A trend is that of so many of the newest commits.
-TREND_OF: Final = 200
-_P99: Final = QUANTILES.index(0.99)
-_DAY_S: Final = 86_400.0
 _BOUND: Final = {"compute": "products", "memory": "copies"}
-_KEY: Final = ", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)
-# Of the newest commit first: asv measures the newest one first of all.
-_AGE: Final = "coalesce(commit_utc, created_utc) DESC, created_utc DESC, file"
-_NEWEST: Final = f"""
-SELECT file, {_KEY}, pipeline, {COMMIT} AS commit, created_utc
-FROM records WHERE is_complete AND slowed_by IS NULL AND {LOCAL}
-QUALIFY row_number() OVER (
-    PARTITION BY {", ".join(f"records.{name}" for name in ENVIRONMENT)}, records.pipeline
-    ORDER BY {_AGE}
-) <= $most
-ORDER BY {_AGE}
-"""  # noqa: S608  # constants
-_KINDS: Final = f"""
-SELECT file, list(DISTINCT concat_ws('|', component, variant, size, mode, streams)) AS kinds
-FROM series WHERE component != '{CANARY}' GROUP BY file
-"""  # noqa: S608  # constants
 
 
 @dataclass(frozen=True)
 class Statuses:
-    """What the newest records tell, the newest first."""
+    """What the newest records that count tell, the newest first."""
 
     budgets: tuple[BudgetStatus, ...]
     trades: tuple[Trade, ...]
     roofline: tuple[RooflinePoint, ...]
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A record that was read in full, and where it belongs."""
-
-    record: Record
-    figures: Figures
-    environment: int
-    commit: int
 
 
 def read_statuses(
@@ -98,8 +52,9 @@ def read_statuses(
 ) -> Statuses:
     """What the newest records of each environment and pipeline tell.
 
-    A record is read where it has a series that no newer one has; what is damaged is named in
-    ``skipped``.
+    A record is read where it has a series that none newer has that counts as much. One that does
+    not count tells of a budget that nothing else does, and of nothing more. What is damaged is
+    named in ``skipped``.
 
     Raises:
         RecordError: no record can be read.
@@ -107,29 +62,61 @@ def read_statuses(
     budgets: list[BudgetStatus] = []
     trades: list[Trade] = []
     points: list[RooflinePoint] = []
-    ids = {_series_key(one): one for one in series}
-    seen: set[tuple[Any, ...]] = set()
-    for row in _chosen(_newest(records)):
+    series_of, trends, seen = SeriesOf(series), Trends(records), set[Any]()
+    candidates = read_candidates(records, timeline)
+    for one in chosen(candidates):
         try:
-            record = read_record(Path(row["file"]))
-            figures = figures_of(record)
-            source = _Source(
-                record, figures, environments.ids[_key(row)], timeline.places[row["commit"]]
-            )
-            told = _told(source, ids, timeline.commits)
+            source = _source(one, candidates, environments)
+            told = list(budgets_of(source, series_of)), *_of_what_counts(source)
         except (HarnessError, ValueError) as error:
-            where = "" if isinstance(error, HarnessError) else f"{row['file']}: "
+            where = "" if isinstance(error, HarnessError) else f"{one.file}: "
             skipped.append(f"{where}{error}")
             continue
-        budgets += _new(told[0], seen)
+        budgets += [_with_trend(*found, one, trends) for found in _new(told[0], seen)]
         trades += _new(told[1], seen)
         points += _new(told[2], seen)
     known = [one for one in budgets if not _is_told_elsewhere(one, budgets)]
     return Statuses(tuple(known), tuple(trades), tuple(points))
 
 
-def _new(told: Sequence[tuple[Any, _One]], seen: set[Any]) -> list[_One]:
-    """Those of which nothing newer was told."""
+def _source(
+    one: Candidate,
+    candidates: Sequence[Candidate],
+    environments: Environments,
+) -> Source:
+    record = read_record(Path(one.file))
+    return Source(
+        record=record,
+        figures=figures_of(record),
+        candidate=one,
+        environment=environments.ids[one.key],
+        commit=one.place,
+        options=options_of(record),
+        newer=partial(newer_sentence, one, candidates),
+    )
+
+
+def _of_what_counts(
+    source: Source,
+) -> tuple[list[tuple[Any, Trade]], list[tuple[Any, RooflinePoint]]]:
+    """Figures that nothing marks on the page: none of a record that does not count."""
+    if not source.candidate.counts:
+        return [], []
+    return list(_trades(source)), list(_points(source))
+
+
+def _with_trend(
+    status: BudgetStatus, way: Way | None, one: Candidate, trends: Trends
+) -> BudgetStatus:
+    if way is None:
+        return status
+    told = trends.told(one.key, one.pipeline, way, status.limit_s)
+    return replace(status, trend=told)
+
+
+def _new(told: Iterable[tuple[Any, _One]], seen: set[Any]) -> list[_One]:
+    """Those of which nothing better was told."""
+    told = list(told)
     found = [one for key, one in told if key not in seen]
     seen.update(key for key, _ in told)
     return found
@@ -145,129 +132,7 @@ def _is_told_elsewhere(one: BudgetStatus, others: Sequence[BudgetStatus]) -> boo
     )
 
 
-def _key(row: Mapping[str, Any]) -> Key:
-    machine, environment, requirements, fingerprint = (row[name] for name in ENVIRONMENT)
-    return machine, environment, requirements, fingerprint
-
-
-def _newest(records: Records) -> list[dict[str, Any]]:
-    """The newest records of each environment and pipeline, with what they measured."""
-    rows: list[dict[str, Any]] = records.table(_NEWEST, {"most": LOOKED_AT}).to_pylist()
-    if not rows:
-        return []
-    with records.among({row["file"] for row in rows}):
-        kinds = records.table(_KINDS, {}).to_pylist()
-    held = {row["file"]: row["kinds"] for row in kinds}
-    return [{**row, "kinds": held[row["file"]]} for row in rows if row["file"] in held]
-
-
-def _chosen(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Those that have something new, the newest first."""
-    covered: dict[tuple[Any, ...], set[str]] = {}
-    counts: dict[tuple[Any, ...], int] = {}
-    for row in rows:
-        group = (*_key(row), row["pipeline"])
-        its = covered.setdefault(group, set())
-        if counts.get(group, 0) < MOST_RECORDS and not its >= {*row["kinds"]}:
-            its.update(row["kinds"])
-            counts[group] = counts.get(group, 0) + 1
-            yield row
-
-
-def _told(
-    source: _Source, ids: Mapping[tuple[Any, ...], Series], commits: Sequence[Commit]
-) -> tuple[
-    list[tuple[Any, BudgetStatus]], list[tuple[Any, Trade]], list[tuple[Any, RooflinePoint]]
-]:
-    """Budgets, trades and points on the roofline, each with what it is the newest of."""
-    return (
-        list(_budgets(source, ids, commits)),
-        list(_trades(source)),
-        list(_points(source)),
-    )
-
-
-def _budgets(
-    source: _Source, ids: Mapping[tuple[Any, ...], Series], commits: Sequence[Commit]
-) -> Iterator[tuple[tuple[Any, ...], BudgetStatus]]:
-    record = source.record
-    if record.budget is None:
-        return
-    sentences = (*state_sentences(record), *unsettled_sentences(source.figures))
-    for spent in spent_of(record, record.budget):
-        figure = spent.figure
-        series = ids.get(_budget_key(source, spent))
-        verdict = figure.verdict
-        p99 = verdict.estimate if verdict else None
-        status = BudgetStatus(
-            environment=source.environment,
-            pipeline=record.pipeline,
-            variant=variant_name(figure.variant, simulated=figure.simulated),
-            size=str(figure.case),
-            arrival=figure.arrival,
-            limit_s=spent.limit_s,
-            verdict=verdict.verdict.value if verdict else "not measured",
-            reason=figure.reason,
-            p99_s=p99.value if p99 else None,
-            lower_s=_finite(p99.lower) if p99 else None,
-            upper_s=_finite(p99.upper) if p99 else None,
-            median_s=spent.median_s,
-            parts=_parts(spent.slices),
-            beside=_parts(spent.beside),
-            trend="" if series is None else _trend(series, spent.limit_s, commits),
-            commit=source.commit,
-            series=None if series is None else series.id,
-            record_id=record.record_id,
-            created_utc=record.created_utc,
-            validity=record.validity.status if record.validity else "unknown",
-            sentences=sentences,
-            simulated=figure.simulated,
-        )
-        # What was not measured hides no older record that has it.
-        yield ("budget", *_budget_key(source, spent), verdict is None), status
-
-
-def _budget_key(source: _Source, spent: Spent) -> tuple[Any, ...]:
-    """That of :func:`_series_key`."""
-    figure = spent.figure
-    mode, _, rest = figure.arrival.partition(", ")
-    streams = rest.split()[0] if "stream" in rest else "1"
-    variant = variant_name(figure.variant, simulated=figure.simulated)
-    pipeline = source.record.pipeline
-    return source.environment, pipeline, "pipeline", variant, str(figure.case), mode or HOT, streams
-
-
-def _series_key(one: Series) -> tuple[Any, ...]:
-    return (
-        *(one.environment, one.pipeline, one.component, one.variant, one.size, one.mode),
-        str(one.streams),
-    )
-
-
-def _parts(slices: Sequence[Slice]) -> tuple[Part, ...]:
-    return tuple(Part(one.name, one.kind, one.time_s) for one in slices)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _trend(series: Series, limit_s: float, commits: Sequence[Commit]) -> str:
-    """In words, where the p99 goes; empty where there are too few commits to tell."""
-    p99_s = series.quantiles[:, _P99].astype(np.float64)
-    known = np.flatnonzero(np.isfinite(p99_s))[-TREND_OF:]
-    if known.size < MIN_POINTS:
-        return ""
-    dates = [datetime.fromisoformat(commits[series.commits[at]].date_utc) for at in known]
-    # A commit may be older than the one before it.
-    days = np.maximum.accumulate([date.timestamp() / _DAY_S for date in dates])
-    values = p99_s[known].tolist()
-    by_commit, by_day = fit_slope(range(known.size), values), fit_slope(days.tolist(), values)
-    looks = outlook(by_commit, limit_s), outlook(by_day, limit_s)
-    return "; ".join(prospect_lines(Prospect(known.size, by_commit, by_day, *looks)))
-
-
-def _trades(source: _Source) -> Iterator[tuple[tuple[Any, ...], Trade]]:
+def _trades(source: Source) -> Iterator[tuple[tuple[Any, ...], Trade]]:
     for group in source.figures.groups:
         row = group.pipeline
         measured = row.measurement
@@ -291,7 +156,7 @@ def _trades(source: _Source) -> Iterator[tuple[tuple[Any, ...], Trade]]:
         yield ("trade", *key), trade
 
 
-def _points(source: _Source) -> Iterator[tuple[tuple[Any, ...], RooflinePoint]]:
+def _points(source: Source) -> Iterator[tuple[tuple[Any, ...], RooflinePoint]]:
     for group in source.figures.groups:
         for row in group.rows:
             point = _point(source, row)
@@ -300,7 +165,7 @@ def _points(source: _Source) -> Iterator[tuple[tuple[Any, ...], RooflinePoint]]:
                 yield ("roofline", source.record.pipeline, *key), point
 
 
-def _point(source: _Source, row: Row) -> RooflinePoint | None:
+def _point(source: Source, row: Row) -> RooflinePoint | None:
     measured, ceilings = row.measurement, source.record.ceilings
     cost = cost_of(source.record, measured)
     if row.is_pipeline or ceilings is None or row.least_s is None or cost is None:

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from statistics import median
-from typing import TYPE_CHECKING, Final
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from harness.history.context import context_of
 from harness.history.kept import kept_in
+from harness.history.points import Environment
+from harness.history.prospects import (
+    Tail,
+    is_alike,
+    newest_commits,
+    options_of,
+    prospect_of,
+    way_of,
+)
 from harness.history.runs import number_runs
 from harness.pipeline.pipeline import WHOLE_PIPELINE
-from harness.report.budget_spent import Prospect, Spent
+from harness.report.budget_spent import group_of
+from harness.report.figures import figures_of
 from harness.report.pools import pool
 from harness.stats.fingerprint import fingerprint
 from harness.stats.quantiles import estimate_quantile
-from harness.stats.trend import fit_slope, outlook
 from harness.store.parquet import read_record
-from harness.types import HOT, PACED, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from harness.history.context import HistoryContext
     from harness.history.kept import Kept
-    from harness.types import Measurement, Record, Variant
-
-_DAY_S: Final = 86400.0
-# One series of a pipeline: its variant, size, mode and streams.
-_Kind = tuple["Variant", Case, str, int]
-
-
-@dataclass
-class _Commit:
-    """What was measured of one commit: the p99 of each series, once a round."""
-
-    unix_s: float
-    p99_s: dict[_Kind, list[float]]
+    from harness.report.budget_spent import Prospect, Spent
+    from harness.report.figures import Figures
+    from harness.types import Record
 
 
 def with_prospects(
@@ -43,78 +43,62 @@ def with_prospects(
     """``spent`` with the trend of each, over the records of ``places`` (with all below).
 
     Of those of the same pipeline and environment that are of a commit, complete, valid, and of the
-    newest run of their commit. A commit is one point, the median of its rounds' p99; commits are
-    in the order of their dates.
+    newest run of their commit. A record of no history has the environment of its fingerprint.
     """
-    commits = _commits(record, places)
-    return tuple(replace(one, prospect=_prospect(one, commits)) for one in spent)
+    tails = list(_tails(record, places))
+    figures = figures_of(record)
+    return tuple(replace(one, prospect=_prospect(one, figures, tails)) for one in spent)
 
 
-def _commits(record: Record, places: Sequence[Path]) -> list[_Commit]:
-    own = fingerprint(record.environment)
+def _prospect(spent: Spent, figures: Figures, tails: Sequence[Tail]) -> Prospect:
+    group, options = group_of(spent.figure, figures), options_of(figures.record)
+    way = way_of(group.pipeline.measurement, options) if group else None
+    return prospect_of(tails, way, spent.limit_s)
+
+
+def _tails(record: Record, places: Sequence[Path]) -> Iterator[Tail]:
+    own = _environment(context_of(record), fingerprint(record.environment))
     kept = [
-        one
-        for one in kept_in(places)
+        (one, one.context)
+        for one in _newest(kept_in(places))
         if one.context is not None
-        and one.counts
         and one.header["pipeline"] == record.pipeline
-        and one.fingerprint == own
+        and is_alike(_environment(one.context, one.fingerprint), own)
     ]
-    found: dict[str, _Commit] = {}
-    for one in _newest(kept):
-        if one.context is None:
-            continue
-        empty = _Commit(one.context.commit_unix_s, {})
-        commit = found.setdefault(one.context.commit, empty)
-        for kind, p99_s in _p99s(read_record(one.path)).items():
-            commit.p99_s.setdefault(kind, []).append(p99_s)
-    return sorted(found.values(), key=lambda commit: commit.unix_s)
+    wanted = newest_commits({context.commit: context.commit_unix_s for _, context in kept})
+    for one, context in kept:
+        if context.commit in wanted:
+            yield from _of_record(read_record(one.path), context, one.fingerprint)
+
+
+def _environment(context: HistoryContext | None, told: str) -> Environment:
+    """As queries have it."""
+    if context is None:
+        return Environment("", "", "", told)
+    requirements = json.dumps(context.requirements)
+    return Environment(context.machine, context.environment_name, requirements, told)
 
 
 def _newest(kept: Sequence[Kept]) -> list[Kept]:
-    """Without those that a later run of their commit has taken the place of; a record once."""
-    runs = number_runs({str(one.path): one.context for one in kept if one.context})
-    once = {one.header["record_id"]: one for one in kept if not runs[str(one.path)][1]}
-    return list(once.values())
-
-
-def _p99s(record: Record) -> Mapping[_Kind, float]:
-    """That of each whole pipeline; of several processes the median of theirs."""
-    return {
-        _kind(held.parts[0]): median(
-            estimate_quantile(part.latency_s, 0.99).value for part in held.parts if part.latency_s
-        )
-        for held in pool(record)
-        if held.parts[0].component == WHOLE_PIPELINE and any(part.latency_s for part in held.parts)
+    """Those that count, but for such as a later run of their commit has taken the place of."""
+    counted = [one for one in kept if one.counts and not one.is_dirty]
+    # What was imported is of no run of asv that another could take the place of.
+    contexts = {
+        str(one.path): one.context
+        for one in kept
+        if one.counts and one.context is not None and not one.context.imported_from
     }
+    runs = number_runs(contexts)
+    return [one for one in counted if not runs.get(str(one.path), (0, False))[1]]
 
 
-def _kind(measured: Measurement) -> _Kind:
-    case = Case(measured.duration_s, measured.batch)
-    return measured.variant, case, measured.mode, measured.streams
-
-
-def _prospect(spent: Spent, commits: Sequence[_Commit]) -> Prospect:
-    points = [
-        (commit.unix_s / _DAY_S, median(values))
-        for commit in commits
-        if (values := _of(spent, commit.p99_s))
-    ]
-    days, values_s = [day for day, _ in points], [value for _, value in points]
-    by_commit = fit_slope(range(len(points)), values_s)
-    by_day = fit_slope(days, values_s)
-    limit_s = spent.limit_s
-    in_commits, in_days = outlook(by_commit, limit_s), outlook(by_day, limit_s)
-    return Prospect(len(points), by_commit, by_day, in_commits, in_days)
-
-
-def _of(spent: Spent, p99_s: Mapping[_Kind, list[float]]) -> list[float]:
-    """Those of the series that the budget is judged by."""
-    figure = spent.figure
-    for (variant, case, mode, streams), values in p99_s.items():
-        arrival = "" if mode == HOT else mode
-        alike = figure.arrival.startswith(arrival) if arrival else not figure.arrival
-        told = mode in {HOT, PACED} or f" {streams} stream" in figure.arrival
-        if (variant, case) == (figure.variant, figure.case) and alike and told:
-            return values
-    return []
+def _of_record(record: Record, context: HistoryContext, told: str) -> Iterator[Tail]:
+    """Those of each whole pipeline."""
+    environment = _environment(context, told)
+    where = environment, record.pipeline, context.commit, context.commit_unix_s, record.record_id
+    options = options_of(record)
+    for held in pool(record):
+        for part in held.parts:
+            if part.component == WHOLE_PIPELINE and part.latency_s:
+                p99_s = estimate_quantile(part.latency_s, 0.99).value
+                yield Tail(*where, part.process, way_of(part, options), p99_s)

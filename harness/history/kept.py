@@ -39,7 +39,12 @@ class Kept:
         if self.context is not None:
             return self.context.commit
         told = self.header["environment"].get("pipeline_commit") or {}
-        return "" if told.get("is_dirty") else str(told.get("commit") or "")
+        return "" if self.is_dirty else str(told.get("commit") or "")
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether its tree had changes that no commit has."""
+        return bool((self.header["environment"].get("pipeline_commit") or {}).get("is_dirty"))
 
     @property
     def experiment(self) -> str:
