@@ -13,7 +13,7 @@ import numpy as np
 from harness.dashboard.asv_reading import AsvHistories, find_results, read_asv
 from harness.dashboard.asv_series import environments_of_asv, series_of_asv
 from harness.dashboard.calibrations import read_noise
-from harness.dashboard.changes import WINDOW
+from harness.dashboard.changes import STRIDE, WINDOW
 from harness.dashboard.environments import read_environments
 from harness.dashboard.experiments import read_comparisons
 from harness.dashboard.histories import read_commits, read_histories
@@ -241,6 +241,6 @@ def _of_old_commits(series: Iterable[Series]) -> Iterable[str]:
     if any(int(np.count_nonzero(np.isfinite(one.median_s))) > WINDOW for one in series):
         yield (
             f"changes are looked for among the newest {WINDOW} commits, as 'harness history "
-            f"detect' does, and among older ones as it would have been done then, every "
-            f"{WINDOW - WINDOW // 4} commits"
+            f"detect' does, and among older ones every {STRIDE} commits; what is at the border of a "
+            "search is told by the one that has more on both sides of it"
         )
