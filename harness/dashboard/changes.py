@@ -195,7 +195,7 @@ def _overlaps(one: Span, other: Span) -> bool:
 
 def _joined(searches: Sequence[_Search], places: Places) -> Values:
     """The levels of searches, the latest first: two that overlap meet in the middle of that."""
-    joined = searches[0].levels_s.copy()
+    joined: Values = searches[0].levels_s.copy()
     for later, earlier in pairwise(searches):
         stop = places[(later.begin + earlier.end) // 2]
         joined[:stop] = earlier.levels_s[:stop]

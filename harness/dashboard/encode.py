@@ -101,7 +101,9 @@ def _columns(values: np.ndarray) -> Iterator[dict[str, Any]]:
 def _bits(codes: np.ndarray, width: int) -> np.ndarray:
     """The lowest ``width`` bits of each, without a gap."""
     words = codes.astype("<u4").view(np.uint8).reshape(-1, _WORD // 8)
-    return np.packbits(np.unpackbits(words, axis=1, bitorder="little")[:, :width], bitorder="little")
+    return np.packbits(
+        np.unpackbits(words, axis=1, bitorder="little")[:, :width], bitorder="little"
+    )
 
 
 def _runs(kind: str, values: np.ndarray) -> dict[str, Any]:

@@ -60,8 +60,8 @@ _LEFT_OUT: Final = {
     "interrupted": "were interrupted: their figures are in no series",
     "superseded": "were measured anew later: their figures are in no series",
     "side": "are sides of A/Bs, which may be of any branch: their figures are in no series",
-    "single": "are of single runs ('harness run', or a changed tree): their figures are in series of "
-    "their own, in which no changes are looked for",
+    "single": "are of single runs ('harness run', or a changed tree): their figures are in series "
+    "of their own, in which no changes are looked for",
 }
 
 
@@ -241,6 +241,6 @@ def _of_old_commits(series: Iterable[Series]) -> Iterable[str]:
     if any(int(np.count_nonzero(np.isfinite(one.median_s))) > WINDOW for one in series):
         yield (
             f"changes are looked for among the newest {WINDOW} commits, as 'harness history "
-            f"detect' does, and among older ones every {STRIDE} commits; what is at the border of a "
-            "search is told by the one that has more on both sides of it"
+            f"detect' does, and among older ones every {STRIDE} commits; what is at the border of "
+            "a search is told by the one that has more on both sides of it"
         )

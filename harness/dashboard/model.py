@@ -114,11 +114,11 @@ class Series:
     :attr:`Dashboard.commits`, ascending. ``quantiles`` has shape ``(commits, len(QUANTILES))``, of
     all samples; ``median_s`` is the median of the process medians, which changes are looked for in,
     with the interval ``lower_s`` to ``upper_s`` (95 %, NaN where there is none). ``levels_s`` is
-    what the changes leave: a line of steps. ``of_history`` says that its figures are those of a
-    history (``harness history run`` and ``import``), in which changes are looked for; else they are
-    of single runs, each for itself, and there are no changes and no levels. ``source`` is ``records`` or ``asv``, and ``unit``
-    ``seconds``, or of an asv benchmark whatever it has. ``canary_note`` says what the machine's own
-    drift was.
+    what the changes leave: a line of steps. ``source`` is ``records`` or ``asv``, and ``unit``
+    ``seconds``, or of an asv benchmark whatever it has. ``of_history`` says that its figures are
+    those of a history (``harness history run`` and ``import``), in which changes are looked for;
+    else they are of single runs, each for itself, and there are no changes and no levels.
+    ``canary_note`` says what the machine's own drift was.
     """
 
     id: int

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.dashboard.encode import to_page_json
 from harness.dashboard.page import SECTIONS, render_page
 from harness.errors import MissingDependencyError
 from tests.dashboard import made
