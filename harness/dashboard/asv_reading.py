@@ -76,7 +76,7 @@ class AsvHistories:
     def notes(self) -> tuple[str, ...]:
         """Which benchmarks failed."""
         return tuple(
-            f"{name}: asv has no figure of {count} runs of it, which failed"
+            f"{name}: asv has no figure of {count} run{'s' if count > 1 else ''}: failed"
             for name, count in sorted(self.failed.items())
         )
 

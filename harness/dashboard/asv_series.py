@@ -66,7 +66,7 @@ def series_of_asv(
     ]
     newest = newest_commits(looked)
     return tuple(
-        _with_samples(one, figures, newest.get(one.environment, set()), timeline)
+        _with_samples(one, figures, newest.get((one.environment, one.of_history), set()), timeline)
         for one, figures in zip(looked, found.figures.values(), strict=True)
     )
 
@@ -196,13 +196,14 @@ def _with_changes(
     # Holes in between are commits of which others have a figure.
     held = dict(zip(series.commits.tolist(), series.median_s.astype(float).tolist(), strict=True))
     times: list[float | None] = [_time(held.get(place)) for place in places]
+    commits = tuple(timeline.commits[place].hash for place in places)
     points = Points(
         environment=PointsEnvironment(*name.environment),
         name=SeriesName(ASV, name.benchmark, series.variant, series.size, HOT, 1),
         is_simulated=series.simulated,
-        commits=tuple(timeline.commits[place].hash for place in places),
+        commits=commits,
         times_s=tuple(times),
-        is_by_date=timeline.is_by_date,
+        is_by_date=not timeline.known.keys() >= set(commits),
     )
     found = changes_of(points, timeline.known)
     at: NDArray[np.intp] = np.searchsorted(places, series.commits)

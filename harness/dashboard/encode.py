@@ -2,14 +2,16 @@
 
 A thousand commits of a hundred series are a million figures: as text they would be three times as
 large, and a browser would take seconds to read them before it shows anything. So an array is an
-object, which the page unpacks when it draws it:
+object, which the page unpacks when it draws it, and every figure is the float32 or int32 that it
+was:
 
 - ``{"f": "..."}``: float32;
 - ``{"i": "..."}``: int32;
-- ``{"t": "..."}``: float32 without its last byte, rounded: to 1 part in 65,536 (0.0015 %).
-  Sketches, which are most of a page, come so;
-- ``{"h": "...", "a": least, "b": largest}``: uint16, steps between the two. Raw samples come so:
-  what lies between is off by at most 1 / 131,070 of their range.
+- ``{"b": ["...", ...], "w": [bits, ...], "o": [offset, ...], "c": rows}``: float32 by columns, of
+  each the bits that differ. A figure's bits, as a whole number, are its offset and one less than
+  the code that is kept, of so many bits, the lowest first; of the code 0 it is NaN. From the
+  second column on (of a sketch, whose quantiles are near each other) that is added to the bits of
+  the last number before it in the row.
 
 Many are of few values (levels, counts, an energy that nobody read) or ascend by one (commits):
 with ``"n": "..."`` the values are of runs, of which these int32 are the lengths, and with
@@ -26,14 +28,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from harness.dashboard.model import Samples
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.dashboard.model import Dashboard
 
-_MOST_STEPS: Final = 65535
-# What rounds to the nearest when the last of four bytes is cut off.
-_HALF_A_BYTE: Final = np.uint64(0x80)
+_WORD: Final = 32
 
 
 def to_page_json(dashboard: Dashboard) -> str:
@@ -52,10 +52,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, np.ndarray):
         return _packed(value)
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-        if isinstance(value, Samples):
-            plain["latency_s"] = _stepped(value.latency_s)
-        return plain
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
@@ -70,14 +67,43 @@ def _packed(values: np.ndarray) -> dict[str, Any]:
         whole = np.ascontiguousarray(values, dtype="<i4").ravel()
         steps = _runs("i", np.diff(whole, prepend=np.int32(0))) | {"s": 1}
         return _shortest({"i": _text(whole)}, _runs("i", whole), steps)
-    floats = np.ascontiguousarray(values, dtype="<f4").ravel()
-    if values.ndim > 1:
-        return {"t": _three_bytes(floats)}
-    return _shortest({"f": _text(floats)}, _runs("f", floats))
+    floats = np.ascontiguousarray(values, dtype="<f4")
+    flat = floats.ravel()
+    return _shortest({"f": _text(flat)}, _runs("f", flat), *_columns(floats))
 
 
 def _shortest(*packed: dict[str, Any]) -> dict[str, Any]:
     return min(packed, key=lambda one: sum(len(str(value)) for value in one.values()))
+
+
+def _columns(values: np.ndarray) -> Iterator[dict[str, Any]]:
+    """By columns, the bits that differ; nothing where these are no fewer than there are."""
+    if not values.size:
+        return
+    table = values.reshape(len(values), -1)
+    bits = table.view("<i4").astype(np.int64)
+    before = np.zeros(len(table), dtype=np.int64)
+    texts, widths, offsets = [], [], []
+    for column, is_nan in zip(bits.T, np.isnan(table).T, strict=True):
+        steps = column - before
+        offset = int(steps[~is_nan].min(initial=np.iinfo(np.int32).max))
+        codes = np.where(is_nan, 0, steps - offset + 1)
+        width = int(codes.max(initial=0)).bit_length()
+        if width > _WORD:
+            return
+        texts.append(_text(_bits(codes, width)))
+        widths.append(width)
+        offsets.append(offset)
+        before = np.where(is_nan, before, column)
+    yield {"b": texts, "w": widths, "o": offsets, "c": len(table)}
+
+
+def _bits(codes: np.ndarray, width: int) -> np.ndarray:
+    """The lowest ``width`` bits of each, without a gap."""
+    words = codes.astype("<u4").view(np.uint8).reshape(-1, _WORD // 8)
+    return np.packbits(
+        np.unpackbits(words, axis=1, bitorder="little")[:, :width], bitorder="little"
+    )
 
 
 def _runs(kind: str, values: np.ndarray) -> dict[str, Any]:
@@ -86,22 +112,6 @@ def _runs(kind: str, values: np.ndarray) -> dict[str, Any]:
     starts = np.flatnonzero(np.diff(bits, prepend=~bits[:1])).astype("<i4")
     lengths = np.diff(starts, append=np.int32(bits.size)).astype("<i4")
     return {kind: _text(values[starts]), "n": _text(lengths)}
-
-
-def _stepped(values: np.ndarray) -> dict[str, Any]:
-    """Samples as steps between the least and the largest; as they are where one is not finite."""
-    wide = np.asarray(values, dtype=np.float64)
-    if not wide.size or not np.isfinite(wide).all():
-        return _packed(values)
-    least, largest = float(wide.min()), float(wide.max())
-    scale = _MOST_STEPS / (largest - least) if largest > least else 0.0
-    steps = np.rint((wide - least) * scale).astype("<u2")
-    return {"h": _text(steps), "a": least, "b": largest}
-
-
-def _three_bytes(values: np.ndarray) -> str:
-    bits = (values.view("<u4").astype(np.uint64) + _HALF_A_BYTE).astype("<u4")
-    return _text(bits.view(np.uint8).reshape(-1, 4)[:, 1:])
 
 
 def _text(values: np.ndarray) -> str:

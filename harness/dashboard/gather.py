@@ -13,7 +13,7 @@ import numpy as np
 from harness.dashboard.asv_reading import AsvHistories, find_results, read_asv
 from harness.dashboard.asv_series import environments_of_asv, series_of_asv
 from harness.dashboard.calibrations import read_noise
-from harness.dashboard.changes import WINDOW
+from harness.dashboard.changes import STRIDE, WINDOW
 from harness.dashboard.environments import read_environments
 from harness.dashboard.experiments import read_comparisons
 from harness.dashboard.histories import read_commits, read_histories
@@ -43,7 +43,11 @@ SELECT count(*) AS records,
     count(*) FILTER (slowed_by IS NOT NULL) AS slowed,
     count(*) FILTER (validity = 'invalid') AS invalid,
     count(*) FILTER (NOT is_complete) AS interrupted,
-    count(*) FILTER (superseded) AS superseded
+    count(*) FILTER (superseded) AS superseded,
+    count(*) FILTER (experiment IS NOT NULL AND slowed_by IS NULL) AS side,
+    count(*) FILTER (experiment IS NULL AND slowed_by IS NULL AND is_complete
+        AND superseded IS NOT TRUE AND validity IS DISTINCT FROM 'invalid'
+        AND (round IS NULL OR commit IS NULL OR is_dirty IS TRUE)) AS single
 FROM records
 """
 _IMPORTED: Final = """
@@ -52,9 +56,12 @@ SELECT DISTINCT imported_from AS file FROM records WHERE imported_from IS NOT NU
 _REMOTE: Final = "SELECT count(*) AS count FROM records WHERE file LIKE '%://%'"
 _LEFT_OUT: Final = {
     "slowed": "were slowed on purpose: they are of no commit, and not shown",
-    "invalid": "are invalid, by the machine's state: their figures are in no history",
-    "interrupted": "were interrupted: their figures are in no history",
-    "superseded": "were measured anew later: their figures are in no history",
+    "invalid": "are invalid, by the machine's state: their figures are in no series",
+    "interrupted": "were interrupted: their figures are in no series",
+    "superseded": "were measured anew later: their figures are in no series",
+    "side": "are sides of A/Bs, which may be of any branch: their figures are in no series",
+    "single": "are of single runs ('harness run', or a changed tree): their figures are in series "
+    "of their own, in which no changes are looked for",
 }
 
 
@@ -222,8 +229,11 @@ def _of_order(timeline: Timeline, repository: Path | None) -> Iterable[str]:
             "each stands for itself, by its date"
         )
     others = len(timeline.commits) - len(timeline.of_none)
-    if timeline.is_by_date and others > 1:
-        why = "git does not know all of them" if repository else "no repository was given"
+    if timeline.known and timeline.unknown:
+        count = len(timeline.unknown)
+        yield f"git does not know {count} of {others} commits: each is where its date puts it"
+    elif timeline.unknown and others > 1:
+        why = "git knows none of them" if repository else "no repository was given"
         yield f"commits are in the order of their dates: {why}"
 
 
@@ -231,6 +241,6 @@ def _of_old_commits(series: Iterable[Series]) -> Iterable[str]:
     if any(int(np.count_nonzero(np.isfinite(one.median_s))) > WINDOW for one in series):
         yield (
             f"changes are looked for among the newest {WINDOW} commits, as 'harness history "
-            f"detect' does, and among older ones as it would have been done then, every "
-            f"{WINDOW - WINDOW // 4} commits"
+            f"detect' does, and among older ones every {STRIDE} commits; what is at the border of "
+            "a search is told by the one that has more on both sides of it"
         )

@@ -28,23 +28,26 @@ ENVIRONMENT: Final = ("machine", "environment", "requirements", "fingerprint")
 LABELS: Final = (
     *ENVIRONMENT,
     *("pipeline", "component", "variant", "size", "mode", "streams", "threads", "clock"),
-    *("options", "simulated", "backend", "precision", "route", "launch"),
+    *("options", "simulated", "backend", "precision", "route", "launch", "is_single"),
 )
 # Figures of a tree that was changed are of no commit; neither is what was measured of none.
 COMMIT: Final = """if(commit IS NULL OR is_dirty IS TRUE,
     strftime(created_utc, '%Y%m%dT%H%M%SZ') || ' ' || record_id, commit)"""
+# As harness.history.points has it: what else was measured is of single runs.
+_SINGLE: Final = "round IS NULL OR commit IS NULL OR is_dirty IS TRUE"
 # What is at an address cannot be opened as a file.
 LOCAL: Final = "file NOT LIKE '%://%'"
 # A number takes the place of what is the same of a whole record: texts of it all are much larger.
-_OF_RECORD: Final = (*ENVIRONMENT, "pipeline", "commit")
+_OF_RECORD: Final = (*ENVIRONMENT, "pipeline", "is_single", "commit")
 _PLACES: Final = f"""
 CREATE OR REPLACE TEMP TABLE places AS
-SELECT file, kind, created_utc, record_id, pipeline, {COMMIT} AS commit,
+SELECT file, kind, created_utc, record_id, pipeline, {COMMIT} AS commit, {_SINGLE} AS is_single,
     {", ".join(f"coalesce({name}, '') AS {name}" for name in ENVIRONMENT)},
-    dense_rank() OVER (ORDER BY {", ".join(ENVIRONMENT)}, pipeline, {COMMIT}) - 1 AS place
+    dense_rank() OVER (ORDER BY {", ".join(ENVIRONMENT)}, pipeline, {_SINGLE}, {COMMIT}) - 1
+        AS place
 FROM records LEFT JOIN alike USING (file)
 WHERE is_complete AND superseded IS NOT TRUE AND validity IS DISTINCT FROM 'invalid'
-    AND slowed_by IS NULL
+    AND slowed_by IS NULL AND experiment IS NULL
 """  # noqa: S608  # constants
 _PLACES_ASKED: Final = f"""
 SELECT DISTINCT place, {", ".join(_OF_RECORD)} FROM places ORDER BY place
@@ -111,7 +114,7 @@ ORDER BY created_utc, record_id, process
 _FILES_OF: Final = "SELECT file FROM places WHERE list_contains($commits, commit)"
 _COUNTS_ASKED: Final = "SELECT DISTINCT len(latency_s) AS count FROM measurements"
 _COMMITS: Final = f"""
-SELECT {COMMIT} AS commit, min(coalesce(commit_utc, created_utc)) AS dated,
+SELECT {COMMIT} AS commit, coalesce(min(commit_utc), min(created_utc)) AS dated,
     bool_or(commit IS NULL OR is_dirty IS TRUE) AS is_of_none, any_value(record_id) AS record_id
 FROM records WHERE slowed_by IS NULL GROUP BY ALL ORDER BY dated, 1
 """  # noqa: S608  # constants
@@ -121,7 +124,8 @@ FROM records WHERE slowed_by IS NULL GROUP BY ALL ORDER BY dated, 1
 class Histories:
     """What the records hold, a row for each series at each of its commits, in no order.
 
-    ``labels`` has the values of ``LABELS`` of each series; ``series`` and ``commit`` say, by their
+    Sides of an A/B are in none. ``labels`` has the values of ``LABELS`` of each series, of which
+    those of single runs are series of their own; ``series`` and ``commit`` say, by their
     places in ``labels`` and in ``commits``, what a row is of. ``quantiles`` are of all samples and
     have shape ``(rows, len(QUANTILES))``. ``median_s`` is the median of the processes' medians
     with its 95 % interval; of one process it is that of its samples. NaN is what is not known.

@@ -115,8 +115,10 @@ class Series:
     all samples; ``median_s`` is the median of the process medians, which changes are looked for in,
     with the interval ``lower_s`` to ``upper_s`` (95 %, NaN where there is none). ``levels_s`` is
     what the changes leave: a line of steps. ``source`` is ``records`` or ``asv``, and ``unit``
-    ``seconds``, or of an asv benchmark whatever it has. ``canary_note`` says what the machine's own
-    drift was.
+    ``seconds``, or of an asv benchmark whatever it has. ``of_history`` says that its figures are
+    those of a history (``harness history run`` and ``import``), in which changes are looked for;
+    else they are of single runs, each for itself, and there are no changes and no levels.
+    ``canary_note`` says what the machine's own drift was.
     """
 
     id: int
@@ -150,6 +152,7 @@ class Series:
     samples: tuple[Samples, ...] = ()
     canary_note: str = ""
     budget_s: float | None = None
+    of_history: bool = True
 
     @property
     def is_pipeline(self) -> bool:
@@ -355,7 +358,8 @@ class NoiseRow:
 class Dashboard:
     """The whole page.
 
-    ``commits`` are the oldest first, ``is_by_date`` says that git does not know all of them.
+    ``commits`` are the oldest first, ``is_by_date`` says that git does not know all of them, and
+    that dates placed the others.
     ``skipped`` says of each file that could not be read why, and ``notes`` what else must be known.
     ``refreshes`` says that the page is served, and loads itself again when the data are newer.
     """

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from harness.history.query import Records
 
 
-def newest_commits(series: Iterable[Series]) -> dict[int, set[int]]:
-    """The newest places with figures of each environment."""
-    held: dict[int, set[int]] = {}
+def newest_commits(series: Iterable[Series]) -> dict[tuple[int, bool], set[int]]:
+    """The newest places with figures of each environment, of its histories and its single runs."""
+    held: dict[tuple[int, bool], set[int]] = {}
     for one in series:
-        held.setdefault(one.environment, set()).update(one.commits[one.counts > 0].tolist())
+        its = held.setdefault((one.environment, one.of_history), set())
+        its.update(one.commits[one.counts > 0].tolist())
     return {key: set(sorted(its)[-NEWEST_WITH_SAMPLES:]) for key, its in held.items()}
 
 
@@ -55,7 +56,7 @@ def with_samples(
         RecordError: no record can be read.
     """
     newest = newest_commits(series)
-    wanted = [around_changes(one) | newest.get(one.environment, set()) for one in series]
+    wanted = [around_changes(one) | newest[one.environment, one.of_history] for one in series]
     names = {commits[place].hash for places in wanted for place in places}
     held = read_samples(records, sorted(names))
     return tuple(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RECORDS: Final = "records"
 SECONDS: Final = "seconds"
 _CANARY_NOTE: Final = "frozen work: it tells of the machine, and is not looked through for changes"
+_SINGLE_NOTE: Final = "of single runs: they are no history, and not looked through for changes"
 _SHOWN: Final = (
     *("pipeline", "component", "variant", "backend", "precision", "route", "launch", "size"),
     *("mode", "streams", "threads", "clock"),
@@ -38,7 +39,10 @@ _SHOWN: Final = (
 
 @dataclass(frozen=True, eq=False)
 class _Told:
-    """One series: its labels by name, the rows of it by place, and those of its environment."""
+    """One series: its labels by name, the rows of it by place, and those of its environment.
+
+    ``all_places`` are of all histories of the environment, or of all its single runs.
+    """
 
     label: dict[str, Any]
     rows: Places
@@ -72,7 +76,7 @@ def series_of_records(
     told = _told(histories, timeline)
     canaries: dict[Key, dict[tuple[str, bool], list[_Told]]] = {}
     for one in told:
-        if one.label["component"] == CANARY:
+        if one.label["component"] == CANARY and not one.label["is_single"]:
             kind = (one.label["route"], bool(one.label["simulated"]))
             canaries.setdefault(one.key, {}).setdefault(kind, []).append(one)
     times = {
@@ -92,7 +96,8 @@ def _told(histories: Histories, timeline: Timeline) -> list[_Told]:
     order = np.lexsort((where, histories.series))
     stops = np.searchsorted(histories.series[order], np.arange(len(histories.labels) + 1))
     labels = [dict(zip(LABELS, label, strict=True)) for label in histories.labels]
-    keys = [tuple(label[name] for name in ENVIRONMENT) for label in labels]
+    # Histories and single runs of one environment have commits of their own.
+    keys = [tuple(label[name] for name in (*ENVIRONMENT, "is_single")) for label in labels]
     codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
     of_row = np.array([codes[key] for key in keys], dtype=np.intp)[histories.series]
     all_places = {key: np.unique(where[of_row == code]) for key, code in codes.items()}
@@ -150,7 +155,10 @@ def _series(
         levels_s=np.full(shown.size, np.nan, dtype=np.float32),
         energy_j=of(histories.energy_j),
         snr_db=of(histories.snr_db),
+        of_history=not label["is_single"],
     )
+    if label["is_single"]:
+        return replace(series, canary_note=_SINGLE_NOTE)
     if label["component"] == CANARY:
         return replace(series, canary_note=_CANARY_NOTE)
     points = _points(one, histories, timeline, canaries.get(one.key, {}), times)
@@ -170,15 +178,16 @@ def _points(
     is_simulated = bool(one.label["simulated"])
     on_gpu = uses_gpu(one.label["backend"])
     canary = canary_for(canaries, is_simulated=is_simulated, on_gpu=on_gpu)
+    commits = tuple(timeline.commits[place].hash for place in one.all_places)
     return Points(
         environment=PointsEnvironment(*one.key),
         name=name_of(one.label),
         is_simulated=is_simulated,
-        commits=tuple(timeline.commits[place].hash for place in one.all_places),
+        commits=commits,
         times_s=_optional(found),
         canary=canary,
         canary_s=times[one.key, (canary, is_simulated)] if canary else (),
-        is_by_date=timeline.is_by_date,
+        is_by_date=not timeline.known.keys() >= set(commits),
     )
 
 

@@ -1,4 +1,4 @@
-"""The commits of a dashboard in one order: git's, and by date where it does not know them."""
+"""The commits of a dashboard in one order, that of ``harness history detect``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.dashboard.model import Commit
-from harness.history.commits import know_commits
+from harness.history.commits import in_order, know_commits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,15 +22,24 @@ _HASH: str = "{hash}"
 class Timeline:
     """All commits, the oldest first; ``places`` is where each is, and ``known`` what git knows.
 
-    ``is_by_date`` says that git does not know all of them. What is of no commit has one for itself,
-    named by when it was recorded, and these are ``of_none``.
+    What is of no commit has one for itself, named by when it was recorded, and these are
+    ``of_none``.
     """
 
     commits: tuple[Commit, ...]
     places: Mapping[str, int]
     known: Mapping[str, KnownCommit]
-    is_by_date: bool
     of_none: frozenset[str]
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The commits that git does not know: their dates say where they are."""
+        return frozenset(self.places) - self.of_none - self.known.keys()
+
+    @property
+    def is_by_date(self) -> bool:
+        """Whether git does not know all of them."""
+        return bool(self.unknown)
 
 
 def order_commits(
@@ -38,32 +47,20 @@ def order_commits(
 ) -> Timeline:
     """The timeline of ``named`` commits.
 
-    Those that git knows in ``repository`` are in its order, and each of the others is before the
-    first of them that is younger. ``commit_url`` has ``{hash}`` where the commit's hash belongs.
+    Those that git knows in ``repository`` are in its order, and each of the others is where its
+    date puts it. ``commit_url`` has ``{hash}`` where the commit's hash belongs.
     """
-    by_name = {one.name: one for one in sorted(named, key=lambda one: (one.date_utc, one.name))}
+    by_name = {one.name: one for one in named}
     hashes = {name for name, one in by_name.items() if not one.record_id}
     known = know_commits(hashes, repository) if repository is not None and hashes else {}
-    ordered = _merged(by_name, known)
+    names = in_order({name: one.date_utc for name, one in by_name.items()}, known)
+    ordered = [by_name[name] for name in names]
     return Timeline(
         commits=tuple(_commit(one, known.get(one.name), commit_url) for one in ordered),
         places={one.name: place for place, one in enumerate(ordered)},
         known=known,
-        is_by_date=not known.keys() >= hashes,
         of_none=frozenset(by_name) - hashes,
     )
-
-
-def _merged(
-    by_name: Mapping[str, NamedCommit], known: Mapping[str, KnownCommit]
-) -> list[NamedCommit]:
-    others = [one for name, one in by_name.items() if name not in known]
-    ordered = []
-    for name in sorted(known, key=lambda name: known[name].position):
-        while others and others[0].date_utc < by_name[name].date_utc:
-            ordered.append(others.pop(0))
-        ordered.append(by_name[name])
-    return [*ordered, *others]
 
 
 def _commit(one: NamedCommit, known: KnownCommit | None, commit_url: str) -> Commit:
@@ -72,4 +69,4 @@ def _commit(one: NamedCommit, known: KnownCommit | None, commit_url: str) -> Com
     url = commit_url.replace(_HASH, one.name) if commit_url else ""
     if known is None:
         return Commit(one.name, one.date_utc, url=url)
-    return Commit(one.name, known.date_utc, known.subject, known.author, url)
+    return Commit(one.name, known.date_utc or one.date_utc, known.subject, known.author, url)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 _TIMEOUT_S = 60.0
 _HASH: Final = re.compile(r"[0-9a-f]{40,64}")
-# Hash, seconds of the date, author and subject; neither of the last two holds the character.
-_SEPARATOR: Final = "\x1f"
-_FORMAT: Final = "%H%x1f%ct%x1f%an%x1f%s"
+# Hash, seconds of the date, author and subject. Git's texts end at a NUL, so that none holds one;
+# whatever else ends or parts lines somewhere may be in them.
+_FIELDS: Final = 4
+_FORMAT: Final = "%H%x00%ct%x00%an%x00%s"
 _GIVEN_HASH: Final = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -53,7 +54,10 @@ def resolve_commits(revisions: str, repository: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class KnownCommit:
-    """A commit that git knows: where it comes in the history, from 0, and what git says of it."""
+    """A commit that git knows: where it comes in the history, from 0, and what git says of it.
+
+    ``date_utc`` is empty where git has no date of it that is one.
+    """
 
     position: int
     subject: str
@@ -67,25 +71,56 @@ def know_commits(commits: Collection[str], repository: Path) -> dict[str, KnownC
     Nothing where there is no git, no repository, or none of them in it: dates then give the order.
     """
     command = ["git", "-C", str(repository), "log", "--ignore-missing", "--topo-order", "--reverse"]
-    command += ["--no-show-signature", f"--format={_FORMAT}", "--stdin"]
+    command += ["--no-show-signature", "--encoding=UTF-8", "-z", f"--format={_FORMAT}", "--stdin"]
+    asked = "".join(f"{one}\n" for one in commits if _HASH.fullmatch(one))
     try:
+        # As bytes: text would have its ends of lines translated.
         done = subprocess.run(  # noqa: S603  # git, with our own arguments
-            command,
-            input="".join(f"{one}\n" for one in commits if _HASH.fullmatch(one)),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
+            command, input=asked.encode(), capture_output=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    if done.returncode:
+    return {} if done.returncode else _told(done.stdout.decode("utf-8", "replace"), commits)
+
+
+def in_order(dates: Mapping[str, str], known: Mapping[str, KnownCommit]) -> tuple[str, ...]:
+    """The commits of ``dates`` (ISO 8601, UTC), the oldest first.
+
+    Those that git knows are in its order, and each of the others is before the first of them that
+    is younger by its date. Of the same ``known`` commits some have the order among themselves that
+    all have.
+    """
+    reached: dict[str, str] = {}
+    latest = ""
+    for name in sorted(known, key=lambda name: known[name].position):
+        # A commit may be dated before its parent.
+        latest = reached[name] = max(latest, known[name].date_utc)
+
+    def key(name: str) -> tuple[str, bool, int, str]:
+        if name in known:
+            return reached[name], False, known[name].position, name
+        return dates[name], True, 0, name
+
+    return tuple(sorted(dates, key=key))
+
+
+def _told(said: str, commits: Collection[str]) -> dict[str, KnownCommit]:
+    """Those of ``commits`` that git told of; nothing where that cannot be told apart."""
+    *fields, _ = said.split("\0")
+    names = fields[::_FIELDS]
+    if len(fields) % _FIELDS or not all(map(_HASH.fullmatch, names)):
         return {}
-    found = {}
-    for position, line in enumerate(done.stdout.splitlines()):
-        name, seconds, author, subject = (*line.split(_SEPARATOR, 3), "", "", "")[:4]
-        if name in commits:
-            date = datetime.fromtimestamp(float(seconds or 0.0), timezone.utc).isoformat()
-            found[name] = KnownCommit(position, subject, author, date)
-    return found
+    rows = zip(names, fields[1::_FIELDS], fields[2::_FIELDS], fields[3::_FIELDS], strict=True)
+    return {
+        name: KnownCommit(position, subject, author, _date_of(seconds))
+        for position, (name, seconds, author, subject) in enumerate(rows)
+        if name in commits
+    }
+
+
+def _date_of(seconds: str) -> str:
+    try:
+        return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
+    except (ValueError, OverflowError, OSError):
+        # Commits may be written by hand, with any number.
+        return ""

@@ -123,7 +123,7 @@ def find_candidates(
         sources: as those of :class:`Records`.
         selection: which series, and which commits.
         repository: where git looks up the order and the subjects of commits; without it, commits
-            are in the order of their dates.
+            are in the order of their dates, and so is each that it does not know.
         rule: by what a change counts.
         any_record: take records that are of no history as well.
 
@@ -136,8 +136,7 @@ def find_candidates(
         rows = records.rows("SELECT DISTINCT commit FROM records WHERE commit IS NOT NULL", {})
         commits = {str(row["commit"]) for row in rows}
         known = know_commits(commits, repository) if repository is not None and commits else {}
-        positions = {name: one.position for name, one in known.items()}
-        points = read_points(records, selection, positions, any_record=any_record)
+        points = read_points(records, selection, known, any_record=any_record)
         (row,) = records.rows(_OF_NO_HISTORY, {})
     left_out = 0 if any_record else int(row["count"])
     return Detected(tuple(detect_in(one, rule, known) for one in points), left_out)

@@ -117,7 +117,7 @@ def _environment(its: Sequence[SeriesFindings]) -> Iterator[RenderableType]:
 
 def _notes(its: Sequence[SeriesFindings]) -> Iterator[str]:
     if any(one.points.is_by_date for one in its):
-        yield "git does not know all of the commits: they are in the order of their dates"
+        yield "git does not know all of the commits: the others are in the order of their dates"
     names = _names(its)
     quiet = [one for one in its if not one.candidates and not one.findings.too_few]
     if quiet:

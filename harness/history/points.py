@@ -9,11 +9,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.comparison.model import timing
+from harness.history.commits import in_order
 from harness.pipeline.pipeline import CANARY, TRANSFERS, WHOLE_PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from harness.history.commits import KnownCommit
     from harness.history.query import Records, Selection
 
 # Of canaries' names, and of the backends that one is for.
@@ -102,7 +104,7 @@ class Points:
 
     ``times_s`` is None at commits of which others of the environment have figures, but not it.
     ``canary`` names the one that belongs to it, and ``canary_s`` are its times; both may be empty.
-    ``is_by_date`` says that git does not know all of the commits, and their dates gave the order.
+    ``is_by_date`` says that git does not know all of the commits, and that dates placed the others.
     """
 
     environment: Environment
@@ -118,7 +120,7 @@ class Points:
 def read_points(
     records: Records,
     selection: Selection,
-    positions: Mapping[str, int],
+    known: Mapping[str, KnownCommit],
     *,
     any_record: bool = False,
 ) -> tuple[Points, ...]:
@@ -130,8 +132,7 @@ def read_points(
     Args:
         records: where they are.
         selection: which series; the canaries need not be in it.
-        positions: of commits, their place in git's history; where one is not there, all are in the
-            order of their dates.
+        known: the commits that git knows, which are in its order; others are by their dates.
         any_record: take records that are of no history as well, such as those of two commits side
             by side, whose commits may be of any branch.
 
@@ -152,14 +153,15 @@ def read_points(
     return tuple(
         points
         for environment in sorted(by_environment)
-        for points in _of_environment(environment, by_environment[environment], positions)
+        for points in _of_environment(environment, by_environment[environment], known)
     )
 
 
 def _of_environment(
-    environment: Environment, rows: Sequence[dict[str, Any]], positions: Mapping[str, int]
+    environment: Environment, rows: Sequence[dict[str, Any]], known: Mapping[str, KnownCommit]
 ) -> Iterable[Points]:
-    commits, is_by_date = _ordered(rows, positions)
+    dates = {row["commit"]: f"{row['dated'].isoformat()}+00:00" for row in rows}
+    commits, is_by_date = in_order(dates, known), not known.keys() >= dates.keys()
     measured: dict[tuple[SeriesName, bool, bool], dict[str, list[float]]] = {}
     canaries: dict[tuple[str, bool], dict[str, list[float]]] = {}
     for row in rows:
@@ -200,19 +202,6 @@ def canary_for(canaries: Iterable[tuple[str, bool]], *, is_simulated: bool, on_g
 
 def _hashed(options: str) -> str:
     return hashlib.sha256(options.encode()).hexdigest()[:_HASH_CHARACTERS] if options else ""
-
-
-def _ordered(
-    rows: Iterable[dict[str, Any]], positions: Mapping[str, int]
-) -> tuple[tuple[str, ...], bool]:
-    """The commits, the oldest first: by git where it knows all of them, and else by their dates.
-
-    With it, whether it is by their dates.
-    """
-    dates = {row["commit"]: row["dated"] for row in rows}
-    if positions.keys() >= dates.keys():
-        return tuple(sorted(dates, key=lambda commit: positions[commit])), False
-    return tuple(sorted(dates, key=lambda commit: (dates[commit], commit))), True
 
 
 def _times(its: Mapping[str, Sequence[float]], commits: Sequence[str]) -> tuple[float | None, ...]:

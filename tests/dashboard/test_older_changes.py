@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from harness.dashboard.changes import WINDOW, changes_of
+from harness.dashboard.changes import STRIDE, WINDOW, changes_of
 from harness.history.detect import detect_in
 from harness.history.points import Environment, Points, SeriesName
+from harness.stats.changes import ChangeKind
 
 COUNT = 1000
 
@@ -70,7 +71,73 @@ def test_the_newest_are_as_detect_finds_them() -> None:
 
     expected = detect_in(its)
     assert found.candidates == expected.candidates
-    assert found.levels_s[-WINDOW:] == pytest.approx(expected.findings.levels[-WINDOW:])
+    # Where an earlier search overlaps, its levels are taken up to the middle of that.
+    own = WINDOW - (WINDOW - STRIDE) // 2
+    assert found.levels_s[-own:] == pytest.approx(expected.findings.levels[-own:])
+
+
+@pytest.mark.parametrize("offset", range(13))
+@pytest.mark.parametrize("count", [450, 1000])
+def test_a_step_just_inside_the_newest_search_is_told_by_the_one_before(
+    offset: int, count: int
+) -> None:
+    place = count - WINDOW + offset
+    for seed in (11, 12, 13):
+        logs = noise(seed, count)
+        logs[place:] += 0.06
+
+        found = changes_of(points(logs), {})
+
+        (one,) = found.candidates
+        assert (one.change.kind, one.change.is_open_slowdown) == (ChangeKind.STEP, True)
+        assert abs(one.change.index - place) <= 1
+        assert found.levels_s[place - 3] == pytest.approx(0.01, rel=0.01)
+        assert found.levels_s[place + 3] == pytest.approx(0.01 * math.exp(0.06), rel=0.01)
+
+
+@pytest.mark.parametrize("first", [550, 575, 598, 605, 630])
+@pytest.mark.parametrize("length", [20, 60, 150, 250])
+def test_a_drift_over_the_border_of_a_search_is_told_whole(first: int, length: int) -> None:
+    for seed in (21, 22):
+        logs = noise(seed) + 0.1 * np.clip((np.arange(COUNT) - first + 1) / length, 0.0, 1.0)
+
+        found = changes_of(points(logs), {})
+
+        (one,) = found.candidates
+        assert (one.change.kind, one.change.is_open_slowdown) == (ChangeKind.DRIFT, True)
+        assert one.change.ratio == pytest.approx(math.exp(0.1), abs=0.01)
+        assert abs(one.change.first - first) <= 15 + length / 8
+        half = found.levels_s[first + length // 2]
+        assert half == pytest.approx(0.01 * math.exp(0.05), rel=0.02)
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 8])
+def test_a_spike_over_the_border_of_a_search_is_told_whole(length: int) -> None:
+    border = COUNT - WINDOW
+    for seed, first in enumerate(range(border - length, border + 3)):
+        logs = noise(30 + seed)
+        logs[first : first + length] += 0.3
+
+        (one,) = changes_of(points(logs), {}).candidates
+
+        assert one.change.kind is ChangeKind.SPIKE
+        assert (one.change.first, one.change.last) == (first, first + length - 1)
+
+
+def test_what_is_longer_than_a_search_is_told_by_its_newest_part() -> None:
+    logs = noise(40) + 0.3 * np.clip((np.arange(COUNT) - 300) / 600, 0.0, 1.0)
+
+    found = changes_of(points(logs), {})
+
+    assert found.candidates[-1].change.kind is ChangeKind.DRIFT
+    assert found.candidates[-1].change.last == pytest.approx(900, abs=30)
+    assert np.isfinite(found.levels_s).all()
+
+
+def test_quiet_histories_stay_quiet() -> None:
+    assert not [
+        one for seed in range(8) for one in changes_of(points(noise(50 + seed)), {}).candidates
+    ]
 
 
 def test_the_machines_own_old_step_is_no_change_of_the_work() -> None:

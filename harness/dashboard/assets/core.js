@@ -69,8 +69,7 @@ function array(packed) {
 }
 
 function unpacked(packed) {
-  if (packed.h !== undefined) return stepped(packed);
-  if (packed.t !== undefined) return threeBytes(packed.t);
+  if (packed.b !== undefined) return columns(packed);
   let values = packed.i === undefined
     ? new Float32Array(bytesOf(packed.f).buffer) : new Int32Array(bytesOf(packed.i).buffer);
   if (packed.n) values = repeated(values, new Int32Array(bytesOf(packed.n).buffer));
@@ -85,19 +84,35 @@ function bytesOf(text) {
   return buffer;
 }
 
-// The first three bytes of each float32.
-function threeBytes(text) {
-  const bytes = bytesOf(text);
-  const bits = new Uint32Array(bytes.length / 3);
-  for (let i = 0, at = 0; i < bits.length; i += 1, at += 3) {
-    bits[i] = (bytes[at] << 8) | (bytes[at + 1] << 16) | (bytes[at + 2] << 24);
-  }
-  return new Float32Array(bits.buffer);
+// Columns of float32, of which the bits are kept that differ.
+function columns({ b, w, o, c }) {
+  const values = new Float32Array(b.length * c);
+  const bits = new Int32Array(values.buffer);
+  const before = new Float64Array(c);
+  b.forEach((text, column) => {
+    const codes = codesOf(bytesOf(text), w[column], c);
+    for (let row = 0; row < c; row += 1) {
+      const at = row * b.length + column;
+      if (codes[row] === 0) values[at] = NaN;
+      else bits[at] = before[row] += codes[row] - 1 + o[column];
+    }
+  });
+  return values;
 }
 
-function stepped({ h, a, b }) {
-  const steps = new Uint16Array(bytesOf(h).buffer);
-  return Float32Array.from(steps, (step) => a + ((b - a) * step) / 65535);
+// Whole numbers of so many bits (32 at most), the lowest first.
+function codesOf(bytes, width, count) {
+  const codes = new Uint32Array(count);
+  const one = 2 ** width;
+  let held = 0;
+  let of = 0;
+  for (let i = 0, at = 0; i < count; i += 1) {
+    for (; of < width; of += 8, at += 1) held += bytes[at] * 2 ** of;
+    codes[i] = held % one;
+    held = Math.floor(held / one);
+    of -= width;
+  }
+  return codes;
 }
 
 function repeated(values, lengths) {
@@ -108,6 +123,17 @@ function repeated(values, lengths) {
     at += length;
   });
   return whole;
+}
+
+// A figure of an array with the fewest digits that tell it from all others of 32 bits; what is no
+// such figure (a ratio, a figure in another unit) as it is.
+function shortest(value) {
+  if (!Number.isFinite(value) || Math.fround(value) !== value) return value;
+  for (let digits = 1; digits < 9; digits += 1) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return Number(value.toPrecision(9));
 }
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
