@@ -168,12 +168,13 @@ def _serve(order: DashboardOrder, port: int | None) -> int:
     from contextlib import closing  # noqa: PLC0415
 
     from harness.cli.output import tell  # noqa: PLC0415
+    from harness.dashboard.looking import look_at  # noqa: PLC0415
     from harness.dashboard.rebuild import ChildBuilder  # noqa: PLC0415
-    from harness.dashboard.refresh import FreshPage, Refreshing, look_at  # noqa: PLC0415
+    from harness.dashboard.refresh import FreshPage, Refreshing  # noqa: PLC0415
     from harness.dashboard.serve import DashboardServer  # noqa: PLC0415
 
     with closing(ChildBuilder(order)) as builder, DashboardServer(port) as server:
-        page = FreshPage(builder.build, lambda: look_at(order.sources))
+        page = FreshPage(builder.build, lambda: look_at(order))
         server.shown = lambda: page.shown
         tell(f"Dashboard: {server.url} (to this machine alone, until Ctrl-C)")
         with Refreshing(page, _tell_refreshed, builder.close):
