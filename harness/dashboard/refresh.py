@@ -19,6 +19,14 @@ POLL_S: Final = 1.0
 # machine meanwhile must not be kept from its processor.
 _REST: Final = 4.0
 
+# What is served until there is anything to show: asks again by itself.
+WAITING: Final = b"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2">
+<meta name="color-scheme" content="light dark"><title>Waiting for figures</title></head>
+<body><h1>Nothing has been measured here yet</h1>
+<p>This page shows the first figures as soon as they are there.</p></body></html>
+"""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -38,19 +46,27 @@ class FreshPage:
     Args:
         build: makes the page.
         look: tells what it is made of, as :func:`harness.dashboard.looking.look_at` does.
+        waiting: is shown where it cannot be made at first; without it that is an error.
 
     Raises:
         HarnessError: it cannot be made at all.
     """
 
-    def __init__(self, build: Callable[[], bytes], look: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        build: Callable[[], bytes],
+        look: Callable[[], object],
+        waiting: bytes | None = None,
+    ) -> None:
         self._build, self._look = build, look
         # A page of another server is no page of this one.
         self._series, self._count = secrets.token_hex(4), 0
         self._build_problem, self._look_problem = "", ""
         # Before it is built: what is written meanwhile is new.
         self._seen = self._looked(None)
-        self._shown = Shown(build(), self._next_version(), self._look_problem)
+        page = self._built_first(waiting)
+        problem = self._look_problem or self._build_problem
+        self._shown = Shown(page, self._next_version(), problem)
 
     @property
     def shown(self) -> Shown:
@@ -81,6 +97,15 @@ class FreshPage:
             self._build_problem = ""
             self._shown = Shown(page, self._next_version())
         return True
+
+    def _built_first(self, waiting: bytes | None) -> bytes:
+        try:
+            return self._build()
+        except HarnessError as error:
+            if waiting is None:
+                raise
+            self._build_problem = str(error)
+            return waiting
 
     def _looked(self, otherwise: object) -> object:
         """What it is made of now; ``otherwise`` where that cannot be seen, and why."""

@@ -113,10 +113,11 @@ def _scale(slices: Sequence[Slice], limit_s: float | None) -> tuple[float, bool]
 
 
 def _span(part: Slice, begun_s: float, scale_s: float, *, is_shown: bool) -> Span | None:
-    if not is_shown or scale_s <= 0.0:
+    # What takes nothing away fills nothing: a gap below 0, where components are quicker together.
+    if not is_shown or scale_s <= 0.0 or part.time_s < 0.0:
         return None
     ends = (begun_s, begun_s + part.time_s)
-    first, last = (min(max(0.0, at_s), scale_s) / scale_s for at_s in sorted(ends))
+    first, last = (min(max(0.0, at_s), scale_s) / scale_s for at_s in ends)
     return Span(first, last, part.kind)
 
 

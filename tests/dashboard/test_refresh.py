@@ -99,6 +99,18 @@ def test_a_page_that_cannot_be_made_at_all_is_an_error() -> None:
         FreshPage(source.build, source.look)
 
 
+def test_where_there_is_nothing_yet_something_else_is_shown_until_there_is() -> None:
+    source = Source()
+    source.problem = "there is nothing to show"
+    page = FreshPage(source.build, source.look, waiting=b"wait")
+    assert (page.shown.page, page.shown.problem) == (b"wait", "there is nothing to show")
+    assert not page.refresh()
+
+    source.content, source.problem = 1, ""
+    assert page.refresh()
+    assert (page.shown.page, page.shown.problem) == (b"page 1", "")
+
+
 def test_versions_of_two_servers_are_never_the_same() -> None:
     first, second = (FreshPage(Source().build, Source().look) for _ in range(2))
 
