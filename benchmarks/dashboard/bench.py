@@ -1,8 +1,9 @@
 """A dashboard of a long history, beside what ``asv publish`` takes of the same: time, memory, size.
 
 Run as ``python benchmarks/dashboard/bench.py OUT``: makes the history (about a minute), and then
-takes turns. Each build is a process of its own, so that what it takes is its own. The history is
-made up, and everything says so; how long it takes to show it is real.
+takes turns. Each build is a process of its own, so that what it takes is its own; with
+``--chromium`` the page is loaded in a browser, until it can be read and until its first chart is
+drawn. The history is made up, and everything says so; how long it takes to show it is real.
 """
 
 from __future__ import annotations
@@ -16,22 +17,45 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from generate import MACHINE, generate
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page
+
 PAGE: Final = "index.html"
-_READY: Final = """
+# What is noted while a page loads: when it is there to be read, and when its first chart is drawn,
+# before which nothing can be hovered over, filtered or zoomed.
+_NOTED: Final = """
+window.noted = {};
 new MutationObserver(() => {
-  if (document.documentElement.dataset.ready === "true" && !window.readyAfter)
-    window.readyAfter = performance.now();
-}).observe(document, { attributes: true, subtree: true });
+  const told = document.documentElement?.dataset ?? {};
+  if (told.ready === "true") window.noted.ready_s ??= performance.now() / 1000;
+  if (told.charts === "true" && document.querySelector(".js-plotly-plot .main-svg"))
+    window.noted.first_chart_s ??= performance.now() / 1000;
+}).observe(document, { attributes: true, childList: true, subtree: true });
 """
+# Where each is waited for: the page as it is opened, and the section that begins with a chart, for
+# which plotly is read at once.
+_SECTIONS: Final = {
+    "ready_s": ("", "html[data-ready=true]"),
+    "first_chart_s": ("#history", "html[data-charts=true] .js-plotly-plot .main-svg"),
+}
+_LOADS: Final = 5
 _CHROMIUM: Final = "/usr/bin/chromium"
 _KILOBYTE: Final = 1024
 _MEGABYTE: Final = 1e6
+_PACKAGES: Final = ("asv", "duckdb", "numpy", "plotly")
+_UNTIL: Final = {
+    "ready_s": "it can be read, and its sections chosen",
+    "first_chart_s": "History (`#history`) has drawn its first chart",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +77,9 @@ def main() -> int:
     parser.add_argument("--series", type=int, default=100)
     parser.add_argument("--turns", type=int, default=3, help="builds of each kind")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
+    parser.add_argument("--markdown", type=Path, help="write the table there as well")
     parser.add_argument("--chromium", action="store_true", help="time the page in a browser, too")
+    parser.add_argument("--loads", type=int, default=_LOADS, help="of the page in the browser")
     parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.build:
@@ -64,12 +90,13 @@ def main() -> int:
     taken = [one for _ in range(options.turns) for one in _turn(options.out, history)]
     document = _document(taken, options)
     if options.chromium:
-        page = options.out / "dashboard" / PAGE
-        document["interactive_s"] = [_interactive_s(page) for _ in range(options.turns)]
-    text = json.dumps(document, indent=1)
+        document["loads"] = _load_often(options.out / "dashboard" / PAGE, options.loads)
+    table = to_table(document)
     if options.json:
-        options.json.write_text(f"{text}\n", encoding="utf-8")
-    print(_table(document))  # noqa: T201
+        options.json.write_text(f"{json.dumps(document, indent=1)}\n", encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(f"{table}\n", encoding="utf-8")
+    print(table)  # noqa: T201
     return 0
 
 
@@ -134,22 +161,30 @@ def _taken(name: str, command: list[str], folder: Path) -> Taken:
     return Taken(name, wall_s, cpu_s, used.ru_maxrss * _KILOBYTE, size)
 
 
-def _interactive_s(page: Path) -> float:
-    """Seconds from the beginning of loading ``page`` until it says that it can be used."""
+def _load_often(page: Path, loads: int) -> dict[str, Any]:
+    """What :func:`load` found, each time in a browser that has not seen the page before."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
+    found: dict[str, list[float]] = {name: [] for name in _SECTIONS}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
-        try:
-            opened = browser.new_page()
-            opened.add_init_script(_READY)
-            opened.goto(page.resolve().as_uri())
-            # No function to wait for: the page's policy lets no text be evaluated.
-            ready = "html[data-ready=true]"
-            opened.wait_for_selector(ready, state="attached", timeout=60_000)
-            return float(opened.evaluate("window.readyAfter")) / 1000.0
-        finally:
-            browser.close()
+        for name in [name for _ in range(loads) for name in _SECTIONS]:
+            browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+            try:
+                version = browser.version
+                found[name].append(load(browser.new_page(), page.resolve().as_uri(), name))
+            finally:
+                browser.close()
+    return {"chromium": version, "page_bytes": page.stat().st_size, **found}
+
+
+def load(opened: Page, address: str, name: str) -> float:
+    """Seconds from the beginning of loading a page until ``name`` of ``_SECTIONS`` is there."""
+    section, there = _SECTIONS[name]
+    opened.add_init_script(_NOTED)
+    opened.goto(f"{address}{section}")
+    # No function to wait for: the page's policy lets no text be evaluated.
+    opened.wait_for_selector(there, state="attached", timeout=120_000)
+    return float(opened.evaluate(f"window.noted.{name}"))
 
 
 def _document(taken: list[Taken], options: argparse.Namespace) -> dict[str, Any]:
@@ -162,34 +197,77 @@ def _document(taken: list[Taken], options: argparse.Namespace) -> dict[str, Any]
         "load_average_1min": os.getloadavg()[0],
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in ("asv", "duckdb", "numpy")},
+        "processor": _processor(),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "created_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "taken": [asdict(one) for one in taken],
     }
 
 
-def _table(document: dict[str, Any]) -> str:
-    lines = [
-        (
-            f"{document['commits']} commits of {document['series']} series (SIMULATED history), "
-            f"{document['cores']} cores, load {document['load_average_1min']:.1f}"
-        ),
-        "| | wall s, median (each) | CPU s | most memory MB | written MB |",
-        "|---|---|---|---|---|",
-    ]
-    names = dict.fromkeys(one["name"] for one in document["taken"])
-    for name in names:
-        its = [one for one in document["taken"] if one["name"] == name]
+def _processor() -> str:
+    """Its name, as the kernel has it; empty where it has none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "")
+
+
+def to_table(document: dict[str, Any]) -> str:
+    """The figures as Markdown, with how they were come by."""
+    on = ", ".join(
+        filter(
+            None,
+            (
+                document["processor"],
+                f"{document['cores']} cores",
+                f"load {document['load_average_1min']:.1f} after the builds",
+                f"Python {document['python']}",
+                *(f"{name} {version}" for name, version in document["versions"].items()),
+            ),
+        )
+    )
+    return "\n".join(
+        [
+            (
+                f"{document['commits']:,} commits of {document['series']} series: a SIMULATED "
+                f"history, whose pages are built in real time, in turns, each by a process of its "
+                f"own. On {on}; {document['created_utc'][:10]}."
+            ),
+            "",
+            *_built(document["taken"]),
+            *(_loaded(document["loads"]) if "loads" in document else ()),
+        ]
+    )
+
+
+def _built(taken: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| | median s | largest s | CPU s | most memory MB | written MB |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for name in dict.fromkeys(one["name"] for one in taken):
+        its = [one for one in taken if one["name"] == name]
         walls = [one["wall_s"] for one in its]
-        told = ", ".join(f"{wall_s:.1f}" for wall_s in walls)
         cpu_s = median(one["cpu_s"] for one in its)
         memory = max(one["most_bytes"] for one in its) / _MEGABYTE
         size = its[-1]["out_bytes"] / _MEGABYTE
-        cells = (name, f"{median(walls):.1f} ({told})", f"{cpu_s:.1f}", f"{memory:.0f}")
-        lines.append(f"| {' | '.join((*cells, f'{size:.1f}'))} |")
-    if "interactive_s" in document:
-        told = ", ".join(f"{seconds:.2f}" for seconds in document["interactive_s"])
-        lines.append(f"interactive in Chromium after {told} s")
-    return "\n".join(lines)
+        times = f"{median(walls):.1f} | {max(walls):.1f} | {cpu_s:.1f}"
+        yield f"| {name}, n = {len(its)} | {times} | {memory:.0f} | {size:.1f} |"
+
+
+def _loaded(loads: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    count = len(loads["ready_s"])
+    size = loads["page_bytes"] / _MEGABYTE
+    yield (
+        f"The page ({size:.1f} MB) in headless Chromium {loads['chromium']}, from a disk, "
+        f"n = {count} of each row, each in a new browser:"
+    )
+    yield ""
+    yield "| from the beginning of loading until | median s | largest s |"
+    yield "|---|--:|--:|"
+    for name, words in _UNTIL.items():
+        yield f"| {words} | {median(loads[name]):.2f} | {max(loads[name]):.2f} |"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import FILE, FOLDER, cache_option
-from harness.errors import EXIT_PASS, OptionError
+from harness.errors import EXIT_INTERRUPTED, EXIT_PASS, OptionError
 
 if TYPE_CHECKING:
     from harness.dashboard.refresh import Shown
@@ -81,6 +81,9 @@ def _check(options: dict[str, Any]) -> None:
             raise OptionError(what, where=option, fix="leave it out, or leave --serve out")
     if options["port"] is not None and not is_served:
         raise OptionError("nothing is served", where="--port", fix="give --serve as well")
+    if not options["repository"].is_dir():
+        what, fix = "there is no such folder", "name one that is under git, or leave it out"
+        raise OptionError(what, where=f"--repository {options['repository']}", fix=fix)
 
 
 def _order(options: dict[str, Any]) -> DashboardOrder:
@@ -97,8 +100,12 @@ def _order(options: dict[str, Any]) -> DashboardOrder:
         import os  # noqa: PLC0415
 
         os.nice(_NICENESS)
+    sources = options["sources"]
+    # A page that is served finds them each time that it is built: they may yet come to be there.
+    if not sources and not options["serve"]:
+        sources = find_sources(_results())
     return DashboardOrder(
-        sources=options["sources"] or find_sources(_results()),
+        sources=sources,
         repository=repository,
         cache=options["cache"] or default_cache_root(),
         title=options["title"],
@@ -168,17 +175,46 @@ def _serve(order: DashboardOrder, port: int | None) -> int:
     from contextlib import closing  # noqa: PLC0415
 
     from harness.cli.output import tell  # noqa: PLC0415
+    from harness.dashboard.looking import look_at  # noqa: PLC0415
     from harness.dashboard.rebuild import ChildBuilder  # noqa: PLC0415
-    from harness.dashboard.refresh import FreshPage, Refreshing, look_at  # noqa: PLC0415
+    from harness.dashboard.refresh import WAITING, FreshPage, Refreshing  # noqa: PLC0415
     from harness.dashboard.serve import DashboardServer  # noqa: PLC0415
 
-    with closing(ChildBuilder(order)) as builder, DashboardServer(port) as server:
-        page = FreshPage(builder.build, lambda: look_at(order.sources))
-        server.shown = lambda: page.shown
-        tell(f"Dashboard: {server.url} (to this machine alone, until Ctrl-C)")
-        with Refreshing(page, _tell_refreshed, builder.close):
-            server.serve_forever()
+    watched, is_early = _watched(order)
+    try:
+        with closing(ChildBuilder(order)) as builder, DashboardServer(port) as server:
+            waiting = WAITING if is_early else None
+            page = FreshPage(builder.build, lambda: look_at(watched), waiting)
+            server.shown = lambda: page.shown
+            tell(f"Dashboard: {server.url} (to this machine alone, until Ctrl-C)")
+            if page.shown.problem:
+                _tell_refreshed(page.shown)
+            with Refreshing(page, _tell_refreshed, builder.close):
+                server.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("harness: interrupted; nothing is served any more", err=True)
+        return EXIT_INTERRUPTED
     return EXIT_PASS
+
+
+def _watched(order: DashboardOrder) -> tuple[DashboardOrder, bool]:
+    """What is watched for ``order``, and whether it is no error that there is nothing yet.
+
+    What was named is expected to be there.
+    """
+    from dataclasses import replace  # noqa: PLC0415
+
+    from harness.dashboard.looking import look_at  # noqa: PLC0415
+    from harness.dashboard.write import DashboardOrder, named_sources  # noqa: PLC0415
+
+    if order.sources:
+        return order, False
+    watched = replace(order, sources=named_sources(_results()))
+    try:
+        return watched, not look_at(DashboardOrder(watched.sources))
+    except OSError:
+        # Building tells what is wrong with them.
+        return watched, False
 
 
 def _tell_refreshed(shown: Shown) -> None:

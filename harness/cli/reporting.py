@@ -76,6 +76,8 @@ def report_command(
         if baseline is None
         else find_baseline(baseline, found, places, repository)
     )
+    if held is None:
+        _check_unused(margin, across=across)
     against = None
     if held is not None:
         root = cache or default_cache_root()
@@ -89,6 +91,19 @@ def report_command(
     parts += ["", render(figures_of(_harmless(found)))] if details else []
     _show(parts, out)
     return EXIT_PASS
+
+
+def _check_unused(margin: float | None, *, across: bool) -> None:
+    """See that nothing is asked for of a comparison, where there is none.
+
+    Raises:
+        OptionError: something is.
+    """
+    for option, is_given in (("--margin", margin is not None), ("--across", across)):
+        if is_given:
+            what = "it is compared with nothing"
+            fix = "name a --baseline, or leave it out"
+            raise OptionError(what, where=option, fix=fix)
 
 
 def _against(

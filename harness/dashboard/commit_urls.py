@@ -23,7 +23,7 @@ _ADDRESS: Final = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~{}]+")
 
 
 def check_commit_url(template: str) -> str:
-    """``template``, which becomes a link on a page: of the web, with ``{hash}`` in it.
+    """``template``, which becomes a link on a page: of the web, with ``{hash}``, and of nobody.
 
     Raises:
         OptionError: it is not.
@@ -35,6 +35,10 @@ def check_commit_url(template: str) -> str:
         raise OptionError(str(error), where="--commit-url", fix=fix) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise OptionError("is no address of the web", where="--commit-url", fix=fix)
+    if "@" in parts.netloc:
+        # It would be in every link of a page that is sent. What it is is not repeated here.
+        what = "has a user name or a password in it, which every reader of the page would see"
+        raise OptionError(what, where="--commit-url", fix=fix)
     if template.count(HASH) != 1 or not _ADDRESS.fullmatch(template):
         what = "has not one {hash}, or characters that no address has"
         raise OptionError(what, where="--commit-url", fix=fix)

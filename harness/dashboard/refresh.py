@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
 POLL_S: Final = 1.0
 # After a build, so many times as long as it took is nothing done: what is measured on the same
 # machine meanwhile must not be kept from its processor.
 _REST: Final = 4.0
-# What records and asv's results end with.
-_SUFFIXES: Final = (".parquet", ".json")
-_Stamp = tuple[str, int, int]
 
-
-def look_at(sources: Sequence[str]) -> frozenset[_Stamp]:
-    """Each file that a dashboard may be made of, with its size and when it was written.
-
-    Sources are files, folders with all below, or patterns; what is not there has no files, and
-    addresses of the network are not looked at.
-    """
-    found = set()
-    for path in {path for source in sources for path in _files(source)}:
-        try:
-            told = path.stat()
-        except OSError:
-            # It was there a moment ago.
-            continue
-        found.add((str(path), told.st_mtime_ns, told.st_size))
-    return frozenset(found)
-
-
-def _files(source: str) -> Iterator[Path]:
-    path = Path(source)
-    if "://" in source:
-        return
-    if path.is_dir():
-        for folder, _, names in os.walk(path):
-            yield from (Path(folder, name) for name in names if name.endswith(_SUFFIXES))
-    elif path.exists():
-        yield path
-    else:
-        relative = path.relative_to(path.anchor) if path.anchor else path
-        yield from Path(path.anchor or ".").glob(str(relative))
+# What is served until there is anything to show: asks again by itself.
+WAITING: Final = b"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2">
+<meta name="color-scheme" content="light dark"><title>Waiting for figures</title></head>
+<body><h1>Nothing has been measured here yet</h1>
+<p>This page shows the first figures as soon as they are there.</p></body></html>
+"""
 
 
 @dataclass(frozen=True)
@@ -72,19 +45,28 @@ class FreshPage:
 
     Args:
         build: makes the page.
-        look: tells what it is made of, as :func:`look_at` does.
+        look: tells what it is made of, as :func:`harness.dashboard.looking.look_at` does.
+        waiting: is shown where it cannot be made at first; without it that is an error.
 
     Raises:
         HarnessError: it cannot be made at all.
     """
 
-    def __init__(self, build: Callable[[], bytes], look: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        build: Callable[[], bytes],
+        look: Callable[[], object],
+        waiting: bytes | None = None,
+    ) -> None:
         self._build, self._look = build, look
         # A page of another server is no page of this one.
         self._series, self._count = secrets.token_hex(4), 0
+        self._build_problem, self._look_problem = "", ""
         # Before it is built: what is written meanwhile is new.
-        self._seen = look()
-        self._shown = Shown(build(), self._next_version())
+        self._seen = self._looked(None)
+        page = self._built_first(waiting)
+        problem = self._look_problem or self._build_problem
+        self._shown = Shown(page, self._next_version(), problem)
 
     @property
     def shown(self) -> Shown:
@@ -92,24 +74,59 @@ class FreshPage:
         return self._shown
 
     def refresh(self) -> bool:
-        """Make it anew if what it is made of has changed; says whether that was tried.
+        """Make it anew if what it is made of has changed; says whether there is any news.
 
-        Where it cannot be made the last one stays, with the reason.
+        Where it cannot be made, or what it is made of cannot be looked at, the last one stays, with
+        the reason. Whatever that is: a page that is old without saying so is worse.
         """
-        seen = self._look()
+        before = self._look_problem
+        seen = self._looked(self._seen)
         if seen == self._seen:
-            return False
+            if self._look_problem == before:
+                return False
+            self._shown = replace(self._shown, problem=self._look_problem or self._build_problem)
+            return True
         self._seen = seen
         self._shown = replace(self._shown, is_building=True)
         try:
-            self._shown = Shown(self._build(), self._next_version())
-        except HarnessError as error:
-            self._shown = replace(self._shown, problem=str(error), is_building=False)
+            page = self._build()
+        except Exception as error:  # noqa: BLE001  # the reason is told, and it is watched on
+            self._build_problem = _reason(error)
+            self._shown = replace(self._shown, problem=self._build_problem, is_building=False)
+        else:
+            self._build_problem = ""
+            self._shown = Shown(page, self._next_version())
         return True
+
+    def _built_first(self, waiting: bytes | None) -> bytes:
+        try:
+            return self._build()
+        except HarnessError as error:
+            if waiting is None:
+                raise
+            self._build_problem = str(error)
+            return waiting
+
+    def _looked(self, otherwise: object) -> object:
+        """What it is made of now; ``otherwise`` where that cannot be seen, and why."""
+        try:
+            seen = self._look()
+        except Exception as error:  # noqa: BLE001  # as of a build
+            self._look_problem = f"the sources cannot be looked at: {_reason(error)}"
+            return otherwise
+        self._look_problem = ""
+        return seen
 
     def _next_version(self) -> str:
         self._count += 1
         return f"{self._series}-{self._count}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, HarnessError):
+        return str(error)
+    # What nobody has thought of is told with its kind: its words alone may say little.
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def keep_fresh(
@@ -124,7 +141,7 @@ def keep_fresh(
     Args:
         page: is made anew where that is due.
         wait: waits for so many seconds, and says whether it is over.
-        tell: is called after each try to make it anew.
+        tell: is called with each news; what is shown goes on where that fails.
         clock: seconds.
         first_s: how long to wait before the first look.
     """
@@ -134,7 +151,9 @@ def keep_fresh(
         pause_s = POLL_S
         if page.refresh():
             pause_s = max(POLL_S, _REST * (clock() - started))
-            tell(page.shown)
+            # A terminal that has gone is no reason to serve what is old.
+            with suppress(OSError, ValueError):
+                tell(page.shown)
 
 
 class Refreshing:
@@ -142,7 +161,7 @@ class Refreshing:
 
     Args:
         page: is kept fresh.
-        tell: is called after each try to make it anew.
+        tell: is called with each news.
         end_build: ends a build that is under way when the block ends.
         first_s: how long to wait before the first look.
     """

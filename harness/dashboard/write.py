@@ -29,7 +29,8 @@ class DashboardOrder:
     """What a dashboard is made of.
 
     Args:
-        sources: files and folders of records, and folders of asv's results.
+        sources: files and folders of records, and folders of asv's results; for the command, none
+            stands for those that it finds itself.
         repository: where git knows the commits; None where none does.
         cache: where the calibrations of gates lie; None for the user's.
         title: of the page; empty for its own.
@@ -66,14 +67,19 @@ class WrittenDashboard:
         return {**asdict(self), "path": str(self.path)}
 
 
+def named_sources(results: Path | None = None) -> tuple[str, ...]:
+    """The folders that the harness writes to, and asv's ``results``, there or not."""
+    return tuple(dict.fromkeys([*DEFAULT_SOURCES, *([] if results is None else [str(results)])]))
+
+
 def find_sources(results: Path | None = None) -> tuple[str, ...]:
     """Those that are there of the folders that the harness writes to, and asv's ``results``.
 
     Raises:
         OptionError: there are none.
     """
-    named = [*DEFAULT_SOURCES, *([] if results is None else [str(results)])]
-    found = tuple(name for name in dict.fromkeys(named) if Path(name).is_dir())
+    named = named_sources(results)
+    found = tuple(name for name in named if Path(name).is_dir())
     if not found:
         what = "there are neither records nor results here"
         raise OptionError(what, where=", ".join(named), fix=_MEASURE_FIRST)

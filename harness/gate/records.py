@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import OptionError, RecordError
 from harness.history.commits import is_hash, resolve_commits
 from harness.history.kept import BASE_SUFFIX, kept_in, rounds_of
+from harness.history.newest import warn_of_later_commits
 from harness.stats.fingerprint import fingerprint
 from harness.store.parquet import read_record
 
@@ -86,6 +87,7 @@ def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Pat
         # Both sides of an A/B were made at the same time: it is the head that is asked about.
         sides = [one for one in kept if one.experiment == experiment]
         newest = next((one for one in sides if not one.is_base), newest)
+    warn_of_later_commits(newest, kept, place)
     return read_record(newest.path), newest.path
 
 

@@ -10,12 +10,14 @@ from harness.history.kept import kept_in
 from harness.store.parquet import read_record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from harness.history.kept import Kept
     from harness.types import Record
 
 _log = logging.getLogger(__name__)
+_SHORT: Final = 10
 _FIX: Final = "measure one: 'harness run PIPELINE --out FOLDER'"
 
 
@@ -40,14 +42,37 @@ def newest_readable(place: Path, pipeline: str | None = None) -> tuple[Record, P
     found = [one for one in kept if pipeline in {None, one.header["pipeline"]}]
     for one in sorted(found, key=lambda one: _rank(one, place), reverse=True):
         try:
-            return read_record(one.path), one.path
+            record = read_record(one.path)
         except RecordError as error:
             _log.warning("%s; it is left out", error)
+            continue
+        warn_of_later_commits(one, found, place)
+        return record, one.path
     what = "there is no record in it" if not kept else "no record in it can be read"
     if pipeline is not None and kept and not found:
         pipelines = ", ".join(sorted({str(one.header["pipeline"]) for one in kept}))
         what = f"no record in it is of {pipeline}, only of {pipelines}"
     raise OptionError(what, where=str(place), fix=_FIX.replace("FOLDER", str(place)))
+
+
+def warn_of_later_commits(chosen: Kept, among: Iterable[Kept], place: Path) -> None:
+    """Say so where ``chosen``, the newest record in ``place``, is of no later commit than others.
+
+    A history is measured from its newest commit back, so that the record of the oldest is the last.
+    """
+    if chosen.context is None:
+        return
+    pipeline, date_s = chosen.header["pipeline"], chosen.context.commit_unix_s
+    its = [one.context for one in among if one.header["pipeline"] == pipeline]
+    contexts = {one.commit: one for one in its if one is not None}
+    later = [one for one in contexts.values() if one.commit_unix_s > date_s]
+    if later:
+        newest = max(later, key=lambda one: one.commit_unix_s).commit
+        _log.warning(
+            "%s: what was measured last is of the commit %s, and %d of a later date have records, "
+            "the newest %s: name a file for another",
+            *(place, chosen.context.commit[:_SHORT], len(later), newest[:_SHORT]),
+        )
 
 
 def _named(path: Path, pipeline: str | None) -> Record:

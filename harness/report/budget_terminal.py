@@ -10,7 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.budget_bars import scale_of, span_of
 from harness.report.budget_spent import GAPS, HEADROOM, TAIL
+from harness.report.drawing import bar
 from harness.report.escaping import visible
 from harness.report.words import bare_milliseconds, budget_subject, milliseconds
 from harness.stats.budget import Verdict
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from harness.report.budget_spent import Headroom, Prospect, Slice, Spent
+    from harness.report.budget_spent import Headroom, Prospect, Spent
     from harness.stats.trend import Outlook, Slope
 
 _STYLES: Final = {GAPS: "yellow", TAIL: "magenta", HEADROOM: "green"}
@@ -31,10 +33,7 @@ _VERDICTS: Final = {
     Verdict.INCONCLUSIVE: "yellow",
 }
 _LEAST_BAR, _NAME, _FIGURES = 10, 28, 18
-_FULL, _ROOM, _LITTLE = "█", "░", "▏"
 _LONG: Final = 1000.0
-# Where less than this of the budget is spent, a bar of all of it shows nothing.
-_LEAST_SHARE: Final = 0.25
 
 
 def render_spent(spent: Sequence[Spent], pipeline: str) -> RenderableType:
@@ -66,33 +65,25 @@ class _Waterfall:
         slices, limit_s = self._spent.slices, self._spent.limit_s
         longest = max(len(visible(one.name)) for one in slices)
         name = min(longest, _NAME, max(8, options.max_width - _FIGURES - _LEAST_BAR))
-        bar = options.max_width - name - _FIGURES
+        width = options.max_width - name - _FIGURES
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column(f"p99 <= {bare_milliseconds(limit_s)} ms", width=name, overflow="fold")
         table.add_column("ms", justify="right", no_wrap=True, min_width=7)
         table.add_column("% of it", justify="right", no_wrap=True, min_width=7)
-        if bar >= _LEAST_BAR:
-            table.add_column("", no_wrap=True, width=bar)
-        scale_s, begun_s = _scale(self._spent), 0.0
+        if width >= _LEAST_BAR:
+            table.add_column("", no_wrap=True, width=width)
+        (scale_s, is_of_all), begun_s = scale_of(slices, limit_s), 0.0
         for one in slices:
             style = _STYLES.get(one.kind, "")
             cells = [_signed(one.time_s), _percent(one.time_s / limit_s)]
-            if bar >= _LEAST_BAR:
-                is_beyond = one.kind == HEADROOM and scale_s < limit_s
-                cells.append("" if is_beyond else _bar(begun_s, one, scale_s, bar))
+            if width >= _LEAST_BAR:
+                cells.append(bar(span_of(one, begun_s, scale_s, is_of_all=is_of_all), width))
             # What is taken back, such as a gap below 0, begins where the next one does.
             begun_s += one.time_s
             table.add_row(Text(visible(one.name)), *(Text(cell, style) for cell in cells))
         yield table
-        if bar >= _LEAST_BAR and scale_s < limit_s:
+        if width >= _LEAST_BAR and not is_of_all:
             yield Padding(Text("bars: of the p99, not of the budget", "dim"), (0, 0, 0, 2))
-
-
-def _scale(spent: Spent) -> float:
-    """The seconds that a whole bar stands for: the budget, or the p99 where that is far from it."""
-    parts = [one for one in spent.slices if one.kind != HEADROOM]
-    spent_s = sum(max(0.0, one.time_s) for one in parts)
-    return spent_s if spent_s < _LEAST_SHARE * spent.limit_s else max(spent.limit_s, spent_s)
 
 
 def _percent(share: float) -> str:
@@ -103,19 +94,6 @@ def _percent(share: float) -> str:
 def _signed(seconds: float) -> str:
     text = milliseconds(abs(seconds))
     return f"-{text}" if seconds < 0.0 and float(text) else text
-
-
-def _bar(begun_s: float, one: Slice, scale_s: float, width: int) -> str:
-    """Blanks for what was spent before, then the part itself."""
-    first, last = (
-        round(width * min(max(0.0, at_s), scale_s) / scale_s)
-        for at_s in sorted((begun_s, begun_s + one.time_s))
-    )
-    mark = _ROOM if one.kind == HEADROOM else _FULL
-    length = last - first
-    if length:
-        return " " * first + mark * length
-    return " " * min(first, width - 1) + _LITTLE
 
 
 def _beside(spent: Spent) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from harness.report.budget_bars import scale_of, span_of
 from harness.report.budget_spent import (
     BUFFERING,
     COMPONENT,
@@ -22,7 +23,6 @@ from harness.report.summary import (
     COMPONENTS,
     Column,
     Row,
-    Span,
     Subject,
     Table,
 )
@@ -30,15 +30,13 @@ from harness.report.summary_figures import fraction, quantile, seconds
 from harness.report.words import bare_milliseconds, sum_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from harness.report.budget_spent import Spent
     from harness.report.rows import Group
     from harness.report.rows import Row as Series
-    from harness.report.summary import Cell, Figure
+    from harness.report.summary import Cell, Figure, Span
 
-# Where less than this of the budget is spent, a bar of all of it shows nothing.
-_LEAST_SHARE: Final = 0.25
 # Of what is no component: that is a p50.
 _QUANTITIES: Final = {
     GAPS: "gaps",
@@ -57,7 +55,7 @@ def component_table(group: Group, spent: Spent | None, label: str = "") -> Table
     """
     slices = spent.slices if spent is not None else tuple(_slices(group))
     limit_s = spent.limit_s if spent is not None else None
-    scale_s, is_of_all = _scale(slices, limit_s)
+    scale_s, is_of_all = scale_of(slices, limit_s)
     columns = (
         Column("ms"),
         *((Column("%"),) if limit_s is not None else ()),
@@ -69,7 +67,7 @@ def component_table(group: Group, spent: Spent | None, label: str = "") -> Table
     series = {row.measurement.component: row for row in group.rows}
     rows, begun_s = [], 0.0
     for part in slices:
-        span = _span(part, begun_s, scale_s, is_shown=is_of_all or part.kind != HEADROOM)
+        span = span_of(part, begun_s, scale_s, is_of_all=is_of_all)
         found = series.get(part.name) if part.kind == COMPONENT else None
         if found is None and part.kind == COMPONENT:
             found = group.pipeline
@@ -102,22 +100,6 @@ def _slices(group: Group) -> Iterator[Slice]:
     if group.pipeline.is_pipeline and not group.is_whole_only:
         gaps_s = group.pipeline.latency.median.value - group.sum_of_medians_s
         yield Slice("gaps", GAPS, gaps_s)
-
-
-def _scale(slices: Sequence[Slice], limit_s: float | None) -> tuple[float, bool]:
-    """The seconds that a whole bar stands for, and whether they are all of the budget."""
-    spent_s = sum(max(0.0, one.time_s) for one in slices if one.kind != HEADROOM)
-    if limit_s is None or spent_s < _LEAST_SHARE * limit_s:
-        return spent_s, False
-    return max(limit_s, spent_s), True
-
-
-def _span(part: Slice, begun_s: float, scale_s: float, *, is_shown: bool) -> Span | None:
-    if not is_shown or scale_s <= 0.0:
-        return None
-    ends = (begun_s, begun_s + part.time_s)
-    first, last = (min(max(0.0, at_s), scale_s) / scale_s for at_s in sorted(ends))
-    return Span(first, last, part.kind)
 
 
 def _cells(

@@ -7,7 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.report.escaping import visible
+from harness.report.escaping import spreadsheet
 from harness.report.json import finite
 from harness.report.summary import Trace, Word
 
@@ -24,8 +24,6 @@ COLUMNS: Final = (
     *("table", "variant", "size", "mode", "component", "quantity", "unit"),
     *("value", "lower", "upper", "count", "verdict"),
 )
-# A spreadsheet takes what begins with one of these for a formula.
-_FORMULAS: Final = ("=", "+", "-", "@")
 
 
 def to_csv(summary: Summary) -> str:
@@ -136,7 +134,5 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # On one line, and harmless where it is printed.
-        text = visible(value)
-        return f"'{text}" if text.startswith(_FORMULAS) else text
+        return spreadsheet(value)
     return repr(value)

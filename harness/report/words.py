@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.report.canaries import CanaryFigure
     from harness.report.figures import Figures
     from harness.report.rows import Group, Row
+    from harness.stats.quantiles import QuantileEstimate
     from harness.types import Measurement, NodeCounts, Record
 
 # An interval of a drift that is wider, and holds 0, tells nothing of the machine.
@@ -73,13 +74,21 @@ def budget_sentence(figure: BudgetFigure) -> str:
         )
     return (
         f"{subject}: INCONCLUSIVE ({counted}). p99 is about {milliseconds(estimate.value)} ms, "
-        f"95 % interval {milliseconds(estimate.lower)} to {milliseconds(estimate.upper)} ms; "
+        f"95 % interval {_interval(estimate)}; "
         + (
             f"{figure.verdict.samples_needed} samples or more can tell"
             if estimate.count < figure.verdict.samples_needed
             else "more samples can tell"
         )
     )
+
+
+def _interval(estimate: QuantileEstimate) -> str:
+    """In ms; and where the samples give no bound, that they do not."""
+    lower, upper = milliseconds(estimate.lower), milliseconds(estimate.upper)
+    if math.isfinite(estimate.upper):
+        return f"{lower if math.isfinite(estimate.lower) else 'no bound'} to {upper} ms"
+    return f"{lower} ms to no bound" if math.isfinite(estimate.lower) else "without bounds"
 
 
 def _of_processes(found: BudgetVerdict) -> str:
@@ -106,8 +115,8 @@ def _of_processes(found: BudgetVerdict) -> str:
     )
     return (
         f"INCONCLUSIVE: within in {found.within_in} of {total} processes. p99 of {which} is about "
-        f"{milliseconds(estimate.value)} ms, 95 % interval {milliseconds(estimate.lower)} to "
-        f"{milliseconds(estimate.upper)} ms (n = {estimate.count}); {can_tell}"
+        f"{milliseconds(estimate.value)} ms, 95 % interval {_interval(estimate)} "
+        f"(n = {estimate.count}); {can_tell}"
     )
 
 

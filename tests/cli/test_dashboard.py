@@ -139,6 +139,8 @@ def test_an_empty_history_says_what_to_run(harness: Harness, fakes: Fakes) -> No
         (("--serve", "--out", "x"), "--out: a page that is served is written nowhere; leave"),
         (("--serve", "--json", "-"), "--json: a page that is served is written nowhere; leave"),
         (("--port", "1"), "--port: nothing is served; give --serve as well"),
+        (("--repository", "none"), "--repository none: there is no such folder; name one that"),
+        (("--commit-url", "https://a:b@h/{hash}"), "--commit-url: has a user name or a password"),
         (("--serve", "--port", "65536"), "65536 is not in the range 0<=x<=65535"),
         (("--out", "file"), "'file' is a file"),
         (("--out", "file/x"), "file/x: cannot write"),
@@ -220,7 +222,7 @@ from harness.errors import WorkerError
 from pathlib import Path
 
 def build(_):
-    found = [path.read_text() for path in sorted(Path("records").glob("*.parquet"))]
+    found = [path.read_text() for path in sorted(Path().glob("re*/*.parquet"))]
     if not found:
         raise WorkerError("there is nothing to show")
     return f"<head></head>{found}".encode()
@@ -228,31 +230,40 @@ def build(_):
 rebuild.ChildBuilder.build = build
 refresh.keep_fresh.__defaults__ = (*refresh.keep_fresh.__defaults__[:-1], 0.01)
 refresh.POLL_S = 0.01
-sys.exit(main(["dashboard", "records", "--serve", "--port", "0"]))
+sys.exit(main(["dashboard", *sys.argv[1:], "--serve", "--port", "0"]))
 """
+
+
+def serve(folder: Path, *sources: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVED, *sources],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    """As it is told."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.fullmatch(
+        r"Dashboard: http://127\.0\.0\.1:(\d+)/ \(to this machine alone.*\)\n", line
+    )
+    assert match, line
+    return int(match[1])
 
 
 def test_it_is_served_refreshed_and_ended_by_ctrl_c(tmp_path: Path) -> None:
     records = tmp_path / "records"
     records.mkdir()
     (records / "a.parquet").write_text("first")
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVED],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    ) as process:
+    with serve(tmp_path, "records") as process:
         try:
-            assert process.stdout is not None
             assert process.stderr is not None
-            line = process.stdout.readline()
-            match = re.fullmatch(
-                r"Dashboard: http://127\.0\.0\.1:(\d+)/ \(to this machine alone.*\)\n", line
-            )
-            assert match, line + process.stderr.read()
-            port = int(match[1])
+            port = port_of(process)
             first = ask(port, "/version")
             assert b"['first']" in ask(port, "/")
 
@@ -274,7 +285,24 @@ def test_it_is_served_refreshed_and_ended_by_ctrl_c(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert process.returncode == 130
-    assert err.strip() == "harness: interrupted; what was already in the cache stays there"
+    assert err.strip() == "harness: interrupted; nothing is served any more"
+
+
+def test_it_may_be_served_before_there_is_anything_to_show(tmp_path: Path) -> None:
+    with serve(tmp_path) as process:
+        try:
+            assert process.stderr is not None
+            port = port_of(process)
+            assert process.stderr.readline() == "harness: not refreshed: there is nothing to show\n"
+            assert b"Nothing has been measured here yet" in ask(port, "/")
+            assert json.loads(ask(port, "/version"))["problem"] == "there is nothing to show"
+
+            (tmp_path / "reports").mkdir()
+            (tmp_path / "reports" / "a.parquet").write_text("first")
+            assert process.stderr.readline() == "harness: refreshed\n"
+            assert b"['first']" in ask(port, "/")
+        finally:
+            process.kill()
 
 
 def ask(port: int, path: str) -> bytes:

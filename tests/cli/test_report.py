@@ -328,3 +328,13 @@ def test_no_colour_is_no_colour(
     monkeypatch.setenv("FORCE_COLOR", "1")
     report(tmp_path, "--out", tmp_path / "out")
     assert "\x1b" not in (tmp_path / "out").read_text()
+
+
+@pytest.mark.parametrize("words", [("--margin", "5"), ("--margin", "1%"), ("--across",)])
+def test_what_is_asked_of_a_comparison_needs_one(report: Harness, words: tuple[str, ...]) -> None:
+    code, out, err = report(EXAMPLES / "h200" / "pinned.parquet", *words)
+
+    assert (code, out) == (2, "")
+    assert err == (
+        f"harness: {words[0]}: it is compared with nothing; name a --baseline, or leave it out\n"
+    )

@@ -15,6 +15,7 @@ import pytest
 
 from harness.dashboard import asv_publisher
 from harness.dashboard.asv_publisher import HarnessDashboard, link_pages
+from harness.errors import StorageError
 from harness.history.rebuild import rebuild
 from tests.history.records import CONTEXT, keep_results, measurement, record
 from tests.history.repositories import Repository
@@ -105,7 +106,13 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[DashboardOrder]:
 
 @pytest.mark.parametrize(
     ("shown", "commit_url"),
-    [("https://h/commit/", "https://h/commit/{hash}"), ("#", ""), ("javascript:x", "")],
+    [
+        ("https://h/commit/", "https://h/commit/{hash}"),
+        ("#", ""),
+        ("javascript:x", ""),
+        ("https://me:secret@h/", ""),
+        ('https://h/"><script>', ""),
+    ],
 )
 def test_it_is_made_of_what_asv_was_told(
     tmp_path: Path, orders: list[DashboardOrder], shown: str, commit_url: str
@@ -150,3 +157,58 @@ def test_another_page_of_asv_is_linked_from_as_well(tmp_path: Path, text: str) -
     linked = (tmp_path / "index.html").read_text()
     assert linked.count(HREF) == 1
     assert "</p>\n</body>" in linked or "</body>" not in linked
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (Path.unlink, "No such file or directory"),
+        (lambda page: (page.unlink(), page.mkdir()), "Is a directory"),
+    ],
+)
+def test_that_it_is_not_linked_is_not_told_as_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, said: str
+) -> None:
+    warned: list[str] = []
+    informed: list[str] = []
+    monkeypatch.setattr(asv_publisher.log, "warning", warned.append)
+    monkeypatch.setattr(asv_publisher.log, "info", informed.append)
+    monkeypatch.setattr("harness.dashboard.write.write_dashboard", lambda *_: None)
+    conf = made(tmp_path)
+    spoil(Path(conf.html_dir, "index.html"))
+
+    HarnessDashboard.publish(conf, SimpleNamespace(), None, None, None)
+
+    (line,) = warned
+    assert line.startswith("trt-harness: the dashboard is written, but not linked: ")
+    assert said in line
+    assert informed == [f"Dashboard: {conf.html_dir}/dashboard/index.html"]
+
+
+def test_a_page_in_another_encoding_is_linked_from_and_otherwise_kept(tmp_path: Path) -> None:
+    page = "<body>\r\ngr\xfc\xdf\r\n</body>".encode("latin-1")
+    (tmp_path / "index.html").write_bytes(page)
+    (tmp_path / "error.html").write_bytes(page)
+
+    link_pages(tmp_path)
+
+    for name in ("index.html", "error.html"):
+        linked = (tmp_path / name).read_bytes()
+        sentence = linked[linked.index(b"<p><a") : linked.index(b"</p>") + len(b"</p>\n")]
+        assert linked.replace(sentence, b"") == page
+
+
+def test_a_page_that_cannot_be_written_whole_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "index.html").write_text("<body></body>")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(StorageError, match="the disk is full"):
+        link_pages(tmp_path)
+
+    assert [one.name for one in tmp_path.iterdir()] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "<body></body>"

@@ -82,3 +82,14 @@ def test_an_address_of_the_web_is_taken_as_it_is(template: str) -> None:
 def test_what_is_no_address_of_the_web_is_refused(template: str) -> None:
     with pytest.raises(OptionError, match=r"--commit-url: .*https://host/project"):
         check_commit_url(template)
+
+
+@pytest.mark.parametrize("who", ["me:secret@", "secret@", ":secret@", "@", "a@b:secret@"])
+def test_a_name_and_a_password_get_into_no_link_and_no_message(who: str) -> None:
+    with pytest.raises(OptionError, match="user name or a password") as caught:
+        check_commit_url(f"https://{who}h/{{hash}}")
+    assert "secret" not in str(caught.value)
+
+
+def test_an_address_may_have_such_a_sign_elsewhere() -> None:
+    assert check_commit_url("https://h/@me/{hash}") == "https://h/@me/{hash}"

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.dashboard.refresh import FreshPage, Refreshing, Shown, keep_fresh, look_at
+from harness.dashboard.refresh import FreshPage, Refreshing, Shown, keep_fresh
 from harness.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 class Source:
@@ -23,8 +22,10 @@ class Source:
         self.built = 0
         self.problem = ""
         self.meanwhile: Callable[[], None] = lambda: None
+        self.looking: Callable[[], None] = lambda: None
 
     def look(self) -> int:
+        self.looking()
         return self.content
 
     def build(self) -> bytes:
@@ -98,6 +99,18 @@ def test_a_page_that_cannot_be_made_at_all_is_an_error() -> None:
         FreshPage(source.build, source.look)
 
 
+def test_where_there_is_nothing_yet_something_else_is_shown_until_there_is() -> None:
+    source = Source()
+    source.problem = "there is nothing to show"
+    page = FreshPage(source.build, source.look, waiting=b"wait")
+    assert (page.shown.page, page.shown.problem) == (b"wait", "there is nothing to show")
+    assert not page.refresh()
+
+    source.content, source.problem = 1, ""
+    assert page.refresh()
+    assert (page.shown.page, page.shown.problem) == (b"page 1", "")
+
+
 def test_versions_of_two_servers_are_never_the_same() -> None:
     first, second = (FreshPage(Source().build, Source().look) for _ in range(2))
 
@@ -145,26 +158,109 @@ def test_the_thread_ends_with_the_block_and_so_does_what_is_being_built() -> Non
     assert told == []
 
 
-def test_new_changed_and_removed_files_are_seen(tmp_path: Path) -> None:
-    record = tmp_path / "reports" / "here" / "a.parquet"
-    sources = [str(tmp_path / "reports"), str(tmp_path / "*.parquet"), "s3://bucket/a.parquet"]
-    nothing = look_at(sources)
-    assert nothing == look_at(sources) == frozenset()
+def fails(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
 
-    record.parent.mkdir(parents=True)
-    record.write_bytes(b"1")
-    new = look_at(sources)
-    assert new != nothing
-    record.write_bytes(b"22")
-    changed = look_at(sources)
-    assert changed != new
-    (record.parent / "b.json").touch()
-    (tmp_path / "c.parquet").touch()
-    assert len(look_at(sources)) == 3
-    assert len(look_at([*sources, str(tmp_path / "c.parquet")])) == 3
-    # What is no source: the page itself, scratch files, notes.
-    (record.parent / "index.html").touch()
-    (record.parent / ".a.parquet.1234").touch()
-    assert len(look_at(sources)) == 3
-    record.unlink()
-    assert len(look_at(sources)) == 2
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(116, "Stale file handle"), "OSError: [Errno 116] Stale file handle"),
+        (PermissionError(13, "Permission denied", "/x"), "PermissionError: [Errno 13] "),
+        (ValueError("what nobody thought of"), "ValueError: what nobody thought of"),
+        (MemoryError(), "MemoryError"),
+        (RecordError("it is damaged"), "it is damaged"),
+    ],
+)
+def test_whatever_goes_wrong_is_told_and_the_next_change_is_seen(
+    error: Exception, said: str
+) -> None:
+    source = Source()
+    page = FreshPage(source.build, source.look)
+    source.content, source.meanwhile = 1, fails(error)
+    assert page.refresh()
+    assert page.shown.problem.startswith(said)
+    assert (page.shown.page, page.shown.is_building) == (b"page 0", False)
+
+    source.content, source.meanwhile = 2, lambda: None
+    assert page.refresh()
+    assert (page.shown.page, page.shown.problem) == (b"page 2", "")
+
+    source.looking = fails(error)
+    assert page.refresh()
+    assert page.shown.problem.startswith(f"the sources cannot be looked at: {said}")
+    assert page.shown.page == b"page 2"
+    # No news: it is told once.
+    assert not page.refresh()
+
+    # What was written meanwhile is seen; and where nothing was, it is the newest page again.
+    source.looking = lambda: None
+    assert page.refresh()
+    assert (page.shown.page, page.shown.problem) == (b"page 2", "")
+    assert source.built == 3
+    source.content, source.looking = 3, lambda: None
+    assert page.refresh()
+    assert page.shown.page == b"page 3"
+
+
+def test_a_page_that_cannot_be_made_stays_so_told_while_sources_come_and_go() -> None:
+    source = Source()
+    page = FreshPage(source.build, source.look)
+    source.content, source.problem = 1, "it is damaged"
+    assert page.refresh()
+    source.looking = fails(OSError("gone"))
+    assert page.refresh()
+    assert "gone" in page.shown.problem
+
+    source.looking = lambda: None
+    assert page.refresh()
+    assert page.shown.problem == "it is damaged"
+
+
+def test_sources_that_cannot_be_looked_at_first_are_built_from_and_watched_later() -> None:
+    source = Source()
+    source.looking = fails(OSError("gone"))
+    page = FreshPage(source.build, source.look)
+    assert page.shown.page == b"page 0"
+    assert "gone" in page.shown.problem
+    assert not page.refresh()
+
+    source.looking = lambda: None
+    assert page.refresh()
+    assert (page.shown.problem, source.built) == ("", 2)
+
+
+def test_the_thread_outlives_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.dashboard.refresh.POLL_S", 0.0)
+    source, told = Source(), threading.Event()
+    page = FreshPage(source.build, source.look)
+    source.looking = fails(OSError(116, "Stale file handle"))
+
+    def tell(shown: Shown) -> None:
+        if not shown.problem:
+            told.set()
+            return
+        source.content, source.looking = 1, lambda: None
+        # The terminal has gone as well.
+        raise BrokenPipeError
+
+    with Refreshing(page, tell, lambda: None, first_s=0.0) as refreshing:
+        assert told.wait(60.0)
+        assert refreshing.is_alive
+
+    assert page.shown.page == b"page 1"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_is_to_end_the_program_does(error: BaseException) -> None:
+    source = Source()
+    page = FreshPage(source.build, source.look)
+    source.looking = fails(error)
+    with pytest.raises(type(error)):
+        page.refresh()
+    source.looking, source.content, source.meanwhile = lambda: None, 1, fails(error)
+    with pytest.raises(type(error)):
+        page.refresh()

@@ -220,7 +220,7 @@ def test_what_is_visible_is_on_one_line_and_may_stand_in_xml(text: str) -> None:
 
 @given(st.text())
 def test_markdown_shows_what_was_written(text: str) -> None:
-    escaped = markdown(text)
+    escaped = markdown(text).replace("<span>&#36;</span>", "&#36;")
     assert html.unescape(escaped).replace("\u200b", "") == visible(text)
     # No character is left that begins something, but for the entities themselves.
     assert not re.search(

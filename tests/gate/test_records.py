@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import OptionError, RecordError
 from harness.gate.records import find_baseline, find_partner, label_of, newest_record
+from harness.history.newest import newest_readable
 from harness.states import FAIL, Finding, Validity
 from harness.store.parquet import ParquetStore
 from harness.types import Replication
@@ -57,6 +58,40 @@ def test_the_newest_record_of_a_folder_whatever_became_of_it(tmp_path: Path) -> 
     found, path = newest_record(tmp_path)
     assert (found.record_id, path.name) == ("new", "tiny-new.parquet")
     assert newest_record(tmp_path / "tiny-old.parquet")[0].record_id == "old"
+
+
+def test_that_the_newest_record_is_not_of_the_newest_commit_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A history is measured from its newest commit back."""
+    for index, day in ((0, 3), (1, 2), (2, 1)):
+        context = replace(CONTEXT, commit=f"{index}" * 40, commit_unix_s=1.7e9 + index)
+        keep(tmp_path, dated(f"of-{index}", day, context=context))
+    keep(tmp_path, dated("other", 1, pipeline="other"))
+    said = (
+        f"{tmp_path}: what was measured last is of the commit 0000000000, and 2 of a later date "
+        "have records, the newest 2222222222: name a file for another"
+    )
+    for find in (newest_record, newest_readable):
+        caplog.clear()
+        assert find(tmp_path, "tiny")[0].record_id == "of-0"
+        assert caplog.messages == [said]
+        caplog.clear()
+        # Neither of another pipeline, nor of a file that was named.
+        find(tmp_path, "other")
+        find(tmp_path / "tiny-of-0.parquet", "tiny")
+        assert caplog.messages == []
+
+
+def test_of_the_newest_commit_nothing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(2):
+        context = replace(CONTEXT, commit=f"{index}" * 40, commit_unix_s=1.7e9 + index)
+        keep(tmp_path, dated(f"of-{index}", 1 + index, context=context))
+    keep(tmp_path, dated("of-none", 4, context=None))
+    assert newest_record(tmp_path)[0].record_id == "of-none"
+    assert caplog.messages == []
 
 
 def test_what_lies_in_the_folder_itself_comes_first(tmp_path: Path) -> None:

@@ -89,16 +89,18 @@ def test_of_several_streams_it_is_the_most_that_is_judged() -> None:
 
 
 def test_what_is_taken_back_is_not_spent_again() -> None:
-    """Gaps below 0: the tail begins where they end."""
+    """Gaps below 0: they fill nothing, and the tail begins where they end."""
     parts = [measurement(name, latency_s=samples(ms=30.0)) for name in ("a", "b")]
     tail = (*samples(380, 50.0), *samples(20, 90.0))
-    whole = measurement(latency_s=tail)
-    (found,) = spent_of(record("a", [*parts, whole]), replace(BUDGET, p99_s=0.1))
+    pipeline = measurement(latency_s=tail)
+    (found,) = spent_of(record("a", [*parts, pipeline]), replace(BUDGET, p99_s=0.1))
     lines = printed(render_spent([found], "tiny"), 140).splitlines()
     begins = {line.split()[0]: line.index("█") for line in lines if "█" in line}
     ends = {line.split()[0]: line.rindex("█") for line in lines if "█" in line}
-    assert begins["p99"] == begins["gaps"]
-    assert begins["gaps"] < ends["b"]
+    assert {*begins} == {"a", "b", "p99"}
+    # 10 of the 60 ms that end with b.
+    whole = ends["b"] + 1 - begins["a"]
+    assert ends["b"] + 1 - begins["p99"] == pytest.approx(whole / 6.0, abs=1)
 
 
 def test_each_size_is_shown_where_the_budgets_own_was_not_measured() -> None:
