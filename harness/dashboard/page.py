@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # One scope holds them all, in this order: each uses what is above it, and start.js begins.
 _SCRIPTS: Final = (
-    *("core", "figures", "route", "tables", "charts", "choices", "pictures"),
-    *("overview", "lines", "history", "samples", "commit", "compare", "pairs", "precision"),
+    *("core", "figures", "names", "route", "tables", "charts", "choices", "changes", "pictures"),
+    *("overview", "lines", "zoom", "history", "samples", "commit", "compare", "pairs", "precision"),
     *("machine", "start"),
 )
 # What the page consists of: the name in the address, and the heading.

@@ -62,11 +62,15 @@ function layoutOf({ title, simulated, height = 420, ...more }, width) {
     paper_bgcolor: colour("panel"), plot_bgcolor: colour("panel"),
     font: { color: colour("ink"), family: "system-ui, sans-serif", size: 12 },
     title: {
-      text: titles.map((line) => `<b>${line}</b>`).join("<br>"), x: 0, xref: "container", xanchor: "left", pad: { l: 12 },
-      y: 1 - 10 / height, yanchor: "top", font: { size: 13 },
+      text: titles.map((line) => `<b>${line}</b>`).join("<br>"),
+      x: 0, xref: "container", xanchor: "left", pad: { l: 12 },
+      // plotly puts the middle of several lines where the first would be.
+      y: 1 - (10 + 9 * (titles.length - 1)) / height, yanchor: "top", font: { size: 13 },
     },
     margin: { l: 56, r: 16, t: 38 + 18 * titles.length, b: 48 },
-    hoverlabel: { align: "left", bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
+    hoverlabel: {
+      align: "left", bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 },
+    },
     legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, bgcolor: "rgba(0,0,0,0)" },
     ...more, annotations,
   };
@@ -100,11 +104,13 @@ function drawChart(host, build) {
     host.setAttribute("role", "group");
     host.setAttribute("aria-label", visible(words));
     const width = host.clientWidth;
-        for (const trace of traces) trace.name = wrapped(trace.name ?? "", Math.max(24, (width - 90) / 6.5)).join("<br>");
+    const room = Math.max(24, (width - 90) / 6.5);
+    for (const trace of traces) trace.name = wrapped(trace.name ?? "", room).join("<br>");
     if (layout.showlegend) layout.height = (layout.height ?? 420) + 19 * Math.max(0, legendLines(traces) - 2);
     // The width is told, for paper waits for no second look at it; start.js sees when it changes.
     Plotly.react(host, traces, { ...layoutOf(layout, width), width }, {
-      ...CONFIG, displayModeBar: width >= NARROW, toImageButtonOptions: { filename: "trt-harness", format: "png", scale: 2 },
+      ...CONFIG, displayModeBar: width >= NARROW,
+      toImageButtonOptions: { filename: "trt-harness", format: "png", scale: 2 },
     });
     drawn.add(host);
     host.removeAllListeners?.();

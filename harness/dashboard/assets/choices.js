@@ -24,7 +24,8 @@ function buttonOf(label, onclick, properties = {}) {
 // What series are chosen by: the property, and what it is called.
 const FACETS = [
   ["pipeline", "Pipeline"], ["component", "Component"], ["precision", "Precision"],
-  ["backend", "Backend"], ["size", "Size"], ["mode", "Mode"], ["launch", "Launch"],
+  ["backend", "Backend"], ["size", "Size"], ["mode", "Mode"], ["streams", "Streams"],
+  ["launch", "Launch"], ["threads", "Threads"], ["clock", "Clock"],
   ["environment", "Environment"], ["unit", "Unit"],
 ];
 
@@ -70,8 +71,10 @@ const idsOf = (text) => (text ?? "").split(",").filter(Boolean).map(Number);
 // The first that anybody wants to see: what a budget is held for, or a whole pipeline.
 function firstSeries(series) {
   const budgeted = new Set(DATA.budgets.map((one) => one.series));
+  const histories = series.filter(isHistory);
   const sets = [
-    series.filter((one) => budgeted.has(one.id)), series.filter((one) => one.component === "pipeline"), series,
+    histories.filter((one) => budgeted.has(one.id)),
+    histories.filter((one) => one.component === "pipeline"), histories, series,
   ];
   const longest = (one, other) => array(other.commits).length - array(one.commits).length;
   // Of equal length the first stays the first.
@@ -93,3 +96,16 @@ function commitChoice({ label, name, value, onchange, places }) {
     selectOf({ label, name, options, value, onchange: (text) => onchange(Number(text)) }),
     step(1, "Older"), step(-1, "Newer"));
 }
+
+// The commits that were measured: any of these series has a figure at each of them, ascending.
+function commitsOf(series) {
+  const all = new Set();
+  for (const one of series) {
+    const commits = array(one.commits);
+    for (const place of figuredPlaces(one)) all.add(commits[place]);
+  }
+  return [...all].sort((one, other) => one - other);
+}
+
+// The head of an A/B may be newer, and have no figures of its own.
+const newestMeasured = () => commitsOf(DATA.series).at(-1) ?? DATA.commits.length - 1;

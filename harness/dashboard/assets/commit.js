@@ -3,12 +3,13 @@
 sections.commit = {
   isRebuilt: true,
   show(root, subject, choices) {
-    const place = subject ? commitOf(subject) : DATA.commits.length - 1;
+    const place = subject ? commitOf(subject) : newestMeasured();
     if (!DATA.commits.length) {
       root.replaceChildren(el("p", { class: "note" }, "No commit is known: nothing was measured at one."));
     } else if (place < 0) {
-      root.replaceChildren(el("p", { class: "note" }, "There are no figures of commit ", said(subject), "."), commitPicker(-1));
-    } else showCommit(root, place, choices);
+      const none = el("p", { class: "note" }, "There are no figures of commit ", said(subject), ".");
+      root.replaceChildren(none, commitPicker(-1));
+    } else keepingFocus(() => showCommit(root, place, choices));
   },
 };
 
@@ -24,15 +25,16 @@ function figuresAt(commit) {
   return DATA.series.map((series) => {
     const place = placeOf(series, commit);
     if (place < 0) return null;
+    // Single runs are no history: none is before another.
+    const before = isHistory(series) ? placeBefore(series, place) : -1;
     const medians = array(series.median_s);
-    const ratio = place > 0 ? medians[place] / medians[place - 1] : null;
+    const ratio = before < 0 ? null : medians[place] / medians[before];
     const change = series.changes.find((one) => one.at === place);
-    return { series, place, ratio: isNumber(ratio) ? ratio : null, change, simulated: series.simulated };
+    return { series, place, before, ratio: isNumber(ratio) ? ratio : null, change, simulated: series.simulated };
   }).filter(Boolean);
 }
 
 function showCommit(root, commit, choices) {
-  const focused = document.activeElement?.id;
   const all = figuresAt(commit);
   const found = all.filter((row) => matching([row.series], choices).length);
   const runs = DATA.runs.filter((run) => run.commit === commit);
@@ -44,12 +46,12 @@ function showCommit(root, commit, choices) {
   root.replaceChildren(...[
     commitPicker(commit),
     commitFacts(commit, found),
-    el("div", { class: "filters" }, facetSelects(all.map((row) => row.series), choices, (name, value) => choose({ [name]: value, series: undefined }))),
+    el("div", { class: "filters" }, facetSelects(
+      all.map((row) => row.series), choices, (name, value) => choose({ [name]: value, series: undefined }))),
     figuresTable(found, commit),
     chosen ? el("div", {}, samplesHeading(found, chosen), distributions, order) : null,
     ...charts.map(([run, host]) => runPart(run, host)),
   ].filter(Boolean));
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   if (chosen) {
     drawDistributions(distributions, sidesAt(chosen));
     drawOrder(order, chosen.series, chosen.place);
@@ -58,10 +60,10 @@ function showCommit(root, commit, choices) {
 }
 
 // The commit's own, and that of the commit before.
-function sidesAt({ series, place }) {
+function sidesAt({ series, place, before }) {
   const name = (at) => commitName(array(series.commits)[at]);
   const sides = [{ series, place, name: name(place) }];
-  if (place > 0) sides.push({ series, place: place - 1, name: `${name(place - 1)}, before` });
+  if (before >= 0) sides.push({ series, place: before, name: `${name(before)}, before` });
   return sides;
 }
 
@@ -69,54 +71,48 @@ function commitFacts(place, found) {
   const commit = DATA.commits[place];
   const environments = distinct(found.map((row) => row.series.environment)).map(environmentLabel);
   const changes = found.filter((row) => row.change);
+  const here = changes.map(({ series, change }, order) => [
+    order ? "; " : "", el("a", { href: changeAddress(series, change) }, said(seriesName(series))),
+    ` ${changeWords(change)} ${offOne(change.ratio)}`]);
+  const measured = environments.length
+    ? `Measured on ${environments.map(visible).join("; ")}.` : "Not measured.";
   return el("div", { class: "facts" },
     el("p", { class: "subject" }, said(commit.subject || "(no subject known)")),
     el("p", {}, el("code", { class: "hash" }, commit.hash), " ",
       minute(commit.date_utc), commit.author ? [", ", said(commit.author)] : null, ". ",
       isWeb(commit.url) ? el("a", { href: commit.url, rel: "noopener noreferrer" }, "The commit itself") : null),
-    el("p", { class: "quiet" }, environments.length ? `Measured on ${environments.map(visible).join("; ")}.` : "Not measured."),
-    changes.length
-      ? el("p", {}, el("strong", {}, `${plural(changes.length, "change")} here: `), changes.map(({ series, change }, order) => [
-        order ? "; " : "", el("a", { href: changeAddress(series, change) }, said(seriesName(series))), ` ${changeWords(change)} ${offOne(change.ratio)}`]))
-      : null);
+    el("p", { class: "quiet" }, measured),
+    changes.length ? el("p", {}, el("strong", {}, `${plural(changes.length, "change")} here: `), here) : null);
 }
 
 function figuresTable(found, commit) {
   const nameOf = namerOf(found.map((row) => row.series));
-  const at = (share) => ({ series, place }) => quantile(series, place, share);
-  const own = (name) => ({ series, place }) => array(series[name])[place];
-  const figure = (head, get) => ({
-    head, csv: head, number: true, get,
-    show: ({ series }, value) => (isNumber(value) ? digits(value * scaleOf(series).factor) : NONE),
-  });
+  const { hash } = DATA.commits[commit];
+  const seriesLink = ({ series }, name) => {
+    const target = address("commit", hash, { ...shown.choices, series: series.id });
+    return el("a", { href: target }, said(name));
+  };
+  const historyLink = ({ series }) => el("a", {
+    href: address("history", "", { series: series.id, at: hash }),
+    "aria-label": `History of ${visible(seriesName(series))}`,
+  }, "show");
+  const beforeKind = ({ change }) => (change?.direction === "faster" ? "good" : "bad");
   return makeTable({
     caption: `Figures at ${commitName(commit)}`, file: `commit-${commitName(commit)}`, rows: found,
     simulated: anySimulated(found), empty: "Nothing that fits these filters was measured here.",
     columns: [
-      {
-        head: "series", wide: true, get: ({ series }) => nameOf(series),
-        show: ({ series }, name) => el("a", { href: address("commit", DATA.commits[commit].hash, { ...shown.choices, series: series.id }) }, said(name)),
-      },
-      { head: "unit", get: ({ series }) => series.unit, show: ({ series }) => scaleOf(series).unit },
-      { head: "n", number: true, get: own("counts"), show: (row, value) => bare(value) },
-      figure("median", own("median_s")),
+      { head: "series", wide: true, get: ({ series }) => nameOf(series), show: seriesLink },
+      ...identityColumns, unitColumn, countColumn(), figureColumn("median", valueAt("median_s")),
       {
         head: "vs before", csv: "ratio to before", number: true, get: (row) => row.ratio,
-        title: "median against that of the commit before it in this environment",
-        show: (row, value) => (row.change ? el("strong", { class: row.change.direction === "faster" ? "good" : "bad" }, offOne(value)) : offOne(value)),
+        title: "median against that of the last commit before it that has one in this environment",
+        show: (row, value) => (row.change ? el("strong", { class: beforeKind(row) }, offOne(value)) : offOne(value)),
       },
       { head: "change", get: ({ change }) => (change ? changeWords(change) : ""), show: (row, value) => value || NONE },
-      figure("lower", own("lower_s")), figure("upper", own("upper_s")),
-      figure("min", at(0)), figure("p50", at(0.5)), figure("p90", at(0.9)), figure("p95", at(0.95)),
-      figure("p99", at(0.99)), figure("max", at(1)),
-      {
-        head: "before", get: ({ series, place }) => DATA.commits[array(series.commits)[place - 1]]?.hash ?? null,
-        show: ({ series, place }) => commitLink(place > 0 ? array(series.commits)[place - 1] : -1),
-      },
-      {
-        head: "history", get: ({ series }) => series.id,
-        show: ({ series }) => el("a", { href: address("history", "", { series: series.id, at: DATA.commits[commit].hash }), "aria-label": `History of ${visible(seriesName(series))}` }, "show"),
-      },
+      figureColumn("lower", valueAt("lower_s")), figureColumn("upper", valueAt("upper_s")),
+      ...quantileColumns(),
+      commitColumn("before", ({ series, before }) => (before < 0 ? -1 : array(series.commits)[before])),
+      { head: "history", csv: "series id", get: ({ series }) => series.id, show: historyLink },
       simulatedColumn,
     ],
   });
@@ -135,8 +131,8 @@ function runPart(run, host) {
   const hasChart = run.blocks.some((block) => isNumber(block.median_s)) || Object.keys(run.readings).length > 1;
   return el("article", { class: "run" },
     el("h3", {}, "Record ", said(run.record_id), " ", badge(run.simulated)),
-    el("p", { class: "quiet" }, said(run.pipeline), ` on ${visible(environmentLabel(run.environment))}, ${minute(run.created_utc)}: `,
-      el("code", {}, run.command)),
+    el("p", { class: "quiet" }, said(run.pipeline), " on ", said(environmentLabel(run.environment)),
+      `, ${minute(run.created_utc)}: `, el("code", {}, run.command)),
     validityWords(run),
     hasChart ? host : el("p", { class: "quiet" }, "The machine's state was not read."));
 }

@@ -3,32 +3,33 @@
 sections.compare = {
   isRebuilt: true,
   show(root, subject, choices) {
-    const focused = document.activeElement?.id;
-    root.replaceChildren();
-    showPairs(root, choices);
-    showTwo(root, choices);
-    put(root, el("h3", {}, "Environments"), differencesTable(choices) ?? el("p", { class: "note" }, "All figures are of one environment."));
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    keepingFocus(() => {
+      root.replaceChildren();
+      showPairs(root, choices);
+      showTwo(root, choices);
+      const none = el("p", { class: "note" }, "All figures are of one environment.");
+      put(root, el("h3", {}, "Environments"), differencesTable(choices) ?? none);
+    });
   },
 };
 
-// The commits that were measured in an environment.
-function commitsOf(environment) {
-  const all = new Set();
-  for (const one of DATA.series) if (one.environment === environment) for (const place of array(one.commits)) all.add(place);
-  return [...all].sort((one, other) => one - other);
+// The environment that is asked for; else the one of most commits, which has two to compare.
+function comparedIn(choices) {
+  const measured = groupedBy(DATA.series, (one) => one.environment).map((of) => ({
+    environment: of[0].environment, places: commitsOf(of),
+  }));
+  const asked = measured.find(({ environment }) => String(environment) === choices.environment);
+  const most = measured.reduce((one, other) => (other.places.length > one.places.length ? other : one));
+  return { ...asked ?? most, measured: measured.map(({ environment }) => environment) };
 }
 
 function showTwo(root, choices) {
   put(root, el("h3", {}, "Any two commits"));
-  if (DATA.commits.length < 2) {
+  if (DATA.commits.length < 2 || !DATA.series.length) {
     put(root, el("p", { class: "note" }, "Two commits are needed, and there are fewer."));
     return;
   }
-  const measured = distinct(DATA.series.map((one) => one.environment));
-  const environment = measured.includes(Number(choices.environment)) && choices.environment !== undefined
-    ? Number(choices.environment) : measured[0];
-  const places = commitsOf(environment);
+  const { environment, places, measured } = comparedIn(choices);
   const asked = (name, other) => (choices[name] ? commitOf(choices[name]) : other);
   const base = asked("base", places.at(-2) ?? -1);
   const head = asked("head", places.at(-1) ?? -1);
@@ -37,8 +38,10 @@ function showTwo(root, choices) {
   });
   const distributions = el("div");
   put(root,
-    el("p", { class: "note" }, "This describes; it is no verdict. The two were not measured in turns, so a drift of the machine looks like one of the code. ",
-      el("code", {}, `harness ab ${base < 0 ? "BASE" : commitName(base)} ${head < 0 ? "HEAD" : commitName(head)}`), " measures them in turns."),
+    el("p", { class: "note" }, "This describes; it is no verdict. The two were not measured in turns, ",
+      "so a drift of the machine looks like one of the code. ",
+      el("code", {}, `harness ab ${base < 0 ? "BASE" : commitName(base)} ${head < 0 ? "HEAD" : commitName(head)}`),
+      " measures them in turns."),
     selectOf({
       label: "Environment", name: "two-environment", value: environment,
       options: measured.map((id) => [id, environmentLabel(id)]),
@@ -69,31 +72,29 @@ function twoRows(environment, base, head) {
 }
 
 function twoTable(rows, base, head) {
-  const figure = (heading, get) => ({
-    head: heading, number: true, get,
-    show: ({ series }, value) => (isNumber(value) ? digits(value * scaleOf(series).factor) : NONE),
-  });
-  const own = (name, side) => (row) => array(row.series[name])[row[side]];
-  const at = (part, side) => (row) => quantile(row.series, row[side], part);
+  const nameOf = namerOf(rows.map((row) => row.series));
+  const link = ({ series }, name) =>
+    el("a", { href: address("compare", "", { ...shown.choices, series: series.id }) }, said(name));
   return makeTable({
-    caption: `${commitName(head)} against ${commitName(base)} (no verdict)`, file: `compare-${commitName(base)}-${commitName(head)}`,
-    rows, simulated: anySimulated(rows), empty: "Nothing was measured at both of them.",
+    caption: `${commitName(head)} against ${commitName(base)} (no verdict)`,
+    file: `compare-${commitName(base)}-${commitName(head)}`, rows, simulated: anySimulated(rows),
+    empty: "Nothing was measured at both of them.",
     columns: [
+      { head: "series", wide: true, get: ({ series }) => nameOf(series), show: link },
+      ...identityColumns, unitColumn,
+      figureColumn("base median", valueAt("median_s", "first")),
+      figureColumn("head median", valueAt("median_s", "second")),
       {
-        head: "series", wide: true, get: ({ series }) => seriesName(series, { environment: false }),
-        show: ({ series }, name) => el("a", { href: address("compare", "", { ...shown.choices, series: series.id }) }, said(name)),
+        head: "head over base", csv: "ratio", number: true, get: (row) => row.ratio,
+        show: (row, value) => offOne(value),
       },
-      { head: "unit", get: ({ series }) => series.unit, show: ({ series }) => scaleOf(series).unit },
-      figure("base median", own("median_s", "first")), figure("head median", own("median_s", "second")),
-      { head: "head over base", csv: "ratio", number: true, get: (row) => row.ratio, show: (row, value) => offOne(value) },
       {
         head: "intervals", get: (row) => (apart(row) ? "apart" : "overlap or not known"),
         title: "whether the two medians' own 95 % intervals overlap",
       },
-      figure("base p99", at(0.99, "first")), figure("head p99", at(0.99, "second")),
-      { head: "base n", number: true, get: own("counts", "first"), show: (row, value) => bare(value) },
-      { head: "head n", number: true, get: own("counts", "second"), show: (row, value) => bare(value) },
-      simulatedColumn,
+      figureColumn("base p99", quantileAt(0.99, "first"), SKETCHED),
+      figureColumn("head p99", quantileAt(0.99, "second"), SKETCHED),
+      countColumn("base n", "first"), countColumn("head n", "second"), simulatedColumn,
     ],
   });
 }

@@ -141,6 +141,20 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 // A quantile of a series at one of its commits.
 const quantile = (series, place, share) => array(series.quantiles)[place * QS + Q[share]];
 
+// Commits at which a series was not measured are among its own: holes, which have no median.
+const hasFigure = (series, place) => isNumber(array(series.median_s)[place]);
+
+// The places of a series that have a figure.
+const figuredPlaces = (series) =>
+  [...array(series.commits).keys()].filter((place) => hasFigure(series, place));
+
+// The last place before this one that has a figure; -1 where there is none.
+function placeBefore(series, place) {
+  let before = place - 1;
+  while (before >= 0 && !hasFigure(series, before)) before -= 1;
+  return before;
+}
+
 // The place of one of the page's commits among those of a series; -1 where it has no figure.
 function placeOf(series, commit) {
   const commits = array(series.commits);
@@ -148,7 +162,7 @@ function placeOf(series, commit) {
   let high = commits.length - 1;
   while (low <= high) {
     const middle = (low + high) >> 1;
-    if (commits[middle] === commit) return middle;
+    if (commits[middle] === commit) return hasFigure(series, middle) ? middle : -1;
     if (commits[middle] < commit) low = middle + 1;
     else high = middle - 1;
   }
@@ -170,4 +184,27 @@ const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
 
 function distinct(values) {
   return [...new Set(values)];
+}
+
+function groupedBy(values, keyOf) {
+  const groups = new Map();
+  for (const value of values) {
+    const key = keyOf(value);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(value);
+  }
+  return [...groups.values()];
+}
+
+// The least and the largest.
+function ends(values) {
+  if (!values.length) return [0];
+  return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
+}
+
+// What is made anew leaves the focus where it was.
+function keepingFocus(work) {
+  const focused = document.activeElement?.id;
+  work();
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }

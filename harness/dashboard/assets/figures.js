@@ -60,36 +60,6 @@ function environmentLabel(id) {
   return ENVIRONMENTS.get(id)?.label ?? "unknown environment";
 }
 
-function ownName(series) {
-  const parts = [series.component, series.variant, series.size];
-  if (series.mode && series.mode !== "hot") parts.push(series.mode);
-  if (series.streams > 1) parts.push(`${series.streams} streams`);
-  return parts.filter(Boolean).join(", ");
-}
-
-// Options are told only of series that nothing else tells apart.
-const namesakes = new Map();
-const fullKey = (series) => `${series.environment} ${series.pipeline} ${ownName(series)}`;
-for (const one of DATA.series) namesakes.set(fullKey(one), (namesakes.get(fullKey(one)) ?? 0) + 1);
-
-// What tells one series from others: with its pipeline and environment, if they are not all one.
-function seriesName(series, { pipeline = manyPipelines, environment = DATA.environments.length > 1 } = {}) {
-  let name = ownName(series);
-  if (namesakes.get(fullKey(series)) > 1 && series.options) name += `, ${series.options}`;
-  if (pipeline) name = `${series.pipeline}, ${name}`;
-  return environment ? `${name} on ${environmentLabel(series.environment)}` : name;
-}
-
-const differs = (list, name) => new Set(list.map((one) => one[name])).size > 1;
-const manyPipelines = differs(DATA.series, "pipeline");
-const WHOLE = { environment: true };
-
-// Names that tell the series of a list from each other.
-function namerOf(list) {
-  const told = { pipeline: differs(list, "pipeline"), environment: differs(list, "environment") };
-  return (series) => seriesName(series, told);
-}
-
 function commitName(place) {
   return place >= 0 && DATA.commits[place] ? shortHash(DATA.commits[place].hash) : NONE;
 }
@@ -98,8 +68,8 @@ function commitName(place) {
 function commitLink(place) {
   if (!(place >= 0) || !DATA.commits[place]) return document.createTextNode(NONE);
   const commit = DATA.commits[place];
-  return el("a", { href: address("commit", commit.hash), class: "hash", title: visible(commit.subject) },
-    shortHash(commit.hash));
+  const link = { href: address("commit", commit.hash), class: "hash", title: visible(commit.subject) };
+  return el("a", link, shortHash(commit.hash));
 }
 
 const changePlace = (series, at) => array(series.commits)[at];
@@ -124,6 +94,11 @@ function intervalOf(lower, upper, told = ms) {
 const long = (text, name = "div") => el(name, { class: "long", title: visible(text) }, said(text || NONE));
 
 const SIMULATED = "SIMULATED";
+
+const anySimulated = (rows) => rows.some((one) => one.simulated);
+
+// Of what only a text is told: who hears it must know as well.
+const marked = (simulated, text) => (simulated ? `${SIMULATED}: ${text}` : text);
 
 function badge(simulated) {
   return simulated ? el("strong", { class: "simulated" }, SIMULATED) : null;

@@ -14,40 +14,67 @@ sections.history = {
   },
 };
 
+// A keystroke later all would be drawn anew.
+const TYPING_MS = 200;
+let typing = 0;
+
+function findSeries(event) {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    if (shown.section !== "history") return;
+    choose({ find: event.target.value, series: undefined, ...unzoomed() }, { replace: true });
+  }, TYPING_MS);
+}
+
+// Where there is little room the chart comes first, and what chooses it is folded.
+const hasRoom = () => window.innerWidth > 760;
+
 function buildHistory(root) {
   Object.assign(historyParts, {
     filters: el("div", { class: "filters" }), picker: el("div", { class: "picker" }),
     views: el("div", { class: "filters" }), charts: el("div"),
     changes: el("div"), table: el("div"),
-    find: el("input", {
-      type: "search", id: "find-series", autocomplete: "off",
-      oninput: (event) => choose({ find: event.target.value, series: undefined }, { replace: true }),
-    }),
+    find: el("input", { type: "search", id: "find-series", autocomplete: "off", oninput: findSeries }),
   });
-  put(root, historyParts.filters,
-    el("div", { class: "columns" },
-      el("div", { class: "narrow" },
-        el("div", { class: "choice" }, el("label", { htmlFor: "find-series" }, "Find series"), historyParts.find),
-        historyParts.picker),
-      el("div", { class: "wide" }, historyParts.views, historyParts.charts, historyParts.changes)),
-    historyParts.table);
+  const { filters, picker, views, charts, changes, table, find } = historyParts;
+  put(root, el("div", { class: "columns" },
+    el("details", { class: "narrow", open: hasRoom() }, el("summary", {}, "Choose series"),
+      el("div", { class: "choice" }, el("label", { htmlFor: "find-series" }, "Find series"), find),
+      filters, picker),
+    el("div", { class: "wide" },
+      el("details", { class: "views", open: hasRoom() }, el("summary", {}, "What is drawn"), views),
+      charts, changes)), table);
 }
 
 function showHistory(choices) {
   if (!DATA.series.length) {
-    historyParts.charts.replaceChildren(el("p", { class: "note" }, "There is no history yet: nothing was measured at a commit."));
+    const none = "There is no history yet: nothing was measured at a commit.";
+    historyParts.charts.replaceChildren(el("p", { class: "note" }, none));
     return;
   }
   const found = matching(DATA.series, choices);
   const chosen = chosenSeries(found, choices);
-  const focused = document.activeElement?.id;
-  historyParts.filters.replaceChildren(...facetSelects(DATA.series, choices, (name, value) => {
-    choose({ [name]: value, series: keptSeries(chosen, { ...choices, [name]: value || undefined }), at: undefined });
-  }).filter(Boolean));
+  const filter = (name, value) => {
+    const series = keptSeries(chosen, { ...choices, [name]: value || undefined });
+    choose({ [name]: value, series, at: undefined, ...unzoomed() });
+  };
   if (document.activeElement !== historyParts.find) historyParts.find.value = choices.find ?? "";
-  drawPicker(found, chosen);
-  drawViews(choices);
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  keepingFocus(() => {
+    historyParts.filters.replaceChildren(...facetSelects(DATA.series, choices, filter).filter(Boolean));
+    drawPicker(found, chosen);
+    drawViews(chosen, choices);
+  });
+  drawChosen(chosen, choices);
+}
+
+// What is drawn stays while it would look the same: while somebody looks for a series.
+function drawChosen(chosen, choices) {
+  const { find, ...others } = choices;
+  const look = [isDark(), paper.matches, historyParts.charts.clientWidth];
+  const key = JSON.stringify([chosen.map((one) => one.id), others, look]);
+  const hosts = [...historyParts.charts.querySelectorAll(".chart")];
+  if (key === historyParts.drawn && hosts.every((host) => host.data)) return;
+  historyParts.drawn = key;
   drawHistoryCharts(chosen, choices);
   historyParts.changes.replaceChildren(changeList(chosen));
   historyParts.table.replaceChildren(historyTable(chosen));
@@ -76,24 +103,25 @@ function drawPicker(found, chosen) {
     });
     const box = checkOf({
       label: seriesName(series), checked: order >= 0, mark,
-      onchange: (on) => choose({
-        series: (on ? [...ids, series.id].slice(-MOST_LINES) : ids.filter((id) => id !== series.id)).join(",") || undefined,
-        at: undefined,
-      }),
+      onchange: (on) => {
+        const wanted = on ? [...ids, series.id].slice(-MOST_LINES) : ids.filter((id) => id !== series.id);
+        choose({ series: wanted.join(",") || undefined, at: undefined, ...unzoomed() });
+      },
     });
     box.querySelector("input").id = `series-${series.id}`;
     return box;
   });
   const left = found.length + chosen.filter((one) => !found.includes(one)).length - listed.length;
   historyParts.picker.replaceChildren(
-    el("p", { class: "quiet", id: "found" }, `${plural(found.length, "series", "series")} found, ${chosen.length} shown`),
+    el("p", { class: "quiet", id: "found" },
+      `${plural(found.length, "series", "series")} found, ${chosen.length} shown`),
     el("div", { class: "boxes", role: "group", "aria-label": "Series shown" }, boxes),
     left > 0 ? el("p", { class: "quiet" }, `and ${left} more: filter or find them`) : "");
 }
 
 const shownSet = (choices) => new Set(choices.show === undefined ? SHOWN_AT_FIRST : choices.show.split("."));
 
-function drawViews(choices) {
+function drawViews(chosen, choices) {
   const on = shownSet(choices);
   const checks = [...PERCENTILES.map(([name]) => name), ...SHOWS].map((name) => {
     const box = checkOf({
@@ -110,25 +138,22 @@ function drawViews(choices) {
   historyParts.views.replaceChildren(
     selectOf({
       label: "Scale", name: "scale", options: [["", "linear"], ["log", "logarithmic"]],
-      value: choices.scale, onchange: (value) => choose({ scale: value }),
+      value: choices.scale, onchange: (value) => choose({ scale: value, ...unzoomed() }),
     }),
     selectOf({
       label: "Across", name: "across", options: [["", "commits"], ["date", "dates"]],
-      value: choices.across, onchange: (value) => choose({ across: value }),
+      value: choices.across, onchange: (value) => choose({ across: value, ...unzoomed() }),
     }),
     el("fieldset", {}, el("legend", { class: "unseen" }, "Shown beside the median"), checks),
-    buttonOf("Reset zoom", () => resetZoom(choices), { id: "reset-zoom" }));
+    fitButton(chosen, choices) ?? "",
+    buttonOf("Reset zoom", resetZoom, { id: "reset-zoom" }));
 }
 
-function resetZoom(choices) {
-  if (choices.at) {
-    choose({ at: undefined });
-    return;
-  }
-  for (const host of historyParts.charts.querySelectorAll(".chart")) {
-    const all = host.layout?.meta?.all;
-    if (host.data) Plotly.relayout(host, { ...(all ? { "xaxis.range": [...all] } : { "xaxis.autorange": true }), "yaxis.autorange": true });
-  }
+// Where the budget is so far above the data that only one of the two can be seen well.
+function fitButton(chosen, choices) {
+  if (!budgetsOf(chosen, choices).far.length) return null;
+  const [words, fit] = choices.fit === "budget" ? ["Show the data alone"] : ["Show budget", "budget"];
+  return buttonOf(words, () => choose({ fit, ...unzoomed() }), { id: "fit-budget" });
 }
 
 // One chart for each unit: what is not of one kind shares no axis.
@@ -141,41 +166,51 @@ function drawHistoryCharts(chosen, choices) {
   }
   units.forEach((unit, place) => {
     const of = chosen.filter((one) => one.unit === unit);
-    drawChart(wanted[place], () => historyChart(of, chosen, choices));
+    drawChart(wanted[place], () => historyChart(wanted[place], of, chosen, choices));
   });
 }
 
-function historyChart(of, chosen, choices) {
-  const on = shownSet(choices);
+function historyChart(host, of, chosen, choices) {
   const isDate = choices.across === "date";
   const x = isDate ? (commit) => DATA.commits[commit].date_utc : (commit) => commit;
-  const seen = of.flatMap((series) => [...array(series.commits)]);
-  const [from, to] = [Math.min(...ends(seen)), Math.max(...ends(seen))];
+  const seen = ends(of.flatMap((series) => figuredPlaces(series).map((place) => array(series.commits)[place])));
+  const [from, to] = [seen[0], seen.at(-1)];
   const at = commitOf(choices.at);
-  const margin = Math.max(0.5, 0.015 * (to - from));
-  const all = isDate ? undefined : [from - margin, to + margin];
-  const range = at < 0 || isDate ? all : [at - 30.5, at + 30.5];
+  const { unit, isTime } = { unit: scaleOf(of[0]).unit, isTime: of[0].unit === "seconds" };
+  const whole = isDate ? undefined : wholeRange(from, to, at);
+  const zoom = zoomOf(choices, of[0].unit, isDate);
+  const range = zoom?.x ?? whole;
+  const on = shownSet(choices);
   const traces = of.flatMap((series) => seriesTraces(series, {
-    order: chosen.indexOf(series), alone: of.length === 1, x, hasMarks: hasMarks(range ?? [from, to]), shows: (name) => on.has(name),
+    order: chosen.indexOf(series), alone: of.length === 1, x, hasMarks: hasMarks(isDate ? [from, to] : range),
+    shows: (name) => on.has(name),
   }));
-  const { unit } = scaleOf(of[0]);
-  const highest = Math.max(...traces.flatMap((trace) => [Math.max(...trace.y.filter(isNumber), 0)]));
-  const budget = on.has("budget") && of[0].unit === "seconds"
-    ? budgetTraces(of, highest, [x(from), x(to)]) : { traces: [], told: "" };
-  const simulated = of.some((one) => one.simulated);
-  const title = of.length === 1 ? plain(seriesName(of[0])) : plural(of.length, "series", "series");
+  const { drawn: limits, above } = isTime ? budgetsOf(of, choices) : { drawn: [], above: [] };
+  const budgets = limits.map((limit) => budgetTrace(limit, [x(from), x(to)]));
+  const simulated = anySimulated(of);
   const names = of.map((one) => seriesName(one, WHOLE)).join("; ");
+  const { at: _at, show: _show, find: _find, ...view } = choices;
   return {
-    traces: [...traces, ...budget.traces],
-    words: `${simulated ? SIMULATED + ": " : ""}Chart of ${names} over commits. The table below has its figures.`,
-    on: { plotly_click: openPoint, plotly_relayout: (change) => retick(change, historyParts.charts) },
+    traces: [...traces, ...budgets],
+    words: marked(simulated, `Chart of ${names} over commits. The table below has its figures.`),
+    on: {
+      plotly_click: openPoint,
+      plotly_relayout: (change) => {
+        retick(change, historyParts.charts);
+        noteZoom(change, host, of[0].unit, whole);
+      },
+      plotly_doubleclick: resetZoom,
+    },
     layout: {
-      meta: { all },
-      title: budget.told ? `${title}; ${budget.told}` : title, simulated, height: window.innerWidth < 640 ? 360 : 460,
-      uirevision: `${of.map((one) => one.id)} ${choices.at ?? ""} ${choices.across ?? ""} ${choices.scale ?? ""}`,
-      xaxis: axis("", isDate ? { type: "date" } : { range: [...range], ...commitTicks(...range, chartWidth()) }),
-      yaxis: axis(plain(unit === "ms" ? "latency, ms" : unit), { type: choices.scale === "log" ? "log" : "linear" }),
-      showlegend: of.length > 1 || budget.traces.length > 0,
+      title: of.length === 1 ? plain(seriesName(of[0])) : plural(of.length, "series", "series"),
+      simulated, height: hasRoom() ? 460 : 360,
+      uirevision: JSON.stringify([of.map((one) => one.id), choices.at, view]),
+      xaxis: axis("", isDate ? { type: "date", range } : { range: [...range], ...commitTicks(...range, chartWidth()) }),
+      yaxis: axis(plain(isTime ? "latency, ms" : unit), {
+        type: choices.scale === "log" ? "log" : "linear", range: zoom?.y,
+      }),
+      showlegend: of.length > 1 || budgets.length > 0,
+      annotations: above.length ? [budgetArrow(above)] : [],
       shapes: at < 0 ? [] : [{
         type: "line", x0: x(at), x1: x(at), yref: "paper", y0: 0, y1: 1, layer: "below",
         line: { color: colour("accent"), width: 1, dash: "dot" },
@@ -184,8 +219,10 @@ function historyChart(of, chosen, choices) {
   };
 }
 
-function ends(values) {
-  return values.length ? [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))] : [0];
+// All commits, or those about one.
+function wholeRange(from, to, at) {
+  const margin = Math.max(0.5, 0.015 * (to - from));
+  return at < 0 ? [from - margin, to + margin] : [at - 30.5, at + 30.5];
 }
 
 const chartWidth = () => Math.max(240, (historyParts.charts.clientWidth || 800) - 80);
@@ -202,8 +239,8 @@ function retick(change, root) {
     const found = host._fullLayout?.xaxis;
     if (!found || found.type === "date") continue;
     const { tickvals, ticktext } = commitTicks(...found.range, chartWidth());
-    const mode = hasMarks(found.range) ? "lines+markers" : "lines";
-    const medians = host.data.map((trace, place) => place).filter((place) => host.data[place].meta?.series !== undefined);
+    const mode = modeOf(true, hasMarks(found.range));
+    const medians = [...host.data.keys()].filter((place) => host.data[place].meta?.isJoined);
     const turns = medians.some((place) => host.data[place].mode !== mode);
     const ticks = { "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext };
     if (turns) Plotly.update(host, { mode }, ticks, medians);
@@ -223,9 +260,9 @@ function openPoint(event) {
 
 // Beside the chart, for the keyboard and for whoever prints it.
 function changeList(chosen) {
-  const found = chosen.flatMap((series) => series.changes.map((change) => ({ series, change })));
+  const found = chosen.filter(isHistory).flatMap((series) => series.changes.map((change) => ({ series, change })));
   const notes = distinct(chosen.map((one) => one.canary_note).filter(Boolean));
-  const told = notes.map((note) => el("p", { class: "quiet" }, said(note)));
+  const told = notes.map((one) => el("p", { class: "quiet" }, said(one)));
   if (!found.length) return el("div", {}, el("p", { class: "quiet" }, "No change is seen in what is shown."), told);
   found.sort((one, other) => changePlace(other.series, other.change.at) - changePlace(one.series, one.change.at));
   return el("div", {}, el("h3", {}, "Changes in what is shown"),
@@ -238,37 +275,36 @@ function changeList(chosen) {
         rangeOf(change), " ", said(DATA.commits[place].subject),
         chosen.length > 1 ? [": ", said(seriesName(series))] : null,
         change.note ? [". ", said(change.note)] : null, " ",
-        el("a", { href: changeAddress(series, change), "aria-label": `Show ${commitName(place)} in the chart` }, "in the chart"),
-        " ", badge(series.simulated));
+        el("a", {
+          href: changeAddress(series, change), "aria-label": `Show ${commitName(place)} in the chart`,
+        }, "in the chart"), " ", badge(series.simulated));
     })), told);
 }
 
 function historyTable(chosen) {
-  const rows = chosen.flatMap((series) => [...array(series.commits)].map((commit, place) => ({
-    series, commit, place, simulated: series.simulated,
+  const rows = chosen.flatMap((series) => figuredPlaces(series).map((place) => ({
+    series, place, commit: array(series.commits)[place], simulated: series.simulated,
   })));
   rows.sort((one, other) => other.commit - one.commit);
   const units = distinct(chosen.map((one) => scaleOf(one).unit));
   const unit = units.length === 1 ? units[0] : "";
-  const figure = (head, get) => ({
-    head: `${head} ${unit}`.trim(), csv: unit === "ms" ? `${head} s` : `${head} ${unit}`.trim(), number: true, get,
-    show: ({ series }, value) => (isNumber(value) ? digits(value * scaleOf(series).factor) : NONE),
+  // In the file times are in seconds.
+  const unitOf = (head) => ({
+    head: `${head} ${unit}`.trim(), csv: unit === "ms" ? `${head} s` : `${head} ${unit}`.trim(),
   });
-  const at = (share) => ({ series, place }) => quantile(series, place, share);
-  const own = (name) => ({ series, place }) => array(series[name])[place];
+  const figure = (head, name) => figureColumn(head, valueAt(name), unitOf(head));
   return makeTable({
-    caption: chosen.length === 1 ? seriesName(chosen[0], WHOLE) : "What is shown", file: "history", rows, simulated: anySimulated(rows),
+    caption: chosen.length === 1 ? seriesName(chosen[0], WHOLE) : "What is shown", file: "history",
+    rows, simulated: anySimulated(rows),
     columns: [
       commitColumn("commit", (row) => row.commit),
       { head: "date", get: (row) => DATA.commits[row.commit].date_utc, show: (row, value) => day(value), tight: true },
       { head: "subject", get: (row) => DATA.commits[row.commit].subject, show: (row, value) => long(value) },
       { head: "series", wide: true, hidden: chosen.length === 1, get: (row) => seriesName(row.series, WHOLE) },
-      { head: "n", number: true, get: own("counts"), show: (row, value) => bare(value) },
-      figure("median", own("median_s")), figure("lower", own("lower_s")), figure("upper", own("upper_s")),
-      figure("min", at(0)), figure("p50", at(0.5)), figure("p90", at(0.9)), figure("p95", at(0.95)),
-      figure("p99", at(0.99)), figure("max", at(1)), figure("level", own("levels_s")),
-      ...(units.length > 1 ? [{ head: "unit", get: (row) => row.series.unit, show: (row) => scaleOf(row.series).unit }] : []),
-      simulatedColumn,
+      ...identityColumns, countColumn(),
+      figure("median", "median_s"), figure("lower", "lower_s"), figure("upper", "upper_s"),
+      ...quantileColumns(unitOf), figure("level", "levels_s"),
+      { ...unitColumn, hidden: units.length === 1 }, simulatedColumn,
     ],
   });
 }

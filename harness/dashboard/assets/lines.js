@@ -11,11 +11,12 @@ const PERCENTILES = [
 const measuredCommits = new Map();
 
 function measuredAt(series) {
-  const key = `${series.environment} ${series.source}`;
+  const keyOf = (one) => `${one.environment} ${one.source}`;
+  const key = keyOf(series);
   if (!measuredCommits.has(key)) {
     const all = new Set();
     for (const one of DATA.series) {
-      if (`${one.environment} ${one.source}` === key) for (const place of array(one.commits)) all.add(place);
+      if (isHistory(one) && keyOf(one) === key) for (const place of array(one.commits)) all.add(place);
     }
     measuredCommits.set(key, [...all].sort((one, other) => one - other));
   }
@@ -24,6 +25,7 @@ function measuredAt(series) {
 
 // The places in the series to draw, with -1 where the line has a gap.
 function drawnPlaces(series) {
+  if (!isHistory(series)) return figuredPlaces(series);
   const own = new Map([...array(series.commits)].map((commit, place) => [commit, place]));
   const medians = array(series.median_s);
   const places = [];
@@ -41,8 +43,10 @@ function drawnPlaces(series) {
   return places;
 }
 
-// Everything of one series; x gives a commit's place on the axis.
+// Everything of one series; x gives a commit's place on the axis. Single runs are points: no line
+// joins them, and no level lies below them.
 function seriesTraces(series, { order, alone, x, shows, hasMarks }) {
+  const isJoined = isHistory(series);
   const paint = seriesColour(order);
   const places = drawnPlaces(series);
   const { factor } = scaleOf(series);
@@ -58,26 +62,28 @@ function seriesTraces(series, { order, alone, x, shows, hasMarks }) {
   const isLong = places.length > 200;
   const group = { legendgroup: `s${series.id}`, x: xs };
   const traces = [];
-  if (shows("interval")) traces.push(bandTrace(series, { places, x, factor, paint, group }));
+  if (shows("interval") && isJoined) traces.push(bandTrace(series, { places, x, factor, paint, group }));
   const detail = (told, dash, values, width) => ({
-    ...group, type: "scatter", mode: isShort ? "lines+markers" : "lines", name: `${name}: ${told}`, showlegend: false, y: values,
+    ...group, type: "scatter", mode: modeOf(isJoined, isShort), name: `${name}: ${told}`, showlegend: false, y: values,
     line: { color: faded(paint, 0.75), width, dash }, marker: { size: 3 }, hoverinfo: "skip",
   });
   for (const [told, share, dash] of PERCENTILES) {
     if (shows(told)) traces.push(detail(told, dash, over((place) => quantile(series, place, share)), 1));
   }
   traces.push({
-    ...group, type: "scatter", mode: hasMarks ? "lines+markers" : "lines", name, y: over((place) => array(series.median_s)[place]),
+    ...group, type: "scatter", mode: modeOf(isJoined, hasMarks), name,
+    y: over((place) => array(series.median_s)[place]),
     line: { color: paint, width: isLong ? 1.1 : 1.6 }, marker: { color: paint, size: 5 },
     customdata: places.map((place) => (place < 0 ? "" : hoverOf(series, place))), hovertemplate: HOVER,
-    meta: { series: series.id, commits: places.map((place) => (place < 0 ? -1 : commits[place])) },
+    meta: { series: series.id, isJoined, commits: places.map((place) => (place < 0 ? -1 : commits[place])) },
   });
-  if (shows("level")) {
+  if (shows("level") && isJoined) {
     const levels = detail("level", "solid", over((place) => array(series.levels_s)[place]), 2);
-    traces.push({ ...levels, line: { ...levels.line, shape: "hv", color: faded(alone ? colour("ink") : paint, 0.65) } });
+    const line = { ...levels.line, shape: "hv", color: faded(alone ? colour("ink") : paint, 0.65) };
+    traces.push({ ...levels, line });
   }
   // Without its marks a point between two gaps would not be seen.
-  const alones = hasMarks ? [] : places.map((place, at) => at).filter((at) =>
+  const alones = hasMarks || !isJoined ? [] : places.map((place, at) => at).filter((at) =>
     places[at] >= 0 && !(places[at - 1] >= 0) && !(places[at + 1] >= 0));
   if (alones.length) {
     const { y } = traces.find((trace) => trace.meta);
@@ -86,8 +92,13 @@ function seriesTraces(series, { order, alone, x, shows, hasMarks }) {
       y: alones.map((at) => y[at]), marker: { color: paint, size: 5 }, hoverinfo: "skip",
     });
   }
-  if (shows("changes") && series.changes.length) traces.push(changeTrace(series, { x, factor, group }));
+  if (shows("changes") && isJoined && series.changes.length) traces.push(changeTrace(series, { x, factor, group }));
   return traces;
+}
+
+function modeOf(isJoined, hasMarks) {
+  if (!isJoined) return "markers";
+  return hasMarks ? "lines+markers" : "lines";
 }
 
 // One polygon for each stretch without a gap.
@@ -99,8 +110,9 @@ function bandTrace(series, { places, x, factor, paint, group }) {
   const close = () => {
     const back = [...stretch].reverse();
     if (stretch.length > 1) {
-      xs.push(...stretch.map((place) => x(commits[place])), ...back.map((place) => x(commits[place])), null);
-      ys.push(...stretch.map((place) => upper[place] * factor), ...back.map((place) => lower[place] * factor), null);
+      xs.push(...[...stretch, ...back].map((place) => x(commits[place])), null);
+      ys.push(...stretch.map((place) => upper[place] * factor));
+      ys.push(...back.map((place) => lower[place] * factor), null);
     }
     stretch = [];
   };
@@ -148,24 +160,54 @@ function hoverOf(series, place) {
   const { factor, unit } = scaleOf(series);
   const told = (value) => (isNumber(value) ? digits(value * factor) : NONE);
   const at = (share) => told(quantile(series, place, share));
+  const of = (name) => told(array(series[name])[place]);
   return lines(
     `<b>${plain(shortHash(commit.hash))}</b> ${plain(minute(commit.date_utc))}`,
     plain(commit.subject.slice(0, 80)),
     plain(seriesName(series, WHOLE)),
-    `median <b>${told(array(series.median_s)[place])} ${plain(unit)}</b> (${told(array(series.lower_s)[place])} to ${told(array(series.upper_s)[place])})`,
+    `median <b>${of("median_s")} ${plain(unit)}</b> (${of("lower_s")} to ${of("upper_s")})`,
     `min ${at(0)}  p50 ${at(0.5)}  p90 ${at(0.9)}  p99 ${at(0.99)}  max ${at(1)}`,
     `n = ${array(series.counts)[place] || NONE}${series.simulated ? `, ${SIMULATED}` : ""}`);
 }
 
-// The budget as a line where the data are near it; far away it would flatten them.
-function budgetTraces(chosen, highest, ends) {
-  const budgets = distinct(chosen.map((one) => one.budget_s).filter(isNumber));
-  const near = budgets.filter((limit) => limit * 1e3 < 3 * highest);
-  const far = budgets.filter((limit) => !near.includes(limit));
-  const traces = near.map((limit) => ({
-    type: "scatter", mode: "lines", x: ends, y: [limit * 1e3, limit * 1e3], name: `budget ${bareMs(limit)} ms`,
-    line: { color: colour("bad"), width: 1.5, dash: "dash" }, hoverinfo: "name",
-  }));
-  const told = far.length ? `budget ${far.map(bareMs).join(", ")} ms: above this chart` : "";
-  return { traces, told };
+// How often a budget may be the highest figure and still be drawn: further up it would flatten them.
+const NEAR = 3;
+
+// The highest of what is shown of some series of times, in seconds.
+function highestOf(of, on) {
+  const shares = PERCENTILES.filter(([name]) => on.has(name)).map(([, share]) => share);
+  let highest = 0;
+  for (const series of of) {
+    for (const place of figuredPlaces(series)) {
+      const figures = [array(series.median_s)[place], ...shares.map((one) => quantile(series, place, one))];
+      for (const figure of figures) if (figure > highest) highest = figure;
+    }
+  }
+  return highest;
+}
+
+// The budgets of what is shown: those to draw, and those too far above it on a linear scale.
+function budgetsOf(chosen, choices) {
+  const of = chosen.filter((one) => one.unit === "seconds");
+  const on = shownSet(choices);
+  const all = on.has("budget") ? distinct(of.map((one) => one.budget_s).filter(isNumber)) : [];
+  const highest = all.length ? highestOf(of, on) : 0;
+  const isFar = (limit) => choices.scale !== "log" && limit > NEAR * highest;
+  const far = all.filter(isFar);
+  const isFitted = choices.fit === "budget";
+  return { far, drawn: isFitted ? all : all.filter((limit) => !isFar(limit)), above: isFitted ? [] : far };
+}
+
+const budgetTrace = (limit, ends) => ({
+  type: "scatter", mode: "lines", x: ends, y: [limit * 1e3, limit * 1e3], name: `budget ${bareMs(limit)} ms`,
+  line: { color: colour("bad"), width: 1.5, dash: "dash" }, hoverinfo: "name",
+});
+
+// In the plot, so that a picture of it says where the budget is.
+function budgetArrow(above) {
+  return {
+    text: `budget ${above.map(bareMs).join(", ")} ms, above`, xref: "paper", yref: "paper", x: 0.03, y: 1,
+    ax: 0, ay: 30, xanchor: "left", showarrow: true, arrowhead: 2, arrowwidth: 1.5, arrowcolor: colour("bad"),
+    font: { color: colour("bad"), size: 12 }, bgcolor: colour("panel"),
+  };
 }

@@ -3,12 +3,12 @@
 sections.machine = {
   isRebuilt: true,
   show(root, subject, choices) {
-    const focused = document.activeElement?.id;
-    root.replaceChildren();
-    showEnergy(root, choices);
-    showNoise(root);
-    showEnvironments(root, choices);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    keepingFocus(() => {
+      root.replaceChildren();
+      showEnergy(root, choices);
+      showNoise(root);
+      showEnvironments(root, choices);
+    });
   },
 };
 
@@ -25,7 +25,8 @@ function showEnergy(root, choices) {
   const wholes = found.filter((one) => one.component === "pipeline");
   const chosen = (wholes.length ? wholes : found).slice(0, 8);
   const [history, bars] = [chartHost("energy history"), chartHost("energy bars")];
-  put(root, el("div", { class: "filters" }, facetSelects(known, choices, (name, value) => choose({ [name]: value }))),
+  const selects = facetSelects(known, choices, (name, value) => choose({ [name]: value }));
+  put(root, el("div", { class: "filters" }, selects),
     el("div", { class: "pair" }, history, bars), energyTable(found));
   if (!chosen.length) return;
   drawEnergyHistory(history, chosen);
@@ -42,16 +43,17 @@ function drawEnergyHistory(host, chosen) {
         const places = drawnPlaces(series).filter((place) => place < 0 || isNumber(array(series.energy_j)[place]));
         const commits = array(series.commits);
         return {
-          type: "scatter", mode: "lines+markers", name: plain(nameOf(series)),
+          type: "scatter", mode: isHistory(series) ? "lines+markers" : "markers", name: plain(nameOf(series)),
           x: places.map((place) => (place < 0 ? null : commits[place])),
           y: places.map((place) => (place < 0 ? null : array(series.energy_j)[place])),
           customdata: places.map((place) => (place < 0 ? "" : lines(
             `<b>${commitName(commits[place])}</b> ${plain(DATA.commits[commits[place]].subject.slice(0, 80))}`,
-            `${digits(array(series.energy_j)[place])} J`, plain(seriesName(series, WHOLE)), series.simulated ? SIMULATED : ""))),
+            `${digits(array(series.energy_j)[place])} J`, plain(seriesName(series, WHOLE)),
+            series.simulated ? SIMULATED : ""))),
           hovertemplate: HOVER, line: { color: seriesColour(order), width: 1.6 }, marker: { size: 4 },
         };
       }),
-      words: `${simulated ? SIMULATED + ": " : ""}Energy of an inference over commits`,
+      words: marked(simulated, "Energy of an inference over commits"),
       layout: {
         title: "Over commits", simulated, height: 400, showlegend: true, yaxis: axis("J an inference"),
         xaxis: axis("", commitTicks(from, to, Math.max(200, host.clientWidth - 80))),
@@ -66,10 +68,10 @@ function newestEnergy(found) {
     const values = array(series.energy_j);
     let place = values.length - 1;
     while (place >= 0 && !isNumber(values[place])) place -= 1;
-    const median = array(series.median_s)[place];
+    const median = series.unit === "seconds" ? array(series.median_s)[place] : null;
     return {
       series, energy: values[place], commit: array(series.commits)[place], simulated: series.simulated,
-      power: series.unit === "seconds" && median > 0 ? values[place] / median : null,
+      median_s: median, power: median > 0 ? values[place] / median : null,
     };
   });
 }
@@ -78,18 +80,22 @@ const MOST_BARS = 16;
 
 function drawEnergyBars(host, all) {
   const rows = [...all].sort((one, other) => other.energy - one.energy).slice(0, MOST_BARS).reverse();
-  const nameOf = (series) => seriesName(series, { pipeline: false, environment: false });
   drawChart(host, () => ({
     traces: [{
       type: "bar", orientation: "h", x: rows.map((row) => row.energy), y: rows.map((row, place) => place),
       marker: { color: colour("c0") }, hovertemplate: HOVER,
-      customdata: rows.map((row) => lines(plain(seriesName(row.series, WHOLE)), `${digits(row.energy)} J at ${commitName(row.commit)}`, row.simulated ? SIMULATED : "")),
+      customdata: rows.map((row) => lines(
+        plain(seriesName(row.series, WHOLE)), `${digits(row.energy)} J at ${commitName(row.commit)}`,
+        row.simulated ? SIMULATED : "")),
     }],
-    words: `${anySimulated(rows) ? SIMULATED + ": " : ""}The newest energy of each series`,
+    words: marked(anySimulated(rows), "The newest energy of each series"),
     layout: {
-      title: "Newest of each series", simulated: anySimulated(rows), height: Math.max(260, 26 * rows.length + 120),
-      xaxis: axis("J an inference"),
-      yaxis: axis("", { tickvals: rows.map((row, place) => place), ticktext: rows.map((row) => plain(cut(nameOf(row.series), 46))) }),
+      title: "Newest of each series", simulated: anySimulated(rows),
+      height: Math.max(260, 26 * rows.length + 120), xaxis: axis("J an inference"),
+      yaxis: axis("", {
+        tickvals: rows.map((row, place) => place),
+        ticktext: rows.map((row) => plain(cut(ownNameAndHow(row.series), 46))),
+      }),
     },
   }));
 }
@@ -106,9 +112,13 @@ function energyTable(found) {
         head: "series", wide: true, get: (row) => seriesName(row.series),
         show: (row, name) => el("a", { href: address("history", "", { series: row.series.id }) }, said(name)),
       },
+      ...identityColumns,
       { head: "energy J", number: true, get: (row) => row.energy, show: (row, value) => digits(value) },
-      timeColumn("median", (row) => (row.series.unit === "seconds" ? array(row.series.median_s)[placeOf(row.series, row.commit)] : null)),
-      { head: "mean power W", number: true, get: (row) => row.power, show: (row, value) => digits(value, 3), title: "energy over the median" },
+      timeColumn("median", (row) => row.median_s),
+      {
+        head: "mean power W", number: true, get: (row) => row.power, title: "energy over the median",
+        show: (row, value) => digits(value, 3),
+      },
       commitColumn("commit", (row) => row.commit), simulatedColumn,
     ],
   });
@@ -117,7 +127,8 @@ function energyTable(found) {
 function showNoise(root) {
   put(root, el("h3", {}, "The gate's calibration"));
   if (!DATA.noise.length) {
-    put(root, el("p", { class: "note" }, "No machine is calibrated: ", el("code", {}, "harness noise voice_conversion"), " finds what its gate would catch."));
+    put(root, el("p", { class: "note" }, "No machine is calibrated: ",
+      el("code", {}, "harness noise voice_conversion"), " finds what its gate would catch."));
     return;
   }
   const rows = DATA.noise;
@@ -125,17 +136,31 @@ function showNoise(root) {
     caption: "What the gate catches", file: "noise", rows, simulated: anySimulated(rows),
     columns: [
       { head: "pipeline", get: (row) => row.pipeline }, { head: "series", get: (row) => row.series },
-      { head: "smallest caught", csv: "smallest caught share", number: true, get: (row) => row.smallest_caught, show: (row, value) => (isNumber(value) ? `+${share(value)}` : "none of those tried") },
-      { head: "margin", csv: "margin share", number: true, get: (row) => row.margin, show: (row, value) => share(value) },
-      { head: "false alarms", get: (row) => `${row.false_alarms} of ${row.trials}` },
-      { head: "at most", csv: "false alarm rate at most", number: true, get: (row) => row.false_alarm_upper, show: (row, value) => share(value), title: "the rate of false alarms, 95 % confidence" },
-      { head: "SD within", csv: "within sd share", number: true, get: (row) => row.within_sd, show: (row, value) => share(value), title: "within a process" },
-      { head: "SD between", csv: "process sd share", number: true, get: (row) => row.process_sd, show: (row, value) => share(value), title: "between processes" },
-      { head: "environment", get: (row) => (row.environment === null ? `fingerprint ${row.fingerprint.slice(0, 12)}` : environmentLabel(row.environment)) },
+      {
+        ...shareColumn("smallest caught", (row) => row.smallest_caught),
+        show: (row, value) => (isNumber(value) ? `+${share(value)}` : "none of those tried"),
+      },
+      shareColumn("margin", (row) => row.margin),
+      { head: "false alarms", number: true, get: (row) => row.false_alarms },
+      { head: "of trials", number: true, get: (row) => row.trials },
+      {
+        ...shareColumn("at most", (row) => row.false_alarm_upper), csv: "false alarm rate at most",
+        title: "the rate of false alarms, 95 % confidence",
+      },
+      { ...shareColumn("SD within", (row) => row.within_sd), csv: "within sd share", title: "within a process" },
+      { ...shareColumn("SD between", (row) => row.process_sd), csv: "process sd share", title: "between processes" },
+      { head: "environment", get: noiseEnvironment },
       { head: "measured", get: (row) => row.created_utc, show: (row, value) => minute(value) }, simulatedColumn,
     ],
   }));
 }
+
+const shareColumn = (head, get) => ({
+  head, csv: `${head} share`, number: true, get, show: (row, value) => share(value),
+});
+
+const noiseEnvironment = ({ environment, fingerprint }) =>
+  (environment === null ? `fingerprint ${fingerprint.slice(0, 12)}` : environmentLabel(environment));
 
 function showEnvironments(root, choices) {
   put(root, el("h3", {}, "Environments"));
@@ -149,7 +174,8 @@ function showEnvironments(root, choices) {
     columns: [
       { head: "environment", get: (row) => row.label }, { head: "machine", get: (row) => row.machine },
       { head: "fingerprint", get: (row) => row.fingerprint, show: (row, value) => el("code", {}, value.slice(0, 16)) },
-      { head: "series", number: true, get: (row) => DATA.series.filter((one) => one.environment === row.id).length }, simulatedColumn,
+      { head: "series", number: true, get: (row) => DATA.series.filter((one) => one.environment === row.id).length },
+      simulatedColumn,
     ],
   }), differencesTable(choices), factsTable());
 }
@@ -162,21 +188,29 @@ function differencesTable(choices) {
   const rows = DATA.differences.filter((one) => `${one.first},${one.second}` === pair).map((one) => ({
     ...one, simulated: [one.first, one.second].some((id) => ENVIRONMENTS.get(id)?.simulated),
   }));
-  const labels = (ids) => ids.split(",").map((id) => environmentLabel(Number(id)));
+  const labels = (ids) => ids.split(",").map((id) => markedLabel(ENVIRONMENTS.get(Number(id))));
   const select = pairs.length > 1 ? selectOf({
-    label: "Two environments", name: "pair", value: pair, options: pairs.map((ids) => [ids, labels(ids).join(" and ")]),
+    label: "Two environments", name: "pair", value: pair,
+    options: pairs.map((ids) => [ids, labels(ids).join(" and ")]),
     onchange: (value) => choose({ pair: value }),
   }) : null;
   const [first, second] = pair ? labels(pair) : ["first", "second"];
   return [select, makeTable({
-    caption: "In what two environments differ", file: "environment-differences", rows, simulated: anySimulated(rows),
-    empty: "In nothing that is known.",
+    caption: "In what two environments differ", file: "environment-differences", rows,
+    simulated: anySimulated(rows), empty: "In nothing that is known.",
     columns: [
       { head: "fact", get: (row) => row.name, show: (row, value) => el("code", {}, value) },
       { head: first, get: (row) => row.of_first, show: (row, value) => said(value || "not told") },
       { head: second, get: (row) => row.of_second, show: (row, value) => said(value || "not told") },
+      simulatedColumn,
     ],
   })];
+}
+
+// Facts of a machine are of a column, not of a row: its heading says whether its times are made up.
+function markedLabel(environment) {
+  if (!environment) return "unknown environment";
+  return environment.simulated ? `${environment.label} (${SIMULATED})` : environment.label;
 }
 
 const factOf = (environment, name) => environment.facts[name] ?? null;
@@ -187,13 +221,15 @@ function factsTable() {
   const names = distinct(all.flatMap((one) => Object.keys(one.facts))).sort();
   const rows = names.map((name) => ({ name, simulated: all.some((one) => one.simulated) }));
   return makeTable({
-    caption: "What a latency may depend on", file: "environment-facts", rows, simulated: anySimulated(rows), empty: "No fact is known.",
+    caption: "What a latency may depend on", file: "environment-facts", rows, simulated: anySimulated(rows),
+    empty: "No fact is known.",
     columns: [
       { head: "fact", get: (row) => row.name, show: (row, value) => el("code", {}, value) },
       ...all.map((one) => ({
-        head: one.label, get: (row) => factOf(one, row.name),
+        head: markedLabel(one), get: (row) => factOf(one, row.name),
         show: (row, value) => (value === null ? NONE : long(value)),
       })),
+      simulatedColumn,
     ],
   });
 }

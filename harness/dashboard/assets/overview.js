@@ -12,25 +12,37 @@ const FEW = 12;
 const ORDER = ["missed", "inconclusive", "not measured", "within"];
 const MARKS = { within: "✓", missed: "✕", inconclusive: "?", "not measured": "–" };
 
-const changesOf = (keep) => DATA.series.flatMap((series) =>
-  series.changes.filter(keep).map((change) => ({ series, change, simulated: series.simulated })));
+const missesFloor = (budget) => budget.misses_floor === true;
+const isUnknown = ({ verdict }) => verdict !== "missed" && verdict !== "within";
 
-const OPEN = changesOf((change) => change.is_open).sort((one, other) => other.change.ratio - one.change.ratio);
-
+// What is measured and what is made up is never one count.
 function headline() {
-  const missed = DATA.budgets.filter((one) => one.verdict === "missed").length;
-  const open = DATA.budgets.filter((one) => one.verdict !== "missed" && one.verdict !== "within").length;
-  const newest = DATA.commits.length - 1;
-  const tell = (count, words, kind) => el("li", { class: kind }, el("strong", {}, String(count)), ` ${words}`);
-  const total = DATA.budgets.length;
-  const simulated = DATA.series.some((one) => one.simulated) || DATA.budgets.some((one) => one.simulated);
-  return el("ul", { class: "headline" },
-    total ? tell(missed, `of ${plural(total, "budget")} missed`, missed ? "bad" : "good") : null,
-    open ? tell(open, "not known yet", "open") : null,
-    tell(OPEN.length, OPEN.length === 1 ? "open regression" : "open regressions", OPEN.length ? "bad" : "good"),
-    newest < 0 ? null : el("li", {}, "newest of ", plural(DATA.commits.length, "commit"), ": ", commitLink(newest),
-      ` ${day(DATA.commits[newest].date_utc)} `, said(DATA.commits[newest].subject)),
-    simulated ? el("li", {}, badge(true)) : null);
+  const newest = newestMeasured();
+  const groups = [false, true].map((simulated) => counts(
+    DATA.budgets.filter((one) => Boolean(one.simulated) === simulated),
+    CAUSES.filter((one) => Boolean(one.simulated) === simulated),
+    simulated, DATA.series.some((one) => Boolean(one.simulated) === simulated)));
+  return el("ul", { class: "headline" }, groups,
+    newest < 0 ? null : el("li", {}, "newest measured of ", plural(DATA.commits.length, "commit"), ": ",
+      commitLink(newest), ` ${day(DATA.commits[newest].date_utc)} `, said(DATA.commits[newest].subject)));
+}
+
+function counts(budgets, causes, simulated, hasSeries) {
+  if (!budgets.length && !hasSeries) return [];
+  const tell = (count, words, kind) =>
+    el("li", { class: kind }, el("strong", {}, String(count)), ` ${words} `, badge(simulated));
+  const missed = budgets.filter((one) => one.verdict === "missed").length;
+  const unknown = budgets.filter(isUnknown).length;
+  const floors = budgets.filter(missesFloor).length;
+  const all = causes.reduce((sum, cause) => sum + cause.found.length, 0);
+  const of = all > causes.length ? `, of ${plural(all, "series", "series")}` : "";
+  const regressions = causes.length === 1 ? "open regression" : "open regressions";
+  return [
+    budgets.length ? tell(missed, `of ${plural(budgets.length, "budget")} missed`, missed ? "bad" : "good") : null,
+    unknown ? tell(unknown, "not known yet", "open") : null,
+    floors ? tell(floors, "under the floor of accuracy", "bad") : null,
+    hasSeries ? tell(causes.length, regressions + of, causes.length ? "bad" : "good") : null,
+  ];
 }
 
 function emptyNote() {
@@ -45,8 +57,8 @@ function budgetCards() {
     if (!DATA.series.length) return null;
     return el("p", { class: "note" }, "No budget is known: none of the records' pipelines states one.");
   }
-  const budgets = [...DATA.budgets].sort(
-    (one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
+  const order = (one) => (missesFloor(one) ? 0 : ORDER.indexOf(one.verdict));
+  const budgets = [...DATA.budgets].sort((one, other) => order(one) - order(other));
   const cards = el("div", { class: "cards" });
   budgets.slice(0, FEW).forEach((one) => cards.append(budgetCard(one)));
   const more = budgets.length > FEW
@@ -59,17 +71,19 @@ function budgetCards() {
 }
 
 function budgetCard(budget) {
-  const kind = budget.verdict.replace(" ", "-");
+  const kind = `${budget.verdict.replace(" ", "-")}${missesFloor(budget) ? " under" : ""}`;
   const series = SERIES.get(budget.series);
   const words = budget.trend || "the newest medians, and their level";
   const recent = series && sparkline(series, words);
   return el("article", { class: `card ${kind}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, MARKS[budget.verdict] ?? "?"), " ",
-      budget.verdict.toUpperCase(), " ", badge(budget.simulated)),
+      budget.verdict.toUpperCase(), missesFloor(budget) ? el("span", { class: "bad" }, ", ACCURACY MISSED") : null, " ",
+      badge(budget.simulated)),
     el("h4", {}, said(budget.pipeline), ", ", said(budget.variant), ", ", said(budget.size)),
     el("p", { class: "where" }, said(environmentLabel(budget.environment)),
       budget.arrival ? [", ", said(budget.arrival)] : null),
     p99Words(budget),
+    floorWords(budget),
     slowerSince(budget),
     budget.parts.length ? budgetBar(budget) : null,
     budget.beside.length
@@ -82,17 +96,29 @@ function budgetCard(budget) {
     cardLinks(budget, series));
 }
 
-// Which of its parts are slower, and since which commit.
+// Which of its parts are slower, and since which commit: of what was measured as the card's figure was.
 function slowerSince(budget) {
-  const own = OPEN.filter(({ series }) => ["environment", "pipeline", "variant", "size"].every(
-    (name) => series[name] === budget[name]));
-  const places = distinct(own.map(({ series, change }) => changePlace(series, change.at)));
-  return places.map((place) => {
-    const here = own.filter(({ series, change }) => changePlace(series, change.at) === place);
-    return el("p", {}, el("strong", { class: "bad" }, "Slower"), " since ", commitLink(place), ` (${day(DATA.commits[place].date_utc)}): `,
-      here.map(({ series, change }, order) => [
-        order ? ", " : "", el("a", { href: changeAddress(series, change) }, said(series.component)), ` ${offOne(change.ratio)}`]));
+  const whole = SERIES.get(budget.series);
+  if (!whole) return [];
+  const alike = ["environment", "pipeline", "variant", "size", "mode", "streams", "threads", "options"];
+  const isOwn = (series) => series === whole || (series.component !== whole.component
+    && alike.every((name) => series[name] === whole[name]));
+  const groups = groupedBy(OPEN.filter(({ series }) => isOwn(series)), (one) => changedAt(one));
+  return groups.map((here) => {
+    const place = changedAt(here[0]);
+    return el("p", { class: "bad" }, "Slower since ", commitLink(place), ` (${day(DATA.commits[place]?.date_utc)}): `,
+      here.map(({ series, change }) => `${series.component} ${offOne(change.ratio)}`).join(", "));
   });
+}
+
+// Beside the time: what is too inaccurate is no use, however fast it is.
+function floorWords(budget) {
+  if (budget.floor_sentence) {
+    return el("p", { class: missesFloor(budget) ? "bad" : "quiet" }, said(budget.floor_sentence));
+  }
+  if (!isNumber(budget.snr_db)) return null;
+  const floor = isNumber(budget.min_snr_db) ? `, at least ${bare(budget.min_snr_db)} dB wanted` : "";
+  return el("p", { class: missesFloor(budget) ? "bad" : "quiet" }, `SNR ${digits(budget.snr_db)} dB${floor}`);
 }
 
 function p99Words(budget) {
@@ -123,87 +149,14 @@ function cardLinks(budget, series) {
     el("span", { class: "quiet" }, minute(budget.created_utc)));
 }
 
-function changeColumns() {
-  return [
-    {
-      head: "series", wide: true, get: ({ series }) => seriesName(series),
-      show: ({ series, change }, name) => el("a", { href: changeAddress(series, change) }, said(name)),
-    },
-    { head: "what", tight: true, get: ({ change }) => changeWords(change) },
-    {
-      head: "size", csv: "ratio", number: true, get: ({ change }) => change.ratio,
-      show: (row, value) => el("strong", {}, offOne(value)),
-    },
-    {
-      head: "interval", get: ({ change }) => interval(change.lower, change.upper), tight: true,
-      title: "of the new level over the old",
-    },
-    { head: "confidence", number: true, get: ({ change }) => change.confidence, show: (row, value) => share(value, 3) },
-    commitColumn("at", ({ series, change }) => changePlace(series, change.at)),
-    {
-      head: "since", tight: true, get: ({ series, change }) => day(DATA.commits[changePlace(series, change.at)]?.date_utc),
-    },
-    {
-      head: "commits it may be", get: ({ change }) => `${change.good}..${change.bad}`,
-      show: ({ change }) => rangeOf(change),
-    },
-    {
-      head: "subject", get: ({ series, change }) => DATA.commits[changePlace(series, change.at)]?.subject ?? "",
-    },
-    {
-      head: "state", get: ({ change }) => changeState(change),
-    },
-    { head: "note", get: ({ change }) => change.note },
-    simulatedColumn,
-  ];
-}
-
-function changeState(change) {
-  if (change.is_open) return "open";
-  return change.recovered ? "recovered" : "closed";
-}
-
-function rangeOf(change) {
-  const [good, bad] = [commitOf(change.good), commitOf(change.bad)];
-  const link = (place, hash) => (place < 0 ? shortHash(hash) || NONE : commitLink(place));
-  return el("span", { class: "hash" }, link(good, change.good), "..", link(bad, change.bad));
-}
-
-function changeAddress(series, change) {
-  const hash = DATA.commits[changePlace(series, change.at)]?.hash;
-  return address("history", "", { series: series.id, at: hash });
-}
-
-const anySimulated = (rows) => rows.some((one) => one.simulated);
-
-function openTable() {
-  if (!DATA.series.length) return null;
-  return makeTable({
-    caption: "Open regressions", columns: changeColumns(), rows: OPEN, file: "open-regressions",
-    simulated: anySimulated(OPEN), empty: "None: nothing is slower since a change and still so.",
-  });
-}
-
 function problems() {
   const parts = DATA.notes;
-  const list = parts.length
-    ? el("div", { class: "note" }, el("h3", {}, "To be known"), el("ul", {}, parts.map((one) => el("li", {}, said(one)))))
-    : null;
+  const items = parts.map((one) => el("li", {}, said(one)));
+  const list = parts.length ? el("div", { class: "note" }, el("h3", {}, "To be known"), el("ul", {}, items)) : null;
   if (!DATA.skipped.length) return list;
   return [list, el("details", { class: "note", open: DATA.skipped.length < 4 },
     el("summary", {}, `${plural(DATA.skipped.length, "file")} could not be read`),
     el("ul", {}, DATA.skipped.map((one) => el("li", {}, said(one)))))];
-}
-
-function allChanges() {
-  const rows = changesOf(() => true);
-  if (!rows.length) return null;
-  const newest = ({ series, change }) => -changePlace(series, change.at);
-  rows.sort((one, other) => newest(one) - newest(other));
-  return makeTable({
-    caption: "All changes, the newest first", columns: changeColumns(), rows, file: "changes", most: FEW,
-    simulated: anySimulated(rows),
-  });
 }
 
 function runsTable() {

@@ -2,30 +2,41 @@
 
 const LITTLE = 0.4;
 
-// Parts of the limit, or of the p99 where that is more. What is below 0 takes no room. Where little
-// of the budget is spent a second bar shows what that little is of.
+// Parts of the limit, or of the p99 where that is more. Each is as wide as it takes; what is below 0
+// (components that overlap) begins the next that much earlier, so that the end is where the p99 is.
+// Where little of the budget is spent a second bar shows what that little is of.
 function budgetBar(budget) {
   const spent = budget.parts.filter((part) => part.kind !== "headroom");
-  const used = spent.reduce((sum, part) => sum + Math.max(0, part.time_s), 0);
-  const whole = Math.max(budget.limit_s, used);
+  const used = spent.reduce((sum, part) => sum + part.time_s, 0);
+  const whole = Math.max(budget.limit_s, ...endsOf(spent));
   const isLittle = used > 0 && used < LITTLE * budget.limit_s;
-  const bar = el("div", { class: "bar", "aria-hidden": "true" });
-  if (isLittle) bar.append(el("div", { class: "part spent", style: { width: `${(100 * used) / whole}%` } }));
-  const items = [];
-  budget.parts.forEach((part) => {
-    const width = `${(100 * Math.max(0, part.time_s)) / whole}%`;
-    const mark = partClass(part, spent);
-    if (!isLittle || part.kind === "headroom") bar.append(el("div", { class: mark, style: { width } }));
-    items.push({ part, item: partItem(part, mark, budget.limit_s) });
-  });
-  const list = partList(items);
-  const limit = el("div", { class: "limit", style: { left: `${(100 * budget.limit_s) / whole}%` } });
-  bar.append(limit);
+  const markOf = (part) => partClass(part, spent);
+  const seen = isLittle ? budget.parts.filter((part) => part.kind === "headroom") : budget.parts;
+  const bar = el("div", { class: "bar", "aria-hidden": "true" },
+    isLittle ? piece("part spent", 0, used, whole) : null, pieces(seen, isLittle ? used : 0, whole, markOf),
+    el("div", { class: "limit", style: { left: `${(100 * budget.limit_s) / whole}%` } }));
+  const list = partList(budget.parts.map((part) => ({ part, item: partItem(part, markOf(part), budget.limit_s) })));
   if (!isLittle) return [bar, list];
-  const close = el("div", { class: "bar", "aria-hidden": "true" }, spent.map((part) => el("div", {
-    class: partClass(part, spent), style: { width: `${(100 * Math.max(0, part.time_s)) / used}%` },
-  })));
+  const close = el("div", { class: "bar", "aria-hidden": "true" },
+    pieces(spent, 0, Math.max(...endsOf(spent)), markOf));
   return [bar, close, el("p", { class: "quiet" }, "below: what is spent, by its parts"), list];
+}
+
+// Where each part ends, one after the other.
+function endsOf(parts, from = 0) {
+  let at = from;
+  return parts.map((part) => (at += part.time_s));
+}
+
+function pieces(parts, from, whole, markOf) {
+  const all = endsOf(parts, from);
+  return parts.map((part, place) => (part.time_s > 0
+    ? piece(markOf(part), all[place] - part.time_s, part.time_s, whole) : null));
+}
+
+function piece(mark, from, width, whole) {
+  const percent = (value) => `${(100 * value) / whole}%`;
+  return el("div", { class: mark, style: { left: percent(from), width: percent(width) } });
 }
 
 const MOST_PARTS = 10;
@@ -33,7 +44,8 @@ const MOST_PARTS = 10;
 // The largest components, and all that is none; the others on demand.
 function partList(items) {
   const components = items.filter(({ part }) => part.kind === "component");
-  const largest = new Set([...components].sort((one, other) => other.part.time_s - one.part.time_s).slice(0, MOST_PARTS - 2));
+  const ordered = [...components].sort((one, other) => other.part.time_s - one.part.time_s);
+  const largest = new Set(ordered.slice(0, MOST_PARTS - 2));
   const isSmall = (one) => components.length > MOST_PARTS && one.part.kind === "component" && !largest.has(one);
   const listOf = (some) => el("ul", { class: "parts" }, some.map(({ item }) => item));
   const small = items.filter(isSmall);
@@ -51,7 +63,14 @@ function partItem(part, mark, limit) {
   return el("li", { class: over ? "over" : null },
     el("span", { class: `key ${mark}`, "aria-hidden": "true" }),
     said(over ? "over the budget" : part.name), " ",
-    el("span", { class: "value" }, `${atLeast(Math.abs(part.time_s) * 1e3, 0.001, 3)} ms, ${atLeast((100 * Math.abs(part.time_s)) / limit, 0.01, 2)} %`));
+    el("span", { class: "value" }, partWords(over ? -part.time_s : part.time_s, limit)));
+}
+
+// Less than 0 is what overlaps.
+function partWords(time_s, limit) {
+  const sign = time_s < 0 ? "\u2212" : "";
+  const size = Math.abs(time_s);
+  return `${sign}${atLeast(size * 1e3, 0.001, 3)} ms, ${sign}${atLeast((100 * size) / limit, 0.01, 2)} %`;
 }
 
 // What is less than anybody looks at is said to be less.
@@ -63,6 +82,7 @@ const SPARKS = 60;
 
 // The newest figures of a series as a line, with the level that changes leave.
 function sparkline(series, words) {
+  if (!isHistory(series)) return null;
   const from = Math.max(0, array(series.commits).length - SPARKS);
   const values = array(series.median_s).slice(from);
   const levels = array(series.levels_s).slice(from);
@@ -74,7 +94,8 @@ function sparkline(series, words) {
   const middle = (low + high) / 2;
   const x = (place) => (4 + (place * 232) / Math.max(1, values.length - 1)).toFixed(1);
   const y = (value) => (24 - ((value - middle) * 40) / span).toFixed(1);
-  const picture = svg("svg", { viewBox: "0 0 240 48", preserveAspectRatio: "none", role: "img", "aria-label": visible(words) },
+  const told = { role: "img", "aria-label": visible(words) };
+  const picture = svg("svg", { viewBox: "0 0 240 48", preserveAspectRatio: "none", ...told },
     svg("path", { d: pathOf(levels, x, y), class: "level" }),
     svg("path", { d: pathOf(values, x, y), class: "median" }));
   return el("div", { class: "spark" }, picture, badge(series.simulated));
@@ -84,7 +105,8 @@ function sparkWords(series) {
   const values = array(series.median_s).slice(-SPARKS).filter(isNumber);
   const [low, high] = ends(values);
   const { factor, unit } = scaleOf(series);
-  return `medians of the newest ${plural(values.length, "commit")}: ${digits(low * factor)} to ${digits(high * factor)} ${unit}`;
+  const range = `${digits(low * factor)} to ${digits(high * factor)} ${unit}`;
+  return `medians of the newest ${plural(values.length, "commit")}: ${range}`;
 }
 
 function pathOf(values, x, y) {

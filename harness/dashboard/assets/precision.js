@@ -3,11 +3,11 @@
 sections.precision = {
   isRebuilt: true,
   show(root, subject, choices) {
-    const focused = document.activeElement?.id;
-    root.replaceChildren();
-    showTrades(root, choices);
-    showRoofline(root, choices);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    keepingFocus(() => {
+      root.replaceChildren();
+      showTrades(root, choices);
+      showRoofline(root, choices);
+    });
   },
 };
 
@@ -55,23 +55,36 @@ function showTrades(root, choices) {
     put(root, el("p", { class: "note" }, "No pipeline was measured together with its accuracy."));
     return;
   }
-  const { kept, controls } = narrowed(DATA.trades, ["pipeline", "size"], choices, "t-", ["pipeline", "size", "environment"]);
+  const names = ["pipeline", "size"];
+  const { kept, controls } = narrowed(DATA.trades, names, choices, "t-", [...names, "environment"]);
   const host = chartHost("trades");
   const unknown = kept.filter((row) => !isNumber(row.snr_db)).length;
   put(root, controls, host,
-    unknown ? el("p", { class: "quiet" }, `Of ${unknown} of ${plural(kept.length, "variant")} no accuracy is known: the table has them.`) : null,
+    unknown
+      ? el("p", { class: "quiet" },
+        `Of ${unknown} of ${plural(kept.length, "variant")} no accuracy is known: the table has them.`)
+      : null,
     tradesTable(kept));
   drawTrades(host, kept);
 }
 
-const isUnder = (trade) => isNumber(trade.snr_db) && isNumber(trade.min_snr_db) && trade.snr_db < trade.min_snr_db;
+const hasFloor = (one) => isNumber(one.snr_db) && isNumber(one.min_snr_db);
+const isUnder = (one) => hasFloor(one) && one.snr_db < one.min_snr_db;
+
+function accuracyOf(one) {
+  if (!hasFloor(one)) return "";
+  return isUnder(one) ? "under the floor" : "kept";
+}
 
 function drawTrades(host, rows) {
   drawChart(host, () => {
     const precisions = distinct(rows.map((row) => row.precision));
     const known = rows.filter((row) => isNumber(row.snr_db));
     const floors = distinct(rows.map((row) => row.min_snr_db).filter(isNumber));
-    const range = { x: [0, 1.08e3 * Math.max(...rows.map((row) => row.median_s))], y: roomy([...known.map((row) => row.snr_db), ...floors]) };
+    const range = {
+      x: [0, 1.08e3 * Math.max(...rows.map((row) => row.median_s))],
+      y: roomy([...known.map((row) => row.snr_db), ...floors]),
+    };
     const texts = textsOf(host, known, range, (row) => [row.median_s * 1e3, row.snr_db, row.variant]);
     const traces = precisions.map((precision, order) => {
       const own = known.filter((row) => row.precision === precision);
@@ -88,7 +101,9 @@ function drawTrades(host, rows) {
     }).filter((trace) => trace.x.length);
     const simulated = anySimulated(rows);
     return {
-      traces, words: `${simulated ? SIMULATED + ": " : ""}Median latency against signal-to-noise ratio, by precision. The table has the figures.`,
+      traces,
+      words: marked(simulated, "Median latency against signal-to-noise ratio, by precision. "
+        + "The table has the figures."),
       layout: {
         title: "Left is faster, up is more accurate", simulated, height: TALL, showlegend: true,
         xaxis: axis("median, ms", { range: range.x }), yaxis: axis("SNR against PyTorch fp32, dB", { range: range.y }),
@@ -121,9 +136,11 @@ function textsOf(host, rows, range, of) {
 function tradeHover(row) {
   return lines(
     `<b>${plain(row.variant)}</b>, ${plain(row.size)}`, plain(environmentLabel(row.environment)),
-    `median ${ms(row.median_s)} ms, SNR ${digits(row.snr_db, 4)} dB${isUnder(row) ? `, <b>under the floor of ${bare(row.min_snr_db)}</b>` : ""}`,
+    `median ${ms(row.median_s)} ms, SNR ${digits(row.snr_db, 4)} dB`,
+    isUnder(row) ? `<b>under the floor of ${bare(row.min_snr_db)} dB</b>` : "",
     isNumber(row.energy_j) ? `${digits(row.energy_j, 3)} J an inference` : "",
-    isNumber(row.size_bytes) ? `${digits(row.size_bytes / 1e6, 4)} MB on disk` : "", row.simulated ? SIMULATED : "");
+    isNumber(row.size_bytes) ? `${digits(row.size_bytes / 1e6, 4)} MB on disk` : "",
+    row.simulated ? SIMULATED : "");
 }
 
 function tradesTable(rows) {
@@ -136,15 +153,21 @@ function tradesTable(rows) {
       { head: "precision", get: (row) => row.precision },
       { head: "size", get: (row) => row.size },
       timeColumn("median", (row) => row.median_s),
-      { head: "of the fastest", number: true, get: (row) => row.median_s / fastest, show: (row, value) => digits(value, 3) },
+      {
+        head: "of the fastest", number: true, get: (row) => row.median_s / fastest,
+        show: (row, value) => digits(value, 3),
+      },
       { head: "SNR dB", number: true, get: (row) => row.snr_db, show: (row, value) => digits(value, 4) },
       { head: "floor dB", number: true, get: (row) => row.min_snr_db, show: (row, value) => bare(value) },
       {
-        head: "accuracy", get: (row) => (isUnder(row) ? "under the floor" : isNumber(row.min_snr_db) && isNumber(row.snr_db) ? "kept" : NONE),
-        show: (row, value) => el("span", { class: isUnder(row) ? "bad" : "" }, value),
+        head: "accuracy", get: accuracyOf,
+        show: (row, value) => el("span", { class: isUnder(row) ? "bad" : "" }, value || NONE),
       },
       { head: "energy J", number: true, get: (row) => row.energy_j, show: (row, value) => digits(value, 3) },
-      { head: "disk MB", csv: "disk bytes", number: true, get: (row) => row.size_bytes, show: (row, value) => (isNumber(value) ? digits(value / 1e6, 4) : NONE) },
+      {
+        head: "disk MB", csv: "disk bytes", number: true, get: (row) => row.size_bytes,
+        show: (row, value) => (isNumber(value) ? digits(value / 1e6, 4) : NONE),
+      },
       { head: "environment", get: (row) => environmentLabel(row.environment) },
       commitColumn("commit", (row) => row.commit ?? -1),
       simulatedColumn,
@@ -158,7 +181,8 @@ function showRoofline(root, choices) {
     put(root, el("p", { class: "note" }, "No component's work and its device's measured ceilings are both known."));
     return;
   }
-  const { kept, controls } = narrowed(DATA.roofline, ["component", "precision", "size"], choices, "r-", ["size", "environment"]);
+  const names = ["component", "precision", "size"];
+  const { kept, controls } = narrowed(DATA.roofline, names, choices, "r-", ["size", "environment"]);
   const host = chartHost("roofline");
   put(root, controls, host, rooflineTable(kept));
   drawRoofline(host, kept);
@@ -188,17 +212,21 @@ function drawRoofline(host, rows) {
       traces.push({
         type: "scatter", mode: "markers+text", name: plain(precision), x: own.map((row) => row.macs / row.moved_bytes),
         y: own.map((row) => row.macs / row.median_s), text: own.map((row) => texts.get(row).text),
-        textposition: own.map((row) => texts.get(row).place), textfont: { size: 11 }, customdata: own.map(roofHover),
-        hovertemplate: HOVER, marker: { size: 11, symbol: shapeOf(precision, precisions), color: paint(precision) },
+        textposition: own.map((row) => texts.get(row).place), textfont: { size: 11 },
+        customdata: own.map(roofHover), hovertemplate: HOVER,
+        marker: { size: 11, symbol: shapeOf(precision, precisions), color: paint(precision) },
       });
     }
     const simulated = anySimulated(rows);
     const log = (title, of) => axis(title, { type: "log", exponentformat: "power", dtick: 1, range: of });
     return {
-      traces, words: `${simulated ? SIMULATED + ": " : ""}Work done in a second against work for each byte moved, with the measured ceilings. The table has the figures.`,
+      traces,
+      words: marked(simulated, "Work done in a second against work for each byte moved, with the measured ceilings. "
+        + "The table has the figures."),
       layout: {
         title: "Work over time, under the measured ceilings", simulated, height: TALL, showlegend: true,
-        xaxis: log("multiply-accumulates per byte moved", range.x), yaxis: log("multiply-accumulates per second", range.y),
+        xaxis: log("multiply-accumulates per byte moved", range.x),
+        yaxis: log("multiply-accumulates per second", range.y),
       },
     };
   });
@@ -222,10 +250,12 @@ function roofTrace(row, from, to, paint, hasPlace) {
 
 function roofHover(row) {
   return lines(
-    `<b>${plain(row.component)}</b>, ${plain(row.variant)}, ${plain(row.size)}`, plain(environmentLabel(row.environment)),
+    `<b>${plain(row.component)}</b>, ${plain(row.variant)}, ${plain(row.size)}`,
+    plain(environmentLabel(row.environment)),
     `median ${ms(row.median_s)} ms; ${ms(row.least_s)} ms at the least, bound by ${plain(row.bound)}`,
     `${share(row.least_s / row.median_s)} of what is possible`,
-    `${amount(row.macs / row.median_s)}MAC/s, ${digits(row.macs / row.moved_bytes, 3)} MAC per byte`, row.simulated ? SIMULATED : "");
+    `${amount(row.macs / row.median_s)}MAC/s, ${digits(row.macs / row.moved_bytes, 3)} MAC per byte`,
+    row.simulated ? SIMULATED : "");
 }
 
 function rooflineTable(rows) {
@@ -234,13 +264,23 @@ function rooflineTable(rows) {
     columns: [
       { head: "component", get: (row) => row.component }, { head: "variant", get: (row) => row.variant },
       { head: "size", get: (row) => row.size },
-      timeColumn("median", (row) => row.median_s), timeColumn("at the least", (row) => row.least_s, "what the measured ceilings would need"),
-      { head: "reached", csv: "share reached", number: true, get: (row) => row.least_s / row.median_s, show: (row, value) => share(value) },
+      timeColumn("median", (row) => row.median_s),
+      timeColumn("at the least", (row) => row.least_s, "what the measured ceilings would need"),
+      {
+        head: "reached", csv: "share reached", number: true, get: (row) => row.least_s / row.median_s,
+        show: (row, value) => share(value),
+      },
       { head: "bound by", get: (row) => row.bound },
       { head: "MAC", number: true, get: (row) => row.macs, show: (row, value) => amount(value) },
       { head: "bytes", number: true, get: (row) => row.moved_bytes, show: (row, value) => amount(value) },
-      { head: "MAC/byte", number: true, get: (row) => row.macs / row.moved_bytes, show: (row, value) => digits(value, 3) },
-      { head: "MAC/s", number: true, get: (row) => row.macs / row.median_s, show: (row, value) => amount(value) },
+      {
+        head: "MAC/byte", number: true, get: (row) => row.macs / row.moved_bytes,
+        show: (row, value) => digits(value, 3),
+      },
+      {
+        head: "MAC/s", number: true, get: (row) => row.macs / row.median_s,
+        show: (row, value) => amount(value),
+      },
       { head: "environment", get: (row) => environmentLabel(row.environment) },
       commitColumn("commit", (row) => row.commit ?? -1), simulatedColumn,
     ],

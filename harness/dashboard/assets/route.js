@@ -67,6 +67,12 @@ function showAddress({ focus = false } = {}) {
   }
 }
 
+// What is seen already, so that a reload shows it too: nothing is drawn for it.
+function note(changes) {
+  shown.choices = { ...shown.choices, ...changes };
+  history.replaceState(null, "", address(shown.section, shown.subject, shown.choices));
+}
+
 // This section with other choices: those that are given, beside those that there are.
 function choose(changes, options = {}) {
   const subject = "subject" in changes ? changes.subject : shown.subject;

@@ -72,9 +72,12 @@ function sketchHistogram(found, name, paint) {
     if (isNumber(from) && to > from) bars.push({ from, to, part });
   }
   return {
-    type: "bar", name, x: bars.map(({ from, to }) => (from + to) / 2), width: bars.map(({ from, to }) => to - from),
-    y: bars.map(({ from, to, part }) => part / (to - from)), marker: { color: faded(paint, 0.6), line: { color: paint, width: 1 } },
-    customdata: bars.map(({ from, to, part }) => `${digits(from, 5)} to ${digits(to, 5)}: ${share(part)} of the samples`),
+    type: "bar", name, x: bars.map(({ from, to }) => (from + to) / 2),
+    width: bars.map(({ from, to }) => to - from),
+    y: bars.map(({ from, to, part }) => part / (to - from)),
+    marker: { color: faded(paint, 0.6), line: { color: paint, width: 1 } },
+    customdata: bars.map(({ from, to, part }) =>
+      `${digits(from, 5)} to ${digits(to, 5)}: ${share(part)} of the samples`),
     hovertemplate: HOVER,
   };
 }
@@ -85,13 +88,14 @@ function drawDistributions(root, sides) {
   const histogram = chartHost("histogram");
   const found = sides.map((side) => ({ ...side, found: samplesAt(side.series, side.place) }));
   root.replaceChildren(
-    el("p", { class: "quiet" }, found.map((side) => el("span", { class: "source" }, said(side.name), `: ${samplesWords(side.found)}. `))),
+    el("p", { class: "quiet" }, found.map((side) =>
+      el("span", { class: "source" }, said(side.name), `: ${samplesWords(side.found)}. `))),
     el("div", { class: "pair" }, ecdf, histogram));
   const { unit } = scaleOf(sides[0].series);
   const simulated = sides.some(({ series }) => series.simulated);
   const build = (title, traces, yaxis) => () => ({
     traces: traces(found.map((side, order) => ({ ...side, name: plain(side.name), paint: seriesColour(order) }))),
-    words: `${simulated ? SIMULATED + ": " : ""}${title} of ${sides.map((side) => side.name).join(" and ")}`,
+    words: marked(simulated, `${title} of ${sides.map((side) => side.name).join(" and ")}`),
     layout: {
       title, simulated, height: 330, xaxis: axis(plain(unit)), yaxis, barmode: "overlay",
       showlegend: sides.length > 1,
@@ -108,22 +112,26 @@ function drawOrder(host, series, place) {
   if (!found.isRaw) return;
   const { unit } = scaleOf(series);
   drawChart(host, () => {
+    // Of too many every n-th is kept: the second of them is the one after n.
+    const step = Math.max(1, Math.ceil(found.count / found.values.length));
     const groups = new Map();
     found.values.forEach((value, order) => {
       const key = found.process ? found.process[order] : 0;
       if (!groups.has(key)) groups.set(key, { x: [], y: [] });
-      groups.get(key).x.push(order + 1);
+      groups.get(key).x.push(1 + step * order);
       groups.get(key).y.push(value);
     });
     const traces = [...groups].map(([key, { x, y }], order) => ({
       type: "scatter", mode: "markers", x, y, name: `process ${key}`,
-      marker: { size: 4, color: seriesColour(order) }, hovertemplate: `%{x}: %{y:.5~g} ${plain(unit)}<extra>process ${key}</extra>`,
+      marker: { size: 4, color: seriesColour(order) },
+      hovertemplate: `%{x}: %{y:.5~g} ${plain(unit)}<extra>process ${key}</extra>`,
     }));
     return {
-      traces, words: `Samples of ${seriesName(series, WHOLE)} in the order measured`,
+      traces, words: marked(series.simulated, `Samples of ${seriesName(series, WHOLE)} in the order measured`),
       layout: {
         title: "Samples in the order measured", simulated: series.simulated, height: 300,
-        xaxis: axis("sample"), yaxis: axis(plain(unit)), showlegend: traces.length > 1 && traces.length < 13,
+        xaxis: axis(step > 1 ? `sample, one of every ${step} shown` : "sample"), yaxis: axis(plain(unit)),
+        showlegend: traces.length > 1 && traces.length < 13,
       },
     };
   });
@@ -135,7 +143,7 @@ const READINGS = [
   ["temperature_c", "temperature, °C"], ["others_busy", "others busy, share"],
 ];
 
-// Medians of what was measured when, above the machine's state at that time.
+// Medians of stretches of what was measured, above the machine's state at that time.
 function drawRun(host, run) {
   drawChart(host, () => {
     const known = READINGS.filter(([name]) => run.readings[name] && array(run.readings[name]).some(isNumber));
@@ -158,14 +166,16 @@ function drawRun(host, run) {
         yaxis: `y${row ? row + 1 : ""}`, name: title, line: { color: seriesColour(order + 1), width: 1.4 },
         hovertemplate: `%{x:.1f} s: %{y:.5~g}<extra>${title}</extra>`, showlegend: false,
       });
-      layout[yaxis(row)] = axis(title.replace(", ", "<br>"), { domain: domain(row), range: flatRange(array(run.readings[name])) });
+      const range = flatRange(array(run.readings[name]));
+      layout[yaxis(row)] = axis(title.replace(", ", "<br>"), { domain: domain(row), range });
       row += 1;
     });
     const bottom = `y${rows > 1 ? rows : ""}`;
     return {
-      traces, words: `${run.simulated ? SIMULATED + ": " : ""}Medians, clocks, power and temperature over the time of ${run.record_id}`,
+      traces, words: marked(run.simulated, `Medians, clocks, power and temperature over the time of ${run.record_id}`),
       layout: {
-        title: "Samples beside the machine's state", simulated: run.simulated, height, ...layout,
+        title: hasBlocks ? "Medians beside the machine's state" : "The machine's state",
+        simulated: run.simulated, height, ...layout,
         xaxis: axis("seconds since the first reading", { anchor: bottom }), showlegend: hasBlocks,
         legend: { orientation: "h", y: -60 / height, yanchor: "top", x: 0 },
       },
@@ -187,7 +197,8 @@ function blockTraces(run) {
     const key = `${block.rejected ? 1 : 0}${block.series}`;
     if (!groups.has(key)) groups.set(key, { block, x: [], y: [], told: [] });
     const group = groups.get(key);
-    const words = lines(plain(block.series), `median ${ms(block.median_s)} ms`, block.rejected ? `rejected: ${plain(block.rejected)}` : "");
+    const why = block.rejected ? `rejected: ${plain(block.rejected)}` : "";
+    const words = lines(plain(block.series), `median ${ms(block.median_s)} ms`, why);
     group.x.push(block.started_s, block.ended_s, null);
     group.y.push(block.median_s * 1e3, block.median_s * 1e3, null);
     group.told.push(words, words, "");

@@ -2,9 +2,10 @@
 
 const PAGE = 50;
 
-// columns: [{head, get(row), show(row, value), number, tight, wide, hidden, title}]; a hidden one
-// is in the file alone; get gives what is sorted and
-// exported (text, a number or null), show what is seen (text or a node).
+// columns: [{head, csv, get(row), show(row, value), digits, number, tight, wide, hidden, seen, title}]
+// get gives what is sorted and exported (text, a number or null), show what is seen (text or a
+// node). A hidden one is in the file alone, one that is only seen is not in it; csv is what it is
+// called there, and digits how many are known of its figures.
 function makeTable({ caption, columns, rows, file, simulated = false, most = PAGE, empty = "Nothing is known." }) {
   const told = simulated ? `${caption}, ${SIMULATED}` : caption;
   // Where all are simulated the caption says so; the file says it of each row.
@@ -80,18 +81,35 @@ function sortedRows(rows, { by, down }) {
 }
 
 function csvText(columns, rows) {
-  const lines = [columns.map((column) => csvCell(column.csv ?? column.head))];
-  for (const row of rows) lines.push(columns.map((column) => csvCell(column.get(row))));
+  const kept = columns.filter((column) => !column.seen);
+  const lines = [kept.map((column) => csvCell(column.csv ?? column.head))];
+  for (const row of rows) {
+    lines.push(kept.map((column) => csvCell(column.get(row), column.digits)));
+  }
   return lines.map((line) => line.join(",") + "\r\n").join("");
 }
 
-// A text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers.
-function csvCell(value) {
+// What a spreadsheet takes for a formula, also after blanks, and as wide as a Chinese character.
+const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/;
+
+// A text that would be a formula gets an apostrophe; numbers stay numbers.
+function csvCell(value, count) {
   if (value === null || value === undefined) return "";
-  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "";
-  let text = String(value);
-  if (/^[=+\-@\t\r]/.test(text)) text = "'" + text;
+  if (typeof value === "number") return Number.isFinite(value) ? numberText(value, count) : "";
+  let text = visible(value);
+  if (FORMULA.test(text)) text = "'" + text;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+// The fewest digits that give the same figure: most are float32, which has seven or eight of them.
+function numberText(value, count) {
+  if (count !== undefined) return String(Number(value.toPrecision(count)));
+  if (Math.fround(value) !== value || Number.isInteger(value)) return String(value);
+  for (let most = 1; most < 9; most += 1) {
+    const short = Number(value.toPrecision(most));
+    if (Math.fround(short) === value) return String(short);
+  }
+  return String(value);
 }
 
 function csvName(file, simulated) {
@@ -125,3 +143,41 @@ function commitColumn(head, place) {
     tight: true, show: (row) => commitLink(place(row)),
   };
 }
+
+// A figure of a series in its unit, for rows of {series}; in the file as it is stored.
+function figureColumn(head, get, more = {}) {
+  return {
+    head, csv: head, number: true, get, ...more,
+    show: ({ series }, value) => (isNumber(value) ? digits(value * scaleOf(series).factor) : NONE),
+  };
+}
+
+// Figures of rows of {series, place}, where the place may have another name. A sketch has six
+// digits at the most.
+const SKETCHED = { digits: 6 };
+const quantileAt = (share, at = "place") => (row) => quantile(row.series, row[at], share);
+const valueAt = (name, at = "place") => (row) => array(row.series[name])[row[at]];
+
+function quantileColumns(unitOf = (head) => ({ head })) {
+  const all = [["min", 0], ["p50", 0.5], ["p90", 0.9], ["p95", 0.95], ["p99", 0.99], ["max", 1]];
+  return all.map(([head, share]) => {
+    const told = unitOf(head);
+    return figureColumn(told.head, quantileAt(share), { ...SKETCHED, ...told });
+  });
+}
+
+function countColumn(head = "n", at = "place") {
+  return { head, number: true, get: valueAt("counts", at), show: (row, value) => bare(value) };
+}
+
+const unitColumn = {
+  head: "unit", get: ({ series }) => series.unit, show: ({ series }) => scaleOf(series).unit,
+};
+
+// What tells series from each other in a file, one by one.
+const identityColumns = [
+  ...["pipeline", "component", "variant", "size", "mode", "streams", "threads", "clock", "options"]
+    .map((head) => ({ head, hidden: true, get: ({ series }) => series[head] })),
+  { head: "environment", hidden: true, get: ({ series }) => environmentLabel(series.environment) },
+  { head: "runs", hidden: true, get: ({ series }) => (isHistory(series) ? "history" : SINGLE) },
+];

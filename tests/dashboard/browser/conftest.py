@@ -10,12 +10,14 @@ import pytest
 
 from harness.dashboard.page import render_page
 from tests.browser import find_chromium, skip_or_fail
-from tests.dashboard import made
+from tests.dashboard import made, made_cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Route
+
+    from harness.dashboard.model import Dashboard
 
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
@@ -68,6 +70,11 @@ class Opened:
         )
 
 
+def dashboard_of(name: str) -> Dashboard:
+    """That of made.py or of made_cases.py which is called so."""
+    return made_cases.cases() if name == "cases" else getattr(made, name)()
+
+
 class Opener(Protocol):
     def __call__(self, dashboard: str, address: str = ..., **options: Any) -> Opened: ...
 
@@ -86,13 +93,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The address of the page of a dashboard in made.py, by its name."""
+    """The address of the page of a made dashboard, by its name."""
     folder, pages = tmp_path_factory.mktemp("pages"), {}
 
     def address_of(name: str) -> str:
         if name not in pages:
             pages[name] = folder / f"{name}.html"
-            pages[name].write_text(render_page(getattr(made, name)()), encoding="utf-8")
+            pages[name].write_text(render_page(dashboard_of(name)), encoding="utf-8")
         return pages[name].as_uri()
 
     return address_of
