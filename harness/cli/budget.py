@@ -29,13 +29,14 @@ def budget_command(
     record: Path,
     pipeline: str | None,
     places: tuple[Path, ...],
+    repository: Path,
     limit: str | None,
     json_file: Path | None,
 ) -> int:
     """Say how it is spent, and give the exit code."""
     if json_file is not None:
         check_writable(json_file, is_text=True)
-    found, path = newest_record(record, pipeline)
+    found, path = newest_record(record, pipeline, repository)
     budget = _budget(found, limit, str(path))
     spent = with_prospects(spent_of(found, budget), found, places or (path.parent,))
     if json_file is not None:

@@ -93,7 +93,7 @@ def gate_command(
     limits = Limits(max_energy_rise, max_memory_rise, takes_simulated, skipped, without_turns)
     outputs = _Outputs(markdown_file, junit_file, json_file)
     outputs.check()
-    head, path = newest_record(record, pipeline)
+    head, path = newest_record(record, pipeline, repository)
     held = (
         find_partner(head, path)
         if baseline is None

@@ -16,6 +16,12 @@ _CHECKS = ("budget", "deadlines", "regression", "accuracy", "energy", "memory")
 _pipeline_option = click.option(
     "--pipeline", help="Of a folder, the records of this pipeline.  [default: there is one]"
 )
+_repository_option = click.option(
+    "--repository",
+    type=FOLDER,
+    default=Path(),
+    help="Where git knows the commits.  [default: this folder]",
+)
 
 
 @click.command()
@@ -35,12 +41,7 @@ _pipeline_option = click.option(
     show_default=True,
     help="Where the records of a commit are, with all below; repeat for several.",
 )
-@click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git knows the commit.  [default: this folder]",
-)
+@_repository_option
 @click.option(
     "--margin",
     type=PERCENT,
@@ -77,9 +78,10 @@ _pipeline_option = click.option(
 def gate(**options: object) -> int:
     """Hold a record against its budget, its floors and a baseline: for CI, and after an A/B.
 
-    RECORD is a record's file, or a folder: its newest record. Exits 0 where all is kept, 1 where
-    anything is missed beyond doubt, 3 where that is open: too few samples, an invalid record, a
-    baseline of another machine, or slower than one that it took no turns with.
+    RECORD is a record's file, or a folder: its newest record, of a history that of the newest
+    commit. Exits 0 where all is kept, 1 where anything is missed beyond doubt, 3 where that is
+    open: too few samples, an invalid record, a baseline of another machine, or slower than one that
+    it took no turns with.
     """
     from harness.cli.gate import gate_command  # noqa: PLC0415
 
@@ -97,12 +99,14 @@ def gate(**options: object) -> int:
     help="Where the history's records are, with all below; repeat for several.  [default: beside "
     "the record]",
 )
+@_repository_option
 @click.option("--limit", help='The p99 to keep, such as "100 ms".  [default: what is declared]')
 @click.option("--json", "json_file", type=FILE, help="Write it as JSON as well: a file, or -.")
 def budget(**options: object) -> int:
     """Show how a latency budget is spent, what is left of it, and when it will run out.
 
-    RECORD is a record's file, or a folder: its newest record. Judges nothing: see harness gate.
+    RECORD is a record's file, or a folder: its newest record, of a history that of the newest
+    commit. Judges nothing: see harness gate.
     """
     from harness.cli.budget import budget_command  # noqa: PLC0415
 

@@ -67,7 +67,7 @@ def report_command(
         what = f"a report as {kind} has no details"
         raise OptionError(what, where="--details", fix="give --format terminal or json")
     check_writable(out, is_text=True)
-    found, path = newest_readable(record, pipeline)
+    found, path = newest_readable(record, pipeline, repository)
     if details and kind == _JSON:
         _write(to_json(figures_of(found)) + "\n", out)
         return EXIT_PASS

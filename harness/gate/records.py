@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import OptionError, RecordError
 from harness.history.commits import is_hash, resolve_commits
 from harness.history.kept import BASE_SUFFIX, kept_in, rounds_of
-from harness.history.newest import warn_of_later_commits
+from harness.history.newest import newest_first, warn_of_tie
 from harness.stats.fingerprint import fingerprint
 from harness.store.parquet import read_record
 
@@ -48,7 +48,9 @@ def _read_own(path: Path) -> Record:
     return found
 
 
-def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Path]:
+def newest_record(
+    place: Path, pipeline: str | None = None, repository: Path | None = None
+) -> tuple[Record, Path]:
     """The record at ``place``, and its file; of a folder the newest, whatever became of it.
 
     Those in the folder itself come before those of folders below, where there are any. What was
@@ -57,6 +59,7 @@ def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Pat
     Args:
         place: a record's file, or a folder.
         pipeline: of which it is to be; None where they are all of one.
+        repository: where git knows the commits of a history; None for their dates alone.
 
     Raises:
         OptionError: there is none, or those of the folder are of several pipelines.
@@ -81,13 +84,13 @@ def newest_record(place: Path, pipeline: str | None = None) -> tuple[Record, Pat
     if len(pipelines) > 1:
         what = f"it holds records of several pipelines: {', '.join(pipelines)}"
         raise OptionError(what, where=str(place), fix="name a record, or one of them by --pipeline")
-    newest = max(kept, key=lambda one: one.created)
+    newest = newest_first(kept, repository)[0]
     experiment = newest.experiment
     if experiment:
         # Both sides of an A/B were made at the same time: it is the head that is asked about.
         sides = [one for one in kept if one.experiment == experiment]
         newest = next((one for one in sides if not one.is_base), newest)
-    warn_of_later_commits(newest, kept, place)
+    warn_of_tie(newest, kept, place, repository)
     return read_record(newest.path), newest.path
 
 
@@ -117,7 +120,7 @@ def find_baseline(name: str, head: Record, places: Sequence[Path], repository: P
         name: as given.
         head: the record that is to be held against it, which is never its own baseline.
         places: folders of records, with all below.
-        repository: where git knows the commit.
+        repository: where git knows the commit, or those of the folder.
 
     Raises:
         OptionError: there is none, or it is the head itself.
@@ -125,7 +128,7 @@ def find_baseline(name: str, head: Record, places: Sequence[Path], repository: P
     """
     path = Path(name)
     if path.is_dir():
-        return _of_folder(path, head)
+        return _of_folder(path, head, repository)
     if path.exists() or path.suffix == ".parquet":
         record = _read_own(path)
         if record.record_id == head.record_id:
@@ -152,7 +155,7 @@ def _baseline(record: Record, remarks: tuple[str, ...] = ()) -> Baseline:
     return Baseline(label_of(record), (record,), remarks)
 
 
-def _of_folder(folder: Path, head: Record) -> Baseline:
+def _of_folder(folder: Path, head: Record, repository: Path) -> Baseline:
     kept = [
         one
         for one in kept_in([folder])
@@ -160,12 +163,13 @@ def _of_folder(folder: Path, head: Record) -> Baseline:
         and one.header["record_id"] != head.record_id
         and not one.slowed_by
     ]
-    good = [one for one in kept if one.counts]
-    if not good:
+    ordered = newest_first(kept, repository)
+    later, newest = next(
+        ((place, one) for place, one in enumerate(ordered) if one.counts), (0, None)
+    )
+    if newest is None:
         what = f"no record of {head.pipeline} in it is complete and valid"
         raise OptionError(what, where=str(folder), fix="measure one, or name another folder")
-    newest = max(good, key=lambda one: one.created)
-    later = sum(one.created > newest.created for one in kept)
     told = (f"{later} newer records of the baseline's folder are incomplete or invalid",)
     return _baseline(read_record(newest.path), told if later else ())
 

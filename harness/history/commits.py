@@ -104,6 +104,18 @@ def in_order(dates: Mapping[str, str], known: Mapping[str, KnownCommit]) -> tupl
     return tuple(sorted(dates, key=key))
 
 
+def tied(dates: Mapping[str, str], known: Collection[str]) -> frozenset[str]:
+    """Those of ``dates`` that are of the same second as others, where git does not know them all.
+
+    Which of them is newer is not known.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, date in dates.items():
+        alike.setdefault(date, []).append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    return frozenset(name for names in groups if not set(names) <= set(known) for name in names)
+
+
 def _told(said: str, commits: Collection[str]) -> dict[str, KnownCommit]:
     """Those of ``commits`` that git told of; nothing where that cannot be told apart."""
     *fields, _ = said.split("\0")

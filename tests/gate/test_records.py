@@ -60,38 +60,67 @@ def test_the_newest_record_of_a_folder_whatever_became_of_it(tmp_path: Path) -> 
     assert newest_record(tmp_path / "tiny-old.parquet")[0].record_id == "old"
 
 
-def test_that_the_newest_record_is_not_of_the_newest_commit_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A history is measured from its newest commit back."""
-    for index, day in ((0, 3), (1, 2), (2, 1)):
-        context = replace(CONTEXT, commit=f"{index}" * 40, commit_unix_s=1.7e9 + index)
-        keep(tmp_path, dated(f"of-{index}", day, context=context))
-    keep(tmp_path, dated("other", 1, pipeline="other"))
-    said = (
-        f"{tmp_path}: what was measured last is of the commit 0000000000, and 2 of a later date "
-        "have records, the newest 2222222222: name a file for another"
-    )
-    for find in (newest_record, newest_readable):
-        caplog.clear()
-        assert find(tmp_path, "tiny")[0].record_id == "of-0"
-        assert caplog.messages == [said]
-        caplog.clear()
-        # Neither of another pipeline, nor of a file that was named.
-        find(tmp_path, "other")
-        find(tmp_path / "tiny-of-0.parquet", "tiny")
-        assert caplog.messages == []
+def of_range(folder: Path, commits: dict[str, float], **changes: Any) -> Path:
+    """Commits with their dates, measured in this order."""
+    for day, (commit, date) in enumerate(commits.items(), 1):
+        context = replace(CONTEXT, commit=commit, commit_unix_s=date)
+        keep(folder, dated(f"of-{commit[:6]}", day, context=context, **changes))
+    return folder
 
 
-def test_of_the_newest_commit_nothing_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+BACKWARDS = {"2" * 40: 1.7e9 + 2, "1" * 40: 1.7e9 + 1, "0" * 40: 1.7e9}
+
+
+@pytest.mark.parametrize("find", [newest_record, newest_readable])
+def test_of_a_history_it_is_the_newest_commits_though_that_is_measured_first(
+    tmp_path: Path, find: Any
 ) -> None:
-    for index in range(2):
-        context = replace(CONTEXT, commit=f"{index}" * 40, commit_unix_s=1.7e9 + index)
-        keep(tmp_path, dated(f"of-{index}", 1 + index, context=context))
-    keep(tmp_path, dated("of-none", 4, context=None))
-    assert newest_record(tmp_path)[0].record_id == "of-none"
+    of_range(tmp_path, BACKWARDS)
+    # Another pipeline's is a history of its own.
+    of_range(tmp_path, {"3" * 40: 1.8e9}, pipeline="other")
+    assert find(tmp_path, "tiny")[0].record_id == "of-222222"
+    assert find(tmp_path / "tiny-of-000000.parquet", "tiny")[0].record_id == "of-000000"
+
+
+@pytest.mark.parametrize("find", [newest_record, newest_readable])
+def test_of_one_commit_it_is_what_was_measured_last(tmp_path: Path, find: Any) -> None:
+    of_range(tmp_path, BACKWARDS)
+    context = replace(CONTEXT, commit="2" * 40, commit_unix_s=1.7e9 + 2)
+    keep(tmp_path, dated("again", 2, context=context))
+    assert find(tmp_path)[0].record_id == "again"
+
+
+@pytest.mark.parametrize("find", [newest_record, newest_readable])
+@pytest.mark.parametrize(("day", "newest"), [(1, "of-222222"), (2, "of-222222"), (4, "plain")])
+def test_a_record_of_no_history_is_newer_than_one_that_was_all_made_before_it(
+    tmp_path: Path, find: Any, day: int, newest: str
+) -> None:
+    of_range(tmp_path, BACKWARDS)
+    keep(tmp_path, dated("plain", day, context=None))
+    assert find(tmp_path)[0].record_id == newest
+
+
+@pytest.mark.parametrize("find", [newest_record, newest_readable])
+def test_commits_of_one_second_are_in_gits_order(
+    tmp_path: Path, find: Any, repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    newest, middle, oldest = (repository.git("rev-parse", f"HEAD~{back}") for back in range(3))
+    records = of_range(tmp_path / "records", dict.fromkeys((middle, newest, oldest), 1.7e9))
+    assert find(records, None, repository.root)[0].record_id == f"of-{newest[:6]}"
     assert caplog.messages == []
+    assert find(records)[0].record_id == f"of-{oldest[:6]}"
+    (said,) = caplog.messages
+    assert said.startswith(f"{records}: 3 commits are of the same second, and git does not know")
+    assert f"; {oldest[:10]} was measured last, and is taken" in said
+
+
+def test_a_folder_as_the_baseline_is_its_newest_commit_that_counts(tmp_path: Path) -> None:
+    of_range(tmp_path, BACKWARDS)
+    context = replace(CONTEXT, commit="3" * 40, commit_unix_s=1.7e9 + 3)
+    keep(tmp_path, dated("bad", 1, context=context, validity=INVALID))
+    found = find_baseline(str(tmp_path), HEAD, [], tmp_path)
+    assert names(found) == ["of-222222"]
+    assert found.remarks == ("1 newer records of the baseline's folder are incomplete or invalid",)
 
 
 def test_what_lies_in_the_folder_itself_comes_first(tmp_path: Path) -> None:
