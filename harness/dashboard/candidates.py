@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.dashboard.environments import KEY, key_of
 from harness.dashboard.histories import COMMIT, ENVIRONMENT, LOCAL
 from harness.errors import HarnessError
-from harness.pipeline.pipeline import CANARY
+from harness.pipeline.pipeline import CANARY, WHOLE_PIPELINE
 from harness.states import FAIL
 from harness.store.headers import read_header
+from harness.types import HOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,6 +144,30 @@ def chosen(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
             its.update(one.kinds)
             counts[group] = counts.get(group, 0) + 1
             yield one
+
+
+def fullest(candidates: Iterable[Candidate]) -> dict[tuple[Key, str, str], Candidate]:
+    """By environment, pipeline and size: of the best rank the one with the most variants of it.
+
+    Of several that have as many it is the first. Whole pipelines count, when hot. What one record
+    holds was measured in one run, and may be compared.
+    """
+    found: dict[tuple[Key, str, str], tuple[int, int, Candidate]] = {}
+    for one in candidates:
+        for size, variants in Counter(_sizes(one.kinds)).items():
+            where = (one.key, one.pipeline, size)
+            if where not in found or (-one.rank, variants) > found[where][:2]:
+                found[where] = (-one.rank, variants, one)
+    return {where: one for where, (_, _, one) in found.items() if one.counts}
+
+
+def _sizes(kinds: Iterable[str]) -> Iterator[str]:
+    """The size of each variant of a whole pipeline."""
+    for kind in kinds:
+        component, _, rest = kind.partition("|")
+        _, size, mode, _ = rest.rsplit("|", 3)
+        if (component, mode) == (WHOLE_PIPELINE, HOT):
+            yield size
 
 
 def newer_sentence(own: Candidate, candidates: Sequence[Candidate], kind: str) -> str:

@@ -295,7 +295,12 @@ class PairedComparison:
 
 @dataclass(frozen=True)
 class Trade:
-    """What a precision costs and gives, of a whole pipeline, by the newest record that counts."""
+    """What a precision costs and gives, of a whole pipeline, by a record that counts.
+
+    Times may be compared within one record: ``record_id`` names it, and ``created_utc`` (ISO 8601)
+    is when it was made. The first row of an environment, pipeline and size is of the record that
+    has the most variants; what that one lacks is of the newest that has it.
+    """
 
     environment: int
     pipeline: str
@@ -309,6 +314,8 @@ class Trade:
     energy_j: float | None
     size_bytes: int | None
     simulated: bool
+    record_id: str = ""
+    created_utc: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from harness.dashboard.budgets import SeriesOf, Source, budgets_of
-from harness.dashboard.candidates import chosen, newer_sentence, read_candidates
+from harness.dashboard.candidates import chosen, fullest, newer_sentence, read_candidates
 from harness.dashboard.model import BudgetStatus, RooflinePoint, Trade
 from harness.dashboard.trends import Trends
 from harness.errors import HarnessError
@@ -52,7 +53,8 @@ def read_statuses(
 ) -> Statuses:
     """What the newest records of each environment and pipeline tell.
 
-    A record is read where it has a series that none newer has that counts as much. One that does
+    A record is read where it has a series that none newer has that counts as much, or more variants
+    of a size than any other. One that does
     not count tells of a budget that nothing else does, and of nothing more. What is damaged is
     named in ``skipped``.
 
@@ -60,11 +62,12 @@ def read_statuses(
         RecordError: no record can be read.
     """
     budgets: list[BudgetStatus] = []
-    trades: list[Trade] = []
+    trades: list[tuple[bool, Any, Trade]] = []
     points: list[RooflinePoint] = []
     series_of, trends, seen = SeriesOf(series), Trends(records), set[Any]()
     candidates = read_candidates(records, timeline)
-    for one in chosen(candidates):
+    full = fullest(candidates)
+    for one in _to_read(candidates, full.values()):
         try:
             source = _source(one, candidates, environments)
             told = list(budgets_of(source, series_of)), *_of_what_counts(source)
@@ -73,10 +76,23 @@ def read_statuses(
             skipped.append(f"{where}{error}")
             continue
         budgets += [_with_trend(*found, one, trends) for found in _new(told[0], seen)]
-        trades += _new(told[1], seen)
+        trades += [
+            (full.get((one.key, one.pipeline, trade.size)) is not one, key, trade)
+            for key, trade in told[1]
+        ]
         points += _new(told[2], seen)
     known = [one for one in budgets if not _is_told_elsewhere(one, budgets)]
-    return Statuses(tuple(known), tuple(trades), tuple(points))
+    # Those of the fullest record come first.
+    ordered = [(key, trade) for _, key, trade in sorted(trades, key=itemgetter(0))]
+    return Statuses(tuple(known), tuple(_new_each(ordered, seen)), tuple(points))
+
+
+def _to_read(candidates: Iterable[Candidate], full: Iterable[Candidate]) -> list[Candidate]:
+    """Those that tell anything that none before them does, and then the fullest."""
+    found = list(chosen(candidates))
+    files = {one.file for one in found}
+    others = {one.file: one for one in full if one.file not in files}
+    return [*found, *others.values()]
 
 
 def _source(
@@ -122,6 +138,11 @@ def _new(told: Iterable[tuple[Any, _One]], seen: set[Any]) -> list[_One]:
     return found
 
 
+def _new_each(told: Iterable[tuple[Any, _One]], seen: set[Any]) -> list[_One]:
+    """Those of which nothing before was told."""
+    return [one for pair in told for one in _new([pair], seen)]
+
+
 def _is_told_elsewhere(one: BudgetStatus, others: Sequence[BudgetStatus]) -> bool:
     """Whether ``one`` was not measured, and is so in another record."""
     kinds = ("environment", "pipeline", "variant", "size", "arrival")
@@ -151,6 +172,8 @@ def _trades(source: Source) -> Iterator[tuple[tuple[Any, ...], Trade]]:
             energy_j=measured.energy_j,
             size_bytes=row.size_bytes,
             simulated=measured.simulated,
+            record_id=source.record.record_id,
+            created_utc=source.candidate.created_utc.isoformat(),
         )
         key = (trade.environment, trade.pipeline, trade.variant, trade.size)
         yield ("trade", *key), trade

@@ -293,3 +293,51 @@ def test_a_card_of_each_variant_is_of_the_newest_that_has_it(tmp_path: Path) -> 
         ("r1", "within"),
     ]
     assert all(one.sentences[0].endswith("is invalid: throttled") for one in cards.values())
+
+
+def variants(**ms: float) -> tuple[Measurement, ...]:
+    return tuple(whole(time_ms, precision=precision) for precision, time_ms in ms.items())
+
+
+def test_what_is_compared_is_of_one_record(tmp_path: Path) -> None:
+    """A newer run of one variant would make that one slower or faster than the others."""
+    keep(
+        tmp_path,
+        made(0, ceilings=None, measurements=variants(fp32=10.0, fp16=8.0, int8=9.0)),
+        made(1, measurements=variants(fp16=11.0)),
+        made(2, measurements=(whole(12.0, backend="pytorch"),)),
+    )
+
+    trades = shown(tmp_path).trades
+
+    assert {one.variant.split(",")[0]: one.record_id for one in trades} == {
+        "onnxruntime fp32": "r0",
+        "onnxruntime fp16": "r0",
+        "onnxruntime int8": "r0",
+        "pytorch fp32": "r2",
+    }
+    assert [one.record_id for one in trades] == ["r0", "r0", "r0", "r2"]
+    fp16 = next(one for one in trades if one.precision == "fp16")
+    assert fp16.median_s == pytest.approx(8e-3, rel=1e-3)
+    assert fp16.created_utc == "2026-01-01T00:00:00+00:00"
+
+
+def test_of_records_with_as_many_variants_the_newest_is_compared(tmp_path: Path) -> None:
+    """Even where the newer ones have all of them only between them."""
+    keep(
+        tmp_path,
+        made(0, measurements=variants(fp32=10.0, fp16=8.0)),
+        made(1, measurements=variants(fp32=10.0, fp16=8.0)),
+        made(2, measurements=variants(fp32=10.0)),
+        made(3, measurements=variants(fp16=10.0)),
+    )
+    assert {one.record_id for one in shown(tmp_path).trades} == {"r1"}
+
+
+def test_an_invalid_record_of_more_variants_is_not_compared(tmp_path: Path) -> None:
+    keep(
+        tmp_path,
+        made(0, measurements=variants(fp32=10.0, fp16=8.0), validity=INVALID),
+        made(1, measurements=variants(fp32=10.0)),
+    )
+    assert [one.record_id for one in shown(tmp_path).trades] == ["r1"]
