@@ -53,6 +53,10 @@ FROM records
 _IMPORTED: Final = """
 SELECT DISTINCT imported_from AS file FROM records WHERE imported_from IS NOT NULL
 """
+# A history keeps its results of a commit as records and for asv; a single run does not.
+_RECORDED: Final = """
+SELECT DISTINCT commit FROM records WHERE commit IS NOT NULL AND round IS NOT NULL
+"""
 _REMOTE: Final = "SELECT count(*) AS count FROM records WHERE file LIKE '%://%'"
 _LEFT_OUT: Final = {
     "slowed": "were slowed on purpose: they are of no commit, and not shown",
@@ -175,7 +179,7 @@ def _of_records(
     histories = read_histories(records)
     named = read_commits(records)
     imported = {Path(one).name for one in records.table(_IMPORTED, {})["file"].to_pylist()}
-    recorded = {one.name for one in named if not one.record_id}
+    recorded = set(records.table(_RECORDED, {})["commit"].to_pylist())
     asv = read_asv(folders, recorded, imported, told.skipped)
     own = {one.name for one in named}
     more = [one for one in asv.commits if one.name not in own]

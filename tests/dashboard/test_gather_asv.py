@@ -13,7 +13,9 @@ from harness.dashboard.gather import gather
 from harness.errors import RecordError
 from harness.history.importing import import_results
 from harness.history.rebuild import rebuild
+from harness.store.parquet import ParquetStore
 from tests.dashboard.histories import commit, keep_history
+from tests.history.records import record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +132,22 @@ def test_what_records_hold_is_not_taken_from_asv_as_well(tmp_path: Path) -> None
     (own,) = by_source["asv"]
     assert (own.component, own.variant, own.size) == ("pipeline", "onnxruntime fp32", "1 s")
     assert [dashboard.commits[place].hash for place in own.commits] == [commit(7)]
+
+
+def test_a_single_run_of_a_commit_hides_nothing_that_asv_has_of_it(tmp_path: Path) -> None:
+    tree = {"pipeline_commit": {"commit": commit(7), "is_dirty": False}}
+    ParquetStore(tmp_path / "records").append(
+        record(context=None, environment={"cpu": "some", "gpu": None, **tree})
+    )
+    rows = {"latency.Pipeline.track_latency": row([0.1], [["'onnxruntime fp32'"], ["'1 s'"]])}
+    keep_results(tmp_path, 7, rows)
+
+    dashboard = gather([str(tmp_path)])
+
+    assert {(one.source, one.of_history) for one in dashboard.series} == {
+        ("asv", True),
+        ("records", False),
+    }
 
 
 def test_what_was_imported_is_a_record_and_nothing_else(tmp_path: Path) -> None:

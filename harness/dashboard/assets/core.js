@@ -100,17 +100,15 @@ function columns({ b, w, o, c }) {
   return values;
 }
 
-// Whole numbers of so many bits (32 at most), the lowest first.
+// Whole numbers of so many bits (32 at most), the lowest first; behind the last byte are zeros.
 function codesOf(bytes, width, count) {
   const codes = new Uint32Array(count);
-  const one = 2 ** width;
-  let held = 0;
-  let of = 0;
-  for (let i = 0, at = 0; i < count; i += 1) {
-    for (; of < width; of += 8, at += 1) held += bytes[at] * 2 ** of;
-    codes[i] = held % one;
-    held = Math.floor(held / one);
-    of -= width;
+  const mask = 2 ** width - 1;
+  for (let i = 0, bit = 0; i < count; i += 1, bit += width) {
+    const at = bit >>> 3;
+    const low = bit & 7;
+    const word = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
+    codes[i] = ((word >>> low) | (low ? bytes[at + 4] << (32 - low) : 0)) & mask;
   }
   return codes;
 }
