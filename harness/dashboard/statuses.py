@@ -173,7 +173,7 @@ def _trades(source: Source) -> Iterator[tuple[tuple[Any, ...], Trade]]:
             size_bytes=row.size_bytes,
             simulated=measured.simulated,
             record_id=source.record.record_id,
-            created_utc=source.candidate.created_utc.isoformat(),
+            created_utc=source.record.created_utc,
         )
         key = (trade.environment, trade.pipeline, trade.variant, trade.size)
         yield ("trade", *key), trade

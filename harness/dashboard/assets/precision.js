@@ -64,8 +64,34 @@ function showTrades(root, choices) {
       ? el("p", { class: "quiet" },
         `Of ${unknown} of ${plural(kept.length, "variant")} no accuracy is known: the table has them.`)
       : null,
+    hasOtherRuns(kept)
+      ? el("p", { class: "note" },
+        "Not all of them were measured in one run. Times of two runs are not to be compared: the machine may "
+        + "have been faster in one of them. The table says which run each is of.")
+      : null,
     tradesTable(kept));
   drawTrades(host, kept);
+}
+
+// What is measured together may be compared: in one run, at one size.
+const togetherOf = (row) => JSON.stringify([row.record_id, row.size]);
+
+function hasOtherRuns(rows) {
+  const alike = (row) => JSON.stringify([row.environment, row.pipeline, row.size]);
+  return distinct(rows.map(togetherOf)).length > distinct(rows.map(alike)).length;
+}
+
+const runName = (row) => (row.created_utc ? `${minute(row.created_utc)} UTC` : NONE);
+
+// The time over that of the fastest of its run; nothing where it was measured alone beside others.
+function ratiosToFastest(rows) {
+  const found = new Map();
+  for (const together of groupedBy(rows, togetherOf)) {
+    const fastest = Math.min(...together.map((row) => row.median_s));
+    const isAlone = together.length < 2 && rows.length > 1;
+    for (const row of together) found.set(row, isAlone ? null : row.median_s / fastest);
+  }
+  return found;
 }
 
 const hasFloor = (one) => isNumber(one.snr_db) && isNumber(one.min_snr_db);
@@ -140,11 +166,12 @@ function tradeHover(row) {
     isUnder(row) ? `<b>under the floor of ${bare(row.min_snr_db)} dB</b>` : "",
     isNumber(row.energy_j) ? `${digits(row.energy_j, 3)} J an inference` : "",
     isNumber(row.size_bytes) ? `${digits(row.size_bytes / 1e6, 4)} MB on disk` : "",
+    `run of ${runName(row)}`,
     row.simulated ? SIMULATED : "");
 }
 
 function tradesTable(rows) {
-  const fastest = Math.min(...rows.map((row) => row.median_s));
+  const ratios = ratiosToFastest(rows);
   return makeTable({
     caption: "What each variant costs and gives", file: "precision", rows, simulated: anySimulated(rows),
     columns: [
@@ -154,7 +181,8 @@ function tradesTable(rows) {
       { head: "size", get: (row) => row.size },
       timeColumn("median", (row) => row.median_s),
       {
-        head: "of the fastest", number: true, get: (row) => row.median_s / fastest,
+        head: "of the fastest", number: true, get: (row) => ratios.get(row),
+        title: "of those of the same run and size: two runs are not to be compared",
         show: (row, value) => digits(value, 3),
       },
       { head: "SNR dB", number: true, get: (row) => row.snr_db, show: (row, value) => digits(value, 4) },
@@ -168,6 +196,7 @@ function tradesTable(rows) {
         head: "disk MB", csv: "disk bytes", number: true, get: (row) => row.size_bytes,
         show: (row, value) => (isNumber(value) ? digits(value / 1e6, 4) : NONE),
       },
+      { head: "run", csv: "record", get: (row) => row.record_id, show: (row) => runName(row), tight: true },
       { head: "environment", get: (row) => environmentLabel(row.environment) },
       commitColumn("commit", (row) => row.commit ?? -1),
       simulatedColumn,
