@@ -30,6 +30,9 @@ function colour(name) {
 
 const SERIES_COLOURS = 8;
 const seriesColour = (place) => colour(`c${place % SERIES_COLOURS}`);
+// After the colours are used up the marks tell.
+const MARK_SHAPES = ["circle", "square", "diamond", "x"];
+const seriesMark = (place) => MARK_SHAPES[Math.floor(place / SERIES_COLOURS) % MARK_SHAPES.length];
 
 function faded(rgb, opacity) {
   const parts = rgb.match(/[\d.]+/g).slice(0, 3);
@@ -189,6 +192,6 @@ function commitTicks(from, to, width) {
   return {
     tickvals: places,
     ticktext: places.map((place) =>
-      `${plain(shortHash(DATA.commits[place].hash).slice(0, 8))}<br>${plain(day(DATA.commits[place].date_utc))}`),
+      `${plain(tickHash(DATA.commits[place].hash))}<br>${plain(day(DATA.commits[place].date_utc))}`),
   };
 }

@@ -108,4 +108,10 @@ function commitsOf(series) {
 }
 
 // The head of an A/B may be newer, and have no figures of its own.
-const newestMeasured = () => commitsOf(DATA.series).at(-1) ?? DATA.commits.length - 1;
+function newestMeasured() {
+  const [, newest = -1] = ends([-1, ...DATA.series.map((series) => {
+    const commits = array(series.commits);
+    return commits[placeBefore(series, commits.length)] ?? -1;
+  })]);
+  return newest < 0 ? DATA.commits.length - 1 : newest;
+}

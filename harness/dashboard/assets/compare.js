@@ -92,8 +92,8 @@ function twoTable(rows, base, head) {
         head: "intervals", get: (row) => (apart(row) ? "apart" : "overlap or not known"),
         title: "whether the two medians' own 95 % intervals overlap",
       },
-      figureColumn("base p99", quantileAt(0.99, "first"), SKETCHED),
-      figureColumn("head p99", quantileAt(0.99, "second"), SKETCHED),
+      figureColumn("base p99", quantileAt(0.99, "first")),
+      figureColumn("head p99", quantileAt(0.99, "second")),
       countColumn("base n", "first"), countColumn("head n", "second"), simulatedColumn,
     ],
   });

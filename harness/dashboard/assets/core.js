@@ -110,6 +110,17 @@ function repeated(values, lengths) {
   return whole;
 }
 
+// A figure of an array with the fewest digits that tell it from all others of 32 bits; what is no
+// such figure (a ratio, a figure in another unit) as it is.
+function shortest(value) {
+  if (!Number.isFinite(value) || Math.fround(value) !== value) return value;
+  for (let digits = 1; digits < 9; digits += 1) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return Number(value.toPrecision(9));
+}
+
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 // A quantile of a series at one of its commits.
@@ -152,7 +163,16 @@ function commitOf(hash) {
   return DATA.commits.findIndex((one) => one.hash.startsWith(hash));
 }
 
-const shortHash = (hash) => (/^[0-9a-f]{12,}$/i.test(hash) ? hash.slice(0, 10) : hash);
+// What is of no commit, or of a changed tree, is named by its time and its record.
+const TIMED = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z /;
+
+function shortHash(hash) {
+  const timed = TIMED.exec(hash);
+  if (timed) return `no commit, ${timed.slice(1, 4).join("-")} ${timed.slice(4).join(":")}`;
+  return /^[0-9a-f]{12,}$/i.test(hash) ? hash.slice(0, 10) : hash;
+}
+
+const tickHash = (hash) => (TIMED.test(hash) ? "no commit" : hash.slice(0, 8));
 
 const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
 

@@ -73,7 +73,7 @@ function seriesTraces(series, { order, alone, x, shows, hasMarks }) {
   traces.push({
     ...group, type: "scatter", mode: modeOf(isJoined, hasMarks), name,
     y: over((place) => array(series.median_s)[place]),
-    line: { color: paint, width: isLong ? 1.1 : 1.6 }, marker: { color: paint, size: 5 },
+    line: { color: paint, width: isLong ? 1.1 : 1.6 }, marker: { color: paint, size: 5, symbol: seriesMark(order) },
     customdata: places.map((place) => (place < 0 ? "" : hoverOf(series, place))), hovertemplate: HOVER,
     meta: { series: series.id, isJoined, commits: places.map((place) => (place < 0 ? -1 : commits[place])) },
   });

@@ -29,14 +29,15 @@ function showEnergy(root, choices) {
   put(root, el("div", { class: "filters" }, selects),
     el("div", { class: "pair" }, history, bars), energyTable(found));
   if (!chosen.length) return;
-  drawEnergyHistory(history, chosen);
+  drawEnergyHistory(history, chosen, (wholes.length ? wholes : found).length);
   drawEnergyBars(bars, newestEnergy(found));
 }
 
-function drawEnergyHistory(host, chosen) {
+function drawEnergyHistory(host, chosen, all) {
   drawChart(host, () => {
     const simulated = anySimulated(chosen);
     const nameOf = namerOf(chosen);
+    const count = chosen.length < all ? `: ${chosen.length} of ${all} series, filter for others` : "";
     const [from, to] = ends(chosen.flatMap((series) => [...array(series.commits)]));
     return {
       traces: chosen.map((series, order) => {
@@ -55,7 +56,7 @@ function drawEnergyHistory(host, chosen) {
       }),
       words: marked(simulated, "Energy of an inference over commits"),
       layout: {
-        title: "Over commits", simulated, height: 400, showlegend: true, yaxis: axis("J an inference"),
+        title: `Over commits${count}`, simulated, height: 400, showlegend: true, yaxis: axis("J an inference"),
         xaxis: axis("", commitTicks(from, to, Math.max(200, host.clientWidth - 80))),
       },
     };
@@ -100,7 +101,12 @@ function drawEnergyBars(host, all) {
   }));
 }
 
-const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+// The ends tell names apart as well as the beginnings.
+function cut(text, most) {
+  if (text.length <= most) return text;
+  const half = Math.floor((most - 1) / 2);
+  return `${text.slice(0, half)}…${text.slice(half + 1 - most)}`;
+}
 
 function energyTable(found) {
   const rows = newestEnergy(found);

@@ -49,7 +49,7 @@ function showPairs(root, choices) {
     }),
     el("div", { class: "facts" },
       el("p", {}, el("strong", { class: verdictClass(found.status) }, found.status.toUpperCase()), " ",
-        badge(found.simulated), ": head ",
+        badge(found.simulated), found.simulated ? ": head " : "head ",
         sideLink(found.head, found.head_commit), " against base ", sideLink(found.base, found.base_commit),
         `, up to ${share(found.margin)} is the same, on `, said(environmentLabel(found.environment)), "."),
       found.findings.length ? el("ul", {}, found.findings.map((one) => el("li", {}, said(one)))) : null),
