@@ -81,6 +81,8 @@ const MOST_BARS = 16;
 
 function drawEnergyBars(host, all) {
   const rows = [...all].sort((one, other) => other.energy - one.energy).slice(0, MOST_BARS).reverse();
+  const isMany = differs(rows.map((row) => row.series), "environment");
+  const told = (text) => plain(cut(text, host.clientWidth < NARROW ? 30 : 56));
   drawChart(host, () => ({
     traces: [{
       type: "bar", orientation: "h", x: rows.map((row) => row.energy), y: rows.map((row, place) => place),
@@ -92,10 +94,11 @@ function drawEnergyBars(host, all) {
     words: marked(anySimulated(rows), "The newest energy of each series"),
     layout: {
       title: "Newest of each series", simulated: anySimulated(rows),
-      height: Math.max(260, 26 * rows.length + 120), xaxis: axis("J an inference"),
+      height: Math.max(260, (isMany ? 38 : 26) * rows.length + 120), xaxis: axis("J an inference"),
       yaxis: axis("", {
         tickvals: rows.map((row, place) => place),
-        ticktext: rows.map((row) => plain(cut(ownNameAndHow(row.series), 46))),
+        ticktext: rows.map(({ series }) =>
+          lines(told(ownNameAndHow(series)), isMany ? told(environmentLabel(series.environment)) : "")),
       }),
     },
   }));
