@@ -79,7 +79,8 @@ function budgetCard(budget) {
   const recent = series && sparkline(series, words);
   return el("article", { class: `card ${kind}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, MARKS[budget.verdict] ?? "?"), " ",
-      budget.verdict.toUpperCase(), missesFloor(budget) ? el("span", { class: "bad" }, ", ACCURACY MISSED") : null, " ",
+      budget.verdict.toUpperCase(),
+      missesFloor(budget) ? el("span", { class: "bad" }, ", ACCURACY UNDER ITS FLOOR") : null, " ",
       badge(budget.simulated)),
     el("h4", {}, said(budget.pipeline), ", ", said(budget.variant), ", ", said(budget.size)),
     el("p", { class: "where" }, said(environmentLabel(budget.environment)),

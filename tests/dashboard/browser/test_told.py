@@ -66,7 +66,7 @@ def test_a_card_tells_nothing_of_another_mode(opened: Opener) -> None:
 def test_what_is_too_inaccurate_is_not_just_within(opened: Opener) -> None:
     card = cards_of(opened("cases"), made_cases.FLOOR)
 
-    assert "WITHIN, ACCURACY MISSED" in card.inner_text()
+    assert "WITHIN, ACCURACY UNDER ITS FLOOR" in card.inner_text()
     assert card.locator("p.bad").inner_text() == made_cases.FLOOR
 
 
@@ -100,17 +100,34 @@ def test_series_of_two_clocks_have_two_names_everywhere(opened: Opener, tmp_path
     assert one.page.inner_text("#found").startswith("1 series found")
 
 
+def test_a_run_of_no_commit_is_called_so(opened: Opener) -> None:
+    one = opened("cases", f"#history?series={made_cases.SINGLE}&zoom=60.5_61.5")
+
+    assert one.chart(HISTORY)["ticks"][-1].startswith("no commit<br>")
+    links = one.page.locator("#section-history tbody .hash").all_inner_texts()
+    assert links[0] == "no commit, 2026-03-20 10:11:12"
+
+
+def test_of_a_short_history_nothing_is_told_of_regressions(opened: Opener) -> None:
+    one = opened("one_commit")
+
+    assert "? regressions: too few commits to tell" in one.page.inner_text(".headline")
+    assert "Not known yet: too few commits" in one.page.inner_text("#section-overview")
+    one.go("#history")
+    assert "too few commits to tell" in one.page.inner_text("#section-history")
+
+
 def test_single_runs_are_points_and_say_so(opened: Opener) -> None:
     one = opened("cases", f"#history?series={made_cases.FAR_BUDGET},{made_cases.SINGLE}")
     traces = one.chart(HISTORY)["traces"]
 
     own = [trace for trace in traces if "single runs" in trace["name"]]
     assert {trace["mode"] for trace in own} == {"markers"}
-    assert own[-1]["x"] == [7, 9]
+    assert own[-1]["x"] == [7, 61]
     assert "single runs" in one.page.locator(".picker label").all_inner_texts()[1]
     # Zooming turns marks on and off, of lines alone.
-    one.page.evaluate("Plotly.relayout(document.querySelector('.chart'), {'xaxis.range': [2, 9]})")
-    one.page.wait_for_url("**zoom=2_9*")
+    one.page.evaluate("Plotly.relayout(document.querySelector('.chart'), {'xaxis.range': [2, 70]})")
+    one.page.wait_for_url("**zoom=2_70*")
     own = [each for each in one.chart(HISTORY)["traces"] if "single runs" in each["name"]]
     assert {trace["mode"] for trace in own} == {"markers"}
 
