@@ -74,7 +74,7 @@ function layoutOf({ title, simulated, height = 420, ...more }, width) {
     hoverlabel: {
       align: "left", bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 },
     },
-    legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, bgcolor: "rgba(0,0,0,0)" },
+    legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, bgcolor: "rgba(0,0,0,0)", tracegroupgap: 0 },
     ...more, annotations,
   };
 }
