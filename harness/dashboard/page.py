@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.dashboard.encode import to_page_json
-from harness.dashboard.model import MOST_SAMPLES, NEWEST_WITH_SAMPLES, QUANTILES
+from harness.dashboard.model import NEWEST_WITH_SAMPLES, QUANTILES
 from harness.errors import missing_dependency
+from harness.stats.changes.model import FEWEST
 
 if TYPE_CHECKING:
     from harness.dashboard.model import Dashboard
@@ -53,7 +54,7 @@ def render_page(dashboard: Dashboard) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    facts = {"quantiles": QUANTILES, "most": MOST_SAMPLES, "newest": NEWEST_WITH_SAMPLES}
+    facts = {"quantiles": QUANTILES, "newest": NEWEST_WITH_SAMPLES, "fewest": FEWEST}
     return environment.get_template("page.html.j2").render(
         dashboard=dashboard,
         sections=SECTIONS,

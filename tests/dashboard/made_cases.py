@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.dashboard.model import (
     BudgetStatus,
+    Commit,
     Dashboard,
     PairedComparison,
     PairedSeries,
@@ -31,6 +32,8 @@ LONELY: Final = 42
 HOLED: Final = 43
 SINGLE: Final = 44
 HOLE: Final = 5
+# What a record of no commit is named by.
+UNCOMMITTED: Final = "20260320T101112Z 20260320T101112Z-abcdef"
 FLOOR: Final = "fp16 keeps 39.1 dB of the 40 dB that are wanted"
 
 
@@ -56,7 +59,7 @@ def cases() -> Dashboard:
     made = full()
     return replace(
         made,
-        commits=commits(61),
+        commits=(*commits(61), Commit(UNCOMMITTED, "2026-03-20T10:11:12")),
         environments=(*made.environments, environment(2, label="a third", simulated=False)),
         series=(_lonely(), *_without_a_cause(made.series), *_more(made.series[0])),
         budgets=(missed(), _paced(), _inaccurate(), _overlapping()),
@@ -98,7 +101,7 @@ def _more(whole: Series) -> tuple[Series, ...]:
     )
     kept_of_many = samples(holed, 59, count=400)
     holed = replace(holed, samples=(replace(kept_of_many, count=3596, process=None),))
-    single = series(SINGLE, np.array([7, 9]), component="pipeline", size="2 s", **measured)
+    single = series(SINGLE, np.array([7, 61]), component="pipeline", size="2 s", **measured)
     fields = {name: getattr(single, name) for name in Series.__dataclass_fields__}
     return (clock, replace(far, changes=()), holed, SingleRuns(**{**fields, "of_history": False}))
 

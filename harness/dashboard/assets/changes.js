@@ -13,6 +13,11 @@ const CAUSES = groupedBy(OPEN, ({ series, change, simulated }) => JSON.stringify
   [series.environment, series.pipeline, change.good, change.bad, simulated]))
   .map((found) => ({ found, ...found[0] }));
 
+// Whether changes were looked for in it: in a history that is long enough.
+const isJudged = (series) => isHistory(series) && array(series.commits).length >= FACTS.fewest
+  && figuredPlaces(series).length >= FACTS.fewest;
+const TOO_FEW = `too few commits to tell: changes are looked for in ${FACTS.fewest} and more of one history`;
+
 function changeState(change) {
   if (change.is_open) return "open";
   return change.recovered ? "recovered" : "closed";
@@ -69,7 +74,9 @@ function openTable() {
   if (!DATA.series.length) return null;
   return makeTable({
     caption: "Open regressions", columns: causeColumns(), rows: CAUSES, file: "open-regressions",
-    simulated: anySimulated(CAUSES), empty: "None: nothing is slower since a change and still so.",
+    simulated: anySimulated(CAUSES),
+    empty: DATA.series.some(isJudged)
+      ? "None: nothing is slower since a change and still so." : `Not known yet: ${TOO_FEW}.`,
   });
 }
 

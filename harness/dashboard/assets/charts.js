@@ -30,6 +30,9 @@ function colour(name) {
 
 const SERIES_COLOURS = 8;
 const seriesColour = (place) => colour(`c${place % SERIES_COLOURS}`);
+// After the colours are used up the marks tell.
+const MARK_SHAPES = ["circle", "square", "diamond", "x"];
+const seriesMark = (place) => MARK_SHAPES[Math.floor(place / SERIES_COLOURS) % MARK_SHAPES.length];
 
 function faded(rgb, opacity) {
   const parts = rgb.match(/[\d.]+/g).slice(0, 3);
@@ -71,7 +74,7 @@ function layoutOf({ title, simulated, height = 420, ...more }, width) {
     hoverlabel: {
       align: "left", bgcolor: colour("raised"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 },
     },
-    legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, bgcolor: "rgba(0,0,0,0)" },
+    legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, bgcolor: "rgba(0,0,0,0)", tracegroupgap: 0 },
     ...more, annotations,
   };
 }
@@ -189,6 +192,6 @@ function commitTicks(from, to, width) {
   return {
     tickvals: places,
     ticktext: places.map((place) =>
-      `${plain(shortHash(DATA.commits[place].hash).slice(0, 8))}<br>${plain(day(DATA.commits[place].date_utc))}`),
+      `${plain(tickHash(DATA.commits[place].hash))}<br>${plain(day(DATA.commits[place].date_utc))}`),
   };
 }

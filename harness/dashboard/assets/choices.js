@@ -108,4 +108,16 @@ function commitsOf(series) {
 }
 
 // The head of an A/B may be newer, and have no figures of its own.
-const newestMeasured = () => commitsOf(DATA.series).at(-1) ?? DATA.commits.length - 1;
+function newestMeasured() {
+  let newest = -1;
+  for (const series of DATA.series) {
+    const commits = array(series.commits);
+    let place = commits.length - 1;
+    while (place >= 0 && commits[place] > newest && !(hasFigure(series, place) && isCommit(commits[place]))) place -= 1;
+    if (place >= 0 && commits[place] > newest) newest = commits[place];
+  }
+  return newest < 0 ? DATA.commits.length - 1 : newest;
+}
+
+// What was measured of a changed tree, or of none, is no commit.
+const isCommit = (place) => !TIMED.test(DATA.commits[place].hash);

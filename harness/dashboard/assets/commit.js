@@ -85,6 +85,13 @@ function commitFacts(place, found) {
     changes.length ? el("p", {}, el("strong", {}, `${plural(changes.length, "change")} here: `), here) : null);
 }
 
+function emptyWords(commit) {
+  const isMeasured = DATA.series.some((series) => placeOf(series, commit) >= 0);
+  if (isMeasured) return "Nothing that fits these filters was measured here.";
+  return DATA.runs.some((run) => run.commit === commit)
+    ? "No figure here counts: its records are below." : "Nothing was measured here.";
+}
+
 function figuresTable(found, commit) {
   const nameOf = namerOf(found.map((row) => row.series));
   const { hash } = DATA.commits[commit];
@@ -99,7 +106,7 @@ function figuresTable(found, commit) {
   const beforeKind = ({ change }) => (change?.direction === "faster" ? "good" : "bad");
   return makeTable({
     caption: `Figures at ${commitName(commit)}`, file: `commit-${commitName(commit)}`, rows: found,
-    simulated: anySimulated(found), empty: "Nothing that fits these filters was measured here.",
+    simulated: anySimulated(found), empty: emptyWords(commit),
     columns: [
       { head: "series", wide: true, get: ({ series }) => nameOf(series), show: seriesLink },
       ...identityColumns, unitColumn, countColumn(), figureColumn("median", valueAt("median_s")),

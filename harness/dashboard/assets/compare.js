@@ -17,9 +17,10 @@ sections.compare = {
 function comparedIn(choices) {
   const measured = groupedBy(DATA.series, (one) => one.environment).map((of) => ({
     environment: of[0].environment, places: commitsOf(of),
+    count: commitsOf(of.filter(isHistory)).filter(isCommit).length,
   }));
   const asked = measured.find(({ environment }) => String(environment) === choices.environment);
-  const most = measured.reduce((one, other) => (other.places.length > one.places.length ? other : one));
+  const most = measured.reduce((one, other) => (other.count > one.count ? other : one));
   return { ...asked ?? most, measured: measured.map(({ environment }) => environment) };
 }
 
@@ -31,8 +32,10 @@ function showTwo(root, choices) {
   }
   const { environment, places, measured } = comparedIn(choices);
   const asked = (name, other) => (choices[name] ? commitOf(choices[name]) : other);
-  const base = asked("base", places.at(-2) ?? -1);
-  const head = asked("head", places.at(-1) ?? -1);
+  const real = places.filter(isCommit);
+  const newest = real.length < 2 ? places : real;
+  const base = asked("base", newest.at(-2) ?? -1);
+  const head = asked("head", newest.at(-1) ?? -1);
   const pick = (label, name, value) => commitChoice({
     label, name, value, places, onchange: (place) => choose({ [name]: DATA.commits[place].hash }),
   });
@@ -92,8 +95,8 @@ function twoTable(rows, base, head) {
         head: "intervals", get: (row) => (apart(row) ? "apart" : "overlap or not known"),
         title: "whether the two medians' own 95 % intervals overlap",
       },
-      figureColumn("base p99", quantileAt(0.99, "first"), SKETCHED),
-      figureColumn("head p99", quantileAt(0.99, "second"), SKETCHED),
+      figureColumn("base p99", quantileAt(0.99, "first")),
+      figureColumn("head p99", quantileAt(0.99, "second")),
       countColumn("base n", "first"), countColumn("head n", "second"), simulatedColumn,
     ],
   });

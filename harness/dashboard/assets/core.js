@@ -176,7 +176,16 @@ function commitOf(hash) {
   return DATA.commits.findIndex((one) => one.hash.startsWith(hash));
 }
 
-const shortHash = (hash) => (/^[0-9a-f]{12,}$/i.test(hash) ? hash.slice(0, 10) : hash);
+// What is of no commit, or of a changed tree, is named by its time and its record.
+const TIMED = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z /;
+
+function shortHash(hash) {
+  const timed = TIMED.exec(hash);
+  if (timed) return `no commit, ${timed.slice(1, 4).join("-")} ${timed.slice(4).join(":")}`;
+  return /^[0-9a-f]{12,}$/i.test(hash) ? hash.slice(0, 10) : hash;
+}
+
+const tickHash = (hash) => (TIMED.test(hash) ? "no commit" : hash.slice(0, 8));
 
 const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
 

@@ -157,7 +157,13 @@ function fitButton(chosen, choices) {
 }
 
 // One chart for each unit: what is not of one kind shares no axis.
-function drawHistoryCharts(chosen, choices) {
+function drawHistoryCharts(all, choices) {
+  const chosen = all.filter((series) => figuredPlaces(series).length);
+  if (!chosen.length) {
+    const none = "Nothing that is chosen was measured.";
+    historyParts.charts.replaceChildren(el("p", { class: "note" }, none));
+    return;
+  }
   const units = distinct(chosen.map((one) => one.unit));
   const hosts = new Map([...historyParts.charts.children].map((host) => [host.dataset.chart, host]));
   const wanted = units.map((unit) => hosts.get(`history ${unit}`) ?? chartHost(`history ${unit}`));
@@ -170,6 +176,8 @@ function drawHistoryCharts(chosen, choices) {
   });
 }
 
+let drawings = 0;
+
 function historyChart(host, of, chosen, choices) {
   const isDate = choices.across === "date";
   const x = isDate ? (commit) => DATA.commits[commit].date_utc : (commit) => commit;
@@ -178,8 +186,9 @@ function historyChart(host, of, chosen, choices) {
   const at = commitOf(choices.at);
   const { unit, isTime } = { unit: scaleOf(of[0]).unit, isTime: of[0].unit === "seconds" };
   const whole = isDate ? undefined : wholeRange(from, to, at);
+  const lonely = isDate && from === to ? daysAbout(x(from)) : undefined;
   const zoom = zoomOf(choices, of[0].unit, isDate);
-  const range = zoom?.x ?? whole;
+  const range = zoom?.x ?? whole ?? lonely;
   const on = shownSet(choices);
   const traces = of.flatMap((series) => seriesTraces(series, {
     order: chosen.indexOf(series), alone: of.length === 1, x, hasMarks: hasMarks(isDate ? [from, to] : range),
@@ -189,7 +198,6 @@ function historyChart(host, of, chosen, choices) {
   const budgets = limits.map((limit) => budgetTrace(limit, [x(from), x(to)]));
   const simulated = anySimulated(of);
   const names = of.map((one) => seriesName(one, WHOLE)).join("; ");
-  const { at: _at, show: _show, find: _find, ...view } = choices;
   return {
     traces: [...traces, ...budgets],
     words: marked(simulated, `Chart of ${names} over commits. The table below has its figures.`),
@@ -197,17 +205,21 @@ function historyChart(host, of, chosen, choices) {
       plotly_click: openPoint,
       plotly_relayout: (change) => {
         retick(change, historyParts.charts);
-        noteZoom(change, host, of[0].unit, whole);
+        if (noteZoom(change, host, of[0].unit, whole)) historyParts.drawn = null;
       },
       plotly_doubleclick: resetZoom,
     },
     layout: {
       title: of.length === 1 ? plain(seriesName(of[0])) : plural(of.length, "series", "series"),
       simulated, height: hasRoom() ? 460 : 360,
-      uirevision: JSON.stringify([of.map((one) => one.id), choices.at, view]),
-      xaxis: axis("", isDate ? { type: "date", range } : { range: [...range], ...commitTicks(...range, chartWidth()) }),
+      // What is seen is in the address; what is hidden in the legend stays so.
+      uirevision: JSON.stringify(of.map((one) => one.id)),
+      xaxis: axis("", {
+        ...(isDate ? { type: "date", range } : { range: [...range], ...commitTicks(...range, chartWidth()) }),
+        uirevision: drawings += 1,
+      }),
       yaxis: axis(plain(isTime ? "latency, ms" : unit), {
-        type: choices.scale === "log" ? "log" : "linear", range: zoom?.y,
+        type: choices.scale === "log" ? "log" : "linear", range: zoom?.y, uirevision: drawings,
       }),
       showlegend: of.length > 1 || budgets.length > 0,
       annotations: above.length ? [budgetArrow(above)] : [],
@@ -217,6 +229,13 @@ function historyChart(host, of, chosen, choices) {
       }],
     },
   };
+}
+
+// The day before and the day after.
+function daysAbout(date) {
+  const time = Date.parse(date);
+  if (!isNumber(time)) return undefined;
+  return [-1, 1].map((days) => new Date(time + days * 864e5).toISOString().slice(0, 19).replace("T", " "));
 }
 
 // All commits, or those about one.
@@ -263,7 +282,10 @@ function changeList(chosen) {
   const found = chosen.filter(isHistory).flatMap((series) => series.changes.map((change) => ({ series, change })));
   const notes = distinct(chosen.map((one) => one.canary_note).filter(Boolean));
   const told = notes.map((one) => el("p", { class: "quiet" }, said(one)));
-  if (!found.length) return el("div", {}, el("p", { class: "quiet" }, "No change is seen in what is shown."), told);
+  if (!found.length) {
+    const none = chosen.some(isJudged) ? "No change is seen in what is shown." : `No change is seen: ${TOO_FEW}.`;
+    return el("div", {}, el("p", { class: "quiet" }, none), told);
+  }
   found.sort((one, other) => changePlace(other.series, other.change.at) - changePlace(one.series, one.change.at));
   return el("div", {}, el("h3", {}, "Changes in what is shown"),
     el("ol", { class: "changes" }, found.map(({ series, change }) => {

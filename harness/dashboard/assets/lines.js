@@ -73,7 +73,7 @@ function seriesTraces(series, { order, alone, x, shows, hasMarks }) {
   traces.push({
     ...group, type: "scatter", mode: modeOf(isJoined, hasMarks), name,
     y: over((place) => array(series.median_s)[place]),
-    line: { color: paint, width: isLong ? 1.1 : 1.6 }, marker: { color: paint, size: 5 },
+    line: { color: paint, width: isLong ? 1.1 : 1.6 }, marker: { color: paint, size: 5, symbol: seriesMark(order) },
     customdata: places.map((place) => (place < 0 ? "" : hoverOf(series, place))), hovertemplate: HOVER,
     meta: { series: series.id, isJoined, commits: places.map((place) => (place < 0 ? -1 : commits[place])) },
   });
@@ -203,11 +203,11 @@ const budgetTrace = (limit, ends) => ({
   line: { color: colour("bad"), width: 1.5, dash: "dash" }, hoverinfo: "name",
 });
 
-// In the plot, so that a picture of it says where the budget is.
+// Beside the plot's upper edge, so that a picture of it says where the budget is.
 function budgetArrow(above) {
   return {
-    text: `budget ${above.map(bareMs).join(", ")} ms, above`, xref: "paper", yref: "paper", x: 0.03, y: 1,
-    ax: 0, ay: 30, xanchor: "left", showarrow: true, arrowhead: 2, arrowwidth: 1.5, arrowcolor: colour("bad"),
-    font: { color: colour("bad"), size: 12 }, bgcolor: colour("panel"),
+    text: `budget ${above.map(bareMs).join(", ")} ms, above`, xref: "paper", yref: "paper", x: 0.02, y: 1,
+    yshift: 22, ax: 0, ay: 14, xanchor: "left", showarrow: true, arrowhead: 2, arrowwidth: 1.5,
+    arrowcolor: colour("bad"), font: { color: colour("bad"), size: 12 },
   };
 }

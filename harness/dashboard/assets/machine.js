@@ -29,14 +29,15 @@ function showEnergy(root, choices) {
   put(root, el("div", { class: "filters" }, selects),
     el("div", { class: "pair" }, history, bars), energyTable(found));
   if (!chosen.length) return;
-  drawEnergyHistory(history, chosen);
+  drawEnergyHistory(history, chosen, (wholes.length ? wholes : found).length);
   drawEnergyBars(bars, newestEnergy(found));
 }
 
-function drawEnergyHistory(host, chosen) {
+function drawEnergyHistory(host, chosen, all) {
   drawChart(host, () => {
     const simulated = anySimulated(chosen);
     const nameOf = namerOf(chosen);
+    const count = chosen.length < all ? `: ${chosen.length} of ${all} series, filter for others` : "";
     const [from, to] = ends(chosen.flatMap((series) => [...array(series.commits)]));
     return {
       traces: chosen.map((series, order) => {
@@ -55,7 +56,7 @@ function drawEnergyHistory(host, chosen) {
       }),
       words: marked(simulated, "Energy of an inference over commits"),
       layout: {
-        title: "Over commits", simulated, height: 400, showlegend: true, yaxis: axis("J an inference"),
+        title: `Over commits${count}`, simulated, height: 400, showlegend: true, yaxis: axis("J an inference"),
         xaxis: axis("", commitTicks(from, to, Math.max(200, host.clientWidth - 80))),
       },
     };
@@ -80,6 +81,8 @@ const MOST_BARS = 16;
 
 function drawEnergyBars(host, all) {
   const rows = [...all].sort((one, other) => other.energy - one.energy).slice(0, MOST_BARS).reverse();
+  const isMany = differs(rows.map((row) => row.series), "environment");
+  const told = (text) => plain(cut(text, host.clientWidth < NARROW ? 30 : 56));
   drawChart(host, () => ({
     traces: [{
       type: "bar", orientation: "h", x: rows.map((row) => row.energy), y: rows.map((row, place) => place),
@@ -91,16 +94,22 @@ function drawEnergyBars(host, all) {
     words: marked(anySimulated(rows), "The newest energy of each series"),
     layout: {
       title: "Newest of each series", simulated: anySimulated(rows),
-      height: Math.max(260, 26 * rows.length + 120), xaxis: axis("J an inference"),
+      height: Math.max(260, (isMany ? 38 : 26) * rows.length + 120), xaxis: axis("J an inference"),
       yaxis: axis("", {
         tickvals: rows.map((row, place) => place),
-        ticktext: rows.map((row) => plain(cut(ownNameAndHow(row.series), 46))),
+        ticktext: rows.map(({ series }) =>
+          lines(told(ownNameAndHow(series)), isMany ? told(environmentLabel(series.environment)) : "")),
       }),
     },
   }));
 }
 
-const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+// The ends tell names apart as well as the beginnings.
+function cut(text, most) {
+  if (text.length <= most) return text;
+  const half = Math.floor((most - 1) / 2);
+  return `${text.slice(0, half)}…${text.slice(half + 1 - most)}`;
+}
 
 function energyTable(found) {
   const rows = newestEnergy(found);

@@ -21,13 +21,14 @@ function headline() {
   const groups = [false, true].map((simulated) => counts(
     DATA.budgets.filter((one) => Boolean(one.simulated) === simulated),
     CAUSES.filter((one) => Boolean(one.simulated) === simulated),
-    simulated, DATA.series.some((one) => Boolean(one.simulated) === simulated)));
+    simulated, DATA.series.some((one) => Boolean(one.simulated) === simulated && isJudged(one)),
+    DATA.series.some((one) => Boolean(one.simulated) === simulated)));
   return el("ul", { class: "headline" }, groups,
     newest < 0 ? null : el("li", {}, "newest measured of ", plural(DATA.commits.length, "commit"), ": ",
       commitLink(newest), ` ${day(DATA.commits[newest].date_utc)} `, said(DATA.commits[newest].subject)));
 }
 
-function counts(budgets, causes, simulated, hasSeries) {
+function counts(budgets, causes, simulated, areJudged, hasSeries) {
   if (!budgets.length && !hasSeries) return [];
   const tell = (count, words, kind) =>
     el("li", { class: kind }, el("strong", {}, String(count)), ` ${words} `, badge(simulated));
@@ -41,7 +42,8 @@ function counts(budgets, causes, simulated, hasSeries) {
     budgets.length ? tell(missed, `of ${plural(budgets.length, "budget")} missed`, missed ? "bad" : "good") : null,
     unknown ? tell(unknown, "not known yet", "open") : null,
     floors ? tell(floors, "under the floor of accuracy", "bad") : null,
-    hasSeries ? tell(causes.length, regressions + of, causes.length ? "bad" : "good") : null,
+    areJudged ? tell(causes.length, regressions + of, causes.length ? "bad" : "good") : null,
+    hasSeries && !areJudged ? tell("?", "regressions: too few commits to tell", "open") : null,
   ];
 }
 
@@ -77,7 +79,8 @@ function budgetCard(budget) {
   const recent = series && sparkline(series, words);
   return el("article", { class: `card ${kind}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, MARKS[budget.verdict] ?? "?"), " ",
-      budget.verdict.toUpperCase(), missesFloor(budget) ? el("span", { class: "bad" }, ", ACCURACY MISSED") : null, " ",
+      budget.verdict.toUpperCase(),
+      missesFloor(budget) ? el("span", { class: "bad" }, ", ACCURACY UNDER ITS FLOOR") : null, " ",
       badge(budget.simulated)),
     el("h4", {}, said(budget.pipeline), ", ", said(budget.variant), ", ", said(budget.size)),
     el("p", { class: "where" }, said(environmentLabel(budget.environment)),

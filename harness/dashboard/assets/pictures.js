@@ -70,7 +70,8 @@ function partItem(part, mark, limit) {
 function partWords(time_s, limit) {
   const sign = time_s < 0 ? "\u2212" : "";
   const size = Math.abs(time_s);
-  return `${sign}${atLeast(size * 1e3, 0.001, 3)} ms, ${sign}${atLeast((100 * size) / limit, 0.01, 2)} %`;
+  const percent = atLeast((100 * size) / limit, 0.01, 2);
+  return `${sign}${atLeast(size * 1e3, 0.001, 3)} ms, ${percent.startsWith("<") ? "" : sign}${percent} %`;
 }
 
 // What is less than anybody looks at is said to be less.

@@ -2,10 +2,10 @@
 
 const PAGE = 50;
 
-// columns: [{head, csv, get(row), show(row, value), digits, number, tight, wide, hidden, seen, title}]
+// columns: [{head, csv, get(row), show(row, value), number, tight, wide, hidden, seen, title}]
 // get gives what is sorted and exported (text, a number or null), show what is seen (text or a
 // node). A hidden one is in the file alone, one that is only seen is not in it; csv is what it is
-// called there, and digits how many are known of its figures.
+// called there.
 function makeTable({ caption, columns, rows, file, simulated = false, most = PAGE, empty = "Nothing is known." }) {
   const told = simulated ? `${caption}, ${SIMULATED}` : caption;
   // Where all are simulated the caption says so; the file says it of each row.
@@ -84,7 +84,7 @@ function csvText(columns, rows) {
   const kept = columns.filter((column) => !column.seen);
   const lines = [kept.map((column) => csvCell(column.csv ?? column.head))];
   for (const row of rows) {
-    lines.push(kept.map((column) => csvCell(column.get(row), column.digits)));
+    lines.push(kept.map((column) => csvCell(column.get(row))));
   }
   return lines.map((line) => line.join(",") + "\r\n").join("");
 }
@@ -93,24 +93,16 @@ function csvText(columns, rows) {
 const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/;
 
 // A text that would be a formula gets an apostrophe; numbers stay numbers.
-function csvCell(value, count) {
+function csvCell(value) {
   if (value === null || value === undefined) return "";
-  if (typeof value === "number") return Number.isFinite(value) ? numberText(value, count) : "";
+  if (typeof value === "number") return Number.isFinite(value) ? numberText(value) : "";
   let text = visible(value);
   if (FORMULA.test(text)) text = "'" + text;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// The fewest digits that give the same figure: most are float32, which has seven or eight of them.
-function numberText(value, count) {
-  if (count !== undefined) return String(Number(value.toPrecision(count)));
-  if (Math.fround(value) !== value || Number.isInteger(value)) return String(value);
-  for (let most = 1; most < 9; most += 1) {
-    const short = Number(value.toPrecision(most));
-    if (Math.fround(short) === value) return String(short);
-  }
-  return String(value);
-}
+// Counts are whole and have all their digits.
+const numberText = (value) => String(Number.isInteger(value) ? value : shortest(value));
 
 function csvName(file, simulated) {
   const name = file.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
@@ -152,9 +144,7 @@ function figureColumn(head, get, more = {}) {
   };
 }
 
-// Figures of rows of {series, place}, where the place may have another name. A sketch has six
-// digits at the most.
-const SKETCHED = { digits: 6 };
+// Figures of rows of {series, place}, where the place may have another name.
 const quantileAt = (share, at = "place") => (row) => quantile(row.series, row[at], share);
 const valueAt = (name, at = "place") => (row) => array(row.series[name])[row[at]];
 
@@ -162,7 +152,7 @@ function quantileColumns(unitOf = (head) => ({ head })) {
   const all = [["min", 0], ["p50", 0.5], ["p90", 0.9], ["p95", 0.95], ["p99", 0.99], ["max", 1]];
   return all.map(([head, share]) => {
     const told = unitOf(head);
-    return figureColumn(told.head, quantileAt(share), { ...SKETCHED, ...told });
+    return figureColumn(told.head, quantileAt(share), told);
   });
 }
 

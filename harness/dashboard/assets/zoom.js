@@ -1,5 +1,5 @@
 // What part of History's charts is seen, in the address as everything else that is chosen:
-// zoom=12.3~40.1~1.9~2.3, of x and, where it is not the whole height, of y.
+// zoom=12.3_40.1_1.9_2.3, of x and, where it is not the whole height, of y.
 
 const zoomName = (unit) => (unit === "seconds" ? "zoom" : `zoom-${unit}`);
 
@@ -13,7 +13,7 @@ const DATE = /^\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d(\.\d+)?)?)?$/;
 
 // {x, y} as plotly wants them; null where the address says nothing that can be understood.
 function zoomOf(choices, unit, isDate) {
-  const parts = (choices[zoomName(unit)] ?? "").split("~");
+  const parts = (choices[zoomName(unit)] ?? "").split("_");
   const x = isDate ? parts.slice(0, 2).filter((part) => DATE.test(part)) : rangeIn(parts.slice(0, 2));
   if (x.length < 2 || !(x[0] < x[1])) return null;
   const y = rangeIn(parts.slice(2));
@@ -22,15 +22,16 @@ function zoomOf(choices, unit, isDate) {
 
 const rangeIn = (parts) => parts.map((part) => (part === "" ? NaN : Number(part))).filter(isNumber);
 
-// After somebody zoomed; whole is the range of x that is seen at first, none of dates.
+// Whether somebody zoomed: then the address says so. Here whole is the range of x that is seen at first, none of dates.
 function noteZoom(change, host, unit, whole) {
   const keys = Object.keys(change);
-  if (keys.includes("xaxis.tickvals") || !keys.some((key) => /^[xy]axis/.test(key))) return;
+  if (keys.includes("xaxis.tickvals") || !keys.some((key) => /^[xy]axis/.test(key))) return false;
   const { xaxis, yaxis } = host._fullLayout;
   const isWide = whole ? whole.every((end, place) => Math.abs(end - xaxis.range[place]) < 1e-6) : xaxis.autorange;
   const told = [...xaxis.range, ...(yaxis.autorange ? [] : yaxis.range)].map(
     (end) => (typeof end === "number" ? bare(end) : String(end).slice(0, 19)));
-  note({ [zoomName(unit)]: isWide && yaxis.autorange ? undefined : told.join("~") });
+  note({ [zoomName(unit)]: isWide && yaxis.autorange ? undefined : told.join("_") });
+  return true;
 }
 
 function resetZoom() {

@@ -79,7 +79,7 @@ class Opener(Protocol):
     def __call__(self, dashboard: str, address: str = ..., **options: Any) -> Opened: ...
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = find_chromium()
@@ -91,7 +91,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The address of the page of a made dashboard, by its name."""
     folder, pages = tmp_path_factory.mktemp("pages"), {}
@@ -105,7 +105,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return address_of
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def pages() -> dict[str, Opened]:
     """The pages that are open: reading plotly takes a second, so tests share them."""
     return {}

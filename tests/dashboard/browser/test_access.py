@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.dashboard.page import SECTIONS
-from tests.dashboard.browser.conftest import PHONE
+from tests.dashboard.browser.conftest import PATIENCE_MS, PHONE
 
 if TYPE_CHECKING:
     from tests.dashboard.browser.conftest import Opener
@@ -27,7 +27,6 @@ def test_axe_finds_nothing(opened: Opener, scheme: str) -> None:
     found = []
     for name in SECTIONS:
         one.go(f"#{name}")
-        one.page.wait_for_timeout(50)
         violations = axe.run(
             one.page, context=SEEN, options={"resultTypes": ["violations"], **rules}
         ).response["violations"]
@@ -63,7 +62,6 @@ def test_on_a_phone_nothing_is_scrolled_sideways(opened: Opener, name: str) -> N
 
     for of in SECTIONS:
         one.go(f"#{of}")
-        one.page.wait_for_timeout(50)
         assert one.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], of
 
 
@@ -73,10 +71,9 @@ def test_charts_are_as_wide_as_their_window(opened: Opener) -> None:
 
     for width in (700, 1200):
         one.page.set_viewport_size({"width": width, "height": 800})
-        one.page.wait_for_timeout(300)
         chart = "document.querySelector('.chart')"
-        room, drawn = one.page.evaluate(f"[{chart}.clientWidth, {chart}._fullLayout.width]")
-        assert drawn == pytest.approx(room, abs=3)
+        fits = f"Math.abs({chart}.clientWidth - {chart}._fullLayout.width) <= 3"
+        one.page.wait_for_function(f"innerWidth === {width} && {fits}", timeout=PATIENCE_MS)
 
 
 def test_the_keyboard_reaches_all(opened: Opener) -> None:

@@ -119,7 +119,8 @@ def test_a_box_zooms_and_reset_shows_all_again(opened: Opener) -> None:
     one.page.mouse.down()
     one.page.mouse.move(box["x"] + 0.6 * box["width"], middle + 60, steps=4)
     one.page.mouse.up()
-    one.page.wait_for_timeout(500)
+    one.page.wait_for_url("**zoom=*")
+    one.settle()
     zoomed = one.chart(HISTORY)
     one.page.get_by_role("button", name="Reset zoom").click()
     one.settle()
@@ -218,8 +219,9 @@ def test_the_mark_of_a_change_is_clicked(opened: Opener) -> None:
     )
 
     one.page.mouse.move(*place)
-    one.page.wait_for_timeout(200)
-    told = one.page.locator(".hovertext").first.text_content() or ""
+    hover = one.page.locator(".hovertext").first
+    hover.wait_for()
+    told = hover.text_content() or ""
     one.page.mouse.click(*place)
     one.page.wait_for_url("**#commit=*")
 
@@ -358,6 +360,7 @@ def test_hostile_names_of_a_thousand_benchmarks_are_text(opened: Opener) -> None
     assert any("\\u202e" in name for name in names)
     assert "and 793 more" in one.page.inner_text(".picker")
     one.page.get_by_label("Find series").fill("benchmark 987 ")
+    one.page.wait_for_url("**find=*")
     one.settle()
     assert one.page.inner_text("#found").startswith("1 series found")
     assert "benchmark 987" in medians_of(one.chart(HISTORY))[0]["name"]
