@@ -25,11 +25,15 @@ from harness.history.series import BENCHMARKS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from harness.history.asv_results import AsvFile, AsvSeries
+    from harness.history.asv_results import AsvFile, AsvSeries, AsvStatistics
 
 UNKNOWN: Final = "unknown"
 _HASH_CHARACTERS: Final = 8
 _NO_FINGERPRINT: Final = ""
+_OWN_INTERVALS: Final = (
+    "where asv kept no samples, intervals are asv's own, of 99 %, and of quantiles there are the "
+    "median and the quartiles alone"
+)
 
 Key = tuple[str, str, str, str]
 
@@ -51,20 +55,27 @@ class Benchmark:
     param_names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class AsvFigure:
+    """A figure, NaN where the benchmark failed; its samples, or what asv says of them."""
+
+    value: float
+    samples: tuple[float, ...] | None
+    statistics: AsvStatistics | None
+
+
 @dataclass
 class AsvHistories:
-    """What was read: figures by series and commit (the figure and its samples), and beside it.
+    """What was read: figures by series and commit, and beside it.
 
-    A figure is NaN where the benchmark failed. ``failed`` counts these by benchmark.
+    ``failed`` counts those that failed by commit and benchmark.
     """
 
-    figures: dict[AsvName, dict[str, tuple[float, tuple[float, ...] | None]]] = field(
-        default_factory=dict
-    )
+    figures: dict[AsvName, dict[str, AsvFigure]] = field(default_factory=dict)
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
     facts: dict[Key, dict[str, str]] = field(default_factory=dict)
-    failed: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def commits(self) -> tuple[NamedCommit, ...]:
@@ -74,11 +85,10 @@ class AsvHistories:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which benchmarks failed."""
-        return tuple(
-            f"{name}: asv has no figure of {count} run{'s' if count > 1 else ''}: failed"
-            for name, count in sorted(self.failed.items())
-        )
+        """What the page cannot tell by its labels."""
+        figures = (one for its in self.figures.values() for one in its.values())
+        is_told = any(not one.samples and one.statistics for one in figures)
+        return (_OWN_INTERVALS,) if is_told else ()
 
 
 def find_results(sources: Sequence[str]) -> tuple[Path, ...]:
@@ -145,14 +155,15 @@ def _add(found: AsvHistories, file: AsvFile, *, is_recorded: bool) -> None:
             continue
         if key not in found.facts:
             found.facts[key] = _facts(file)
-        for params, value, samples in _figures(series):
+        for params, value, samples, statistics in _figures(series):
             if value is None:
-                found.failed[series.benchmark] = found.failed.get(series.benchmark, 0) + 1
+                failed = found.failed.setdefault(file.commit, {})
+                failed[series.benchmark] = failed.get(series.benchmark, 0) + 1
             elif math.isnan(value):
                 # It does not apply.
                 continue
             name = AsvName(key, series.benchmark, params)
-            figure = (math.nan if value is None else value, samples)
+            figure = AsvFigure(math.nan if value is None else value, samples, statistics)
             found.figures.setdefault(name, {})[file.commit] = figure
             date = datetime.fromtimestamp(file.commit_unix_s, timezone.utc).isoformat()
             found.dates.setdefault(file.commit, date)
@@ -160,8 +171,9 @@ def _add(found: AsvHistories, file: AsvFile, *, is_recorded: bool) -> None:
 
 def _figures(
     series: AsvSeries,
-) -> Iterator[tuple[tuple[str, ...], float | None, tuple[float, ...] | None]]:
-    yield from zip(series.combinations, series.results, series.samples, strict=True)
+) -> Iterator[tuple[tuple[str, ...], float | None, tuple[float, ...] | None, AsvStatistics | None]]:
+    statistics = series.statistics or (None,) * len(series.results)
+    yield from zip(series.combinations, series.results, series.samples, statistics, strict=True)
 
 
 def _facts(file: AsvFile) -> dict[str, str]:

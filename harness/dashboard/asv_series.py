@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.dashboard.asv_reading import AsvHistories, AsvName, Benchmark, Key
+    from harness.dashboard.asv_reading import AsvFigure, AsvHistories, AsvName, Benchmark, Key
     from harness.dashboard.timeline import Timeline
 
 ASV: Final = "asv"
@@ -52,22 +52,27 @@ def series_of_asv(
     timeline: Timeline,
     first_id: int,
 ) -> tuple[Series, ...]:
-    """All of it as series, numbered from ``first_id`` on."""
+    """All of it as series, numbered from ``first_id`` on; none of what has never had a figure."""
     held: dict[Key, set[int]] = {}
-    for name, figures in found.figures.items():
+    had = {
+        name: figures
+        for name, figures in found.figures.items()
+        if any(math.isfinite(one.value) for one in figures.values())
+    }
+    for name, figures in had.items():
         held.setdefault(name.environment, set()).update(timeline.places[one] for one in figures)
     bare = [
         _series(first_id + number, name, found, environments[name.environment].id, timeline)
-        for number, name in enumerate(found.figures)
+        for number, name in enumerate(had)
     ]
     looked = [
         _with_changes(one, name, sorted(held[name.environment]), timeline)
-        for one, name in zip(bare, found.figures, strict=True)
+        for one, name in zip(bare, had, strict=True)
     ]
     newest = newest_commits(looked)
     return tuple(
         _with_samples(one, figures, newest.get((one.environment, one.of_history), set()), timeline)
-        for one, figures in zip(looked, found.figures.values(), strict=True)
+        for one, figures in zip(looked, had.values(), strict=True)
     )
 
 
@@ -111,21 +116,26 @@ def _series(
     )
 
 
-def _rows(figures: Sequence[tuple[float, tuple[float, ...] | None]]) -> NDArray[np.float64]:
+def _rows(figures: Sequence[AsvFigure]) -> NDArray[np.float64]:
     """Of each figure its count, itself, its interval, and the sketch; NaN is what is not known.
 
-    Of a figure without samples the sketch is its median alone.
+    Of a figure without samples they are what asv has kept: its own interval, and quartiles.
     """
-    values = np.array([value for value, _ in figures])
+    values = np.array([one.value for one in figures])
     found = np.full((len(figures), 4 + len(QUANTILES)), np.nan)
     found[:, 0] = np.isfinite(values)
     found[:, 1] = found[:, 4 + QUANTILES.index(0.5)] = values
     by_count: dict[int, list[int]] = {}
-    for place, (_, samples) in enumerate(figures):
-        by_count.setdefault(len(samples or ()), []).append(place)
-    by_count.pop(0, None)
+    for place, one in enumerate(figures):
+        by_count.setdefault(len(one.samples or ()), []).append(place)
+    for place in by_count.pop(0, ()):
+        told = figures[place].statistics
+        if told is not None and math.isfinite(figures[place].value):
+            found[place, 0] = told.count if told.count > 0 else 1.0
+            found[place, 2:4] = told.lower, told.upper
+            found[place, [4 + QUANTILES.index(one) for one in (0.25, 0.75)]] = told.q_25, told.q_75
     for count, places in by_count.items():
-        ordered = np.sort(np.array([figures[place][1] for place in places]), axis=1)
+        ordered = np.sort(np.array([figures[place].samples for place in places]), axis=1)
         sound = np.isfinite(ordered).all(axis=1)
         ordered, rows = ordered[sound], np.array(places)[sound]
         found[rows, 0] = count
@@ -216,6 +226,7 @@ def _with_changes(
         levels_s=found.levels_s[at].astype(np.float32),
         changes=tuple(changes),
         canary_note=found.canary_note,
+        too_few=found.too_few,
     )
 
 
@@ -226,14 +237,14 @@ def _time(value: float | None) -> float | None:
 
 def _with_samples(
     series: Series,
-    figures: Mapping[str, tuple[float, tuple[float, ...] | None]],
+    figures: Mapping[str, AsvFigure],
     newest: set[int],
     timeline: Timeline,
 ) -> Series:
     wanted = newest | around_changes(series)
     found = []
     for at, place in enumerate(series.commits.tolist()):
-        samples = figures[timeline.commits[place].hash][1] if place in wanted else None
+        samples = figures[timeline.commits[place].hash].samples if place in wanted else None
         if samples:
             found.append(thinned(at, [np.asarray(samples, dtype=np.float64)]))
     return replace(series, samples=tuple(found))

@@ -40,12 +40,13 @@ class FoundChanges:
     """The changes of a series, oldest first, the levels that they leave, and the canary's words.
 
     ``levels_s`` has one for each commit of the points, in the series' own times; NaN where there
-    is no figure, or too few for a search.
+    is no figure, or too few for a search; ``too_few`` says that there are.
     """
 
     candidates: tuple[ChangeCandidate, ...]
     levels_s: Values
     canary_note: str
+    too_few: bool = False
 
 
 Span = tuple[int, int]
@@ -65,6 +66,7 @@ class _Search:
     found: tuple[tuple[Span, ChangeCandidate], ...]
     levels_s: Values
     canary_note: str
+    too_few: bool
 
     @property
     def spans(self) -> set[Span]:
@@ -105,7 +107,7 @@ def changes_of(points: Points, known: Mapping[str, KnownCommit]) -> FoundChanges
     ordered = sorted(found, key=lambda one: (one.change.index, one.change.last))
     whole = (replace(one, points=points) for one in ordered)
     told = tuple(_with_later(one, levels_s) for one in whole)
-    return FoundChanges(told, levels_s, searches[0].canary_note)
+    return FoundChanges(told, levels_s, searches[0].canary_note, searches[0].too_few)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,7 @@ class _Looked:
             found=tuple(zip(spans, told.candidates, strict=True)),
             levels_s=_levels(told),
             canary_note=told.canary_note,
+            too_few=told.findings.too_few,
         )
 
 

@@ -16,6 +16,7 @@ from harness.dashboard.calibrations import read_noise
 from harness.dashboard.changes import STRIDE, WINDOW
 from harness.dashboard.environments import read_environments
 from harness.dashboard.experiments import read_comparisons
+from harness.dashboard.failures import failure_notes, open_failures
 from harness.dashboard.histories import read_commits, read_histories
 from harness.dashboard.model import Dashboard
 from harness.dashboard.runs import read_runs
@@ -103,15 +104,14 @@ def gather(
     """
     told = _Notes()
     records = _open(sources, told)
-    folders = find_results(sources)
     if records is None:
-        asv = read_asv(folders, (), (), told.skipped)
-        dashboard = _of_asv_alone(asv, repository, commit_url, told)
+        asv = read_asv(find_results(sources), (), (), told.skipped)
+        dashboard = _of_asv_alone(asv, sources, repository, commit_url, told)
     else:
         with records:
-            dashboard = _of_records(records, folders, repository, commit_url, told)
+            dashboard = _of_records(records, sources, repository, commit_url, told)
             told.skipped[:0] = records.skipped
-    if not dashboard.series and not dashboard.runs:
+    if not dashboard.series and not dashboard.runs and not dashboard.failures:
         what = "has no record and no result of asv that can be shown"
         reasons = "".join(f" ({reason})" for reason in told.skipped[:1])
         raise RecordError(f"{what}{reasons}", where=", ".join(sources), fix=_FIX)
@@ -154,23 +154,33 @@ def _empty() -> Dashboard:
 
 
 def _of_asv_alone(
-    asv: AsvHistories, repository: Path | None, commit_url: str, told: _Notes
+    asv: AsvHistories,
+    sources: Sequence[str],
+    repository: Path | None,
+    commit_url: str,
+    told: _Notes,
 ) -> Dashboard:
     timeline = order_commits(asv.commits, repository, commit_url)
+    failures = open_failures(sources, None, timeline)
     environments = environments_of_asv(asv, 0)
-    told.notes += [*asv.notes, *_of_order(timeline, repository)]
+    told.notes += [
+        *failure_notes(failures, asv),
+        *asv.notes,
+        *_of_order(timeline, repository),
+    ]
     return replace(
         _empty(),
         commits=timeline.commits,
         environments=tuple(environments.values()),
         series=series_of_asv(asv, environments, timeline, 0),
+        failures=failures,
         is_by_date=timeline.is_by_date,
     )
 
 
 def _of_records(
     records: Records,
-    folders: Sequence[Path],
+    sources: Sequence[str],
     repository: Path | None,
     commit_url: str,
     told: _Notes,
@@ -180,7 +190,7 @@ def _of_records(
     named = read_commits(records)
     imported = {Path(one).name for one in records.table(_IMPORTED, {})["file"].to_pylist()}
     recorded = set(records.table(_RECORDED, {})["commit"].to_pylist())
-    asv = read_asv(folders, recorded, imported, told.skipped)
+    asv = read_asv(find_results(sources), recorded, imported, told.skipped)
     own = {one.name for one in named}
     more = [one for one in asv.commits if one.name not in own]
     timeline = order_commits((*named, *more), repository, commit_url)
@@ -190,7 +200,13 @@ def _of_records(
     statuses = read_statuses(records, environments, timeline, series, told.skipped)
     around = set(itertools.chain.from_iterable(map(around_changes, series)))
     of_asv = environments_of_asv(asv, len(environments.shown))
-    told.notes += [*_of_records_left_out(records), *asv.notes, *_of_order(timeline, repository)]
+    failures = open_failures(sources, records, timeline)
+    told.notes += [
+        *failure_notes(failures, asv),
+        *_of_records_left_out(records),
+        *asv.notes,
+        *_of_order(timeline, repository),
+    ]
     return replace(
         _empty(),
         commits=timeline.commits,
@@ -205,6 +221,7 @@ def _of_records(
         comparisons=read_comparisons(records, environments, timeline, told.skipped),
         trades=statuses.trades,
         roofline=statuses.roofline,
+        failures=failures,
         is_by_date=timeline.is_by_date,
     )
 
@@ -239,6 +256,12 @@ def _of_order(timeline: Timeline, repository: Path | None) -> Iterable[str]:
     elif timeline.unknown and others > 1:
         why = "git knows none of them" if repository else "no repository was given"
         yield f"commits are in the order of their dates: {why}"
+    if timeline.tied:
+        count = len(timeline.tied)
+        yield (
+            f"{count} of {others} commits are of the same second as others, and git does not know "
+            "which is newer: the order in which they are shown among themselves says nothing"
+        )
 
 
 def _of_old_commits(series: Iterable[Series]) -> Iterable[str]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from harness.dashboard.write import DashboardOrder
 
-# What records and asv's results end with.
-_SUFFIXES: Final = (".parquet", ".json")
+# What records, asv's results and notes of failures end with.
+_SUFFIXES: Final = (".parquet", ".json", ".failed")
 # What changes where git comes to know more: a commit, a checkout, a fetch. Not FETCH_HEAD: that is
 # written where there was nothing to fetch, too.
 _OWN: Final = ("HEAD",)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from harness.stats.changes import DEFAULT_RULE
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -118,7 +120,8 @@ class Series:
     ``seconds``, or of an asv benchmark whatever it has. ``of_history`` says that its figures are
     those of a history (``harness history run`` and ``import``), in which changes are looked for;
     else they are of single runs, each for itself, and there are no changes and no levels.
-    ``canary_note`` says what the machine's own drift was.
+    ``too_few`` says that too few commits have a figure for any change to be told
+    (:attr:`Dashboard.fewest_commits`). ``canary_note`` says what the machine's own drift was.
     """
 
     id: int
@@ -153,6 +156,7 @@ class Series:
     canary_note: str = ""
     budget_s: float | None = None
     of_history: bool = True
+    too_few: bool = False
 
     @property
     def is_pipeline(self) -> bool:
@@ -343,6 +347,22 @@ class RooflinePoint:
 
 
 @dataclass(frozen=True)
+class CommitFailure:
+    """A commit that could not be measured, at which ``stage`` (build, measure), and why.
+
+    ``commit`` is its place in :attr:`Dashboard.commits`; None where it is not among them.
+    """
+
+    hash: str
+    commit: int | None
+    machine: str
+    environment_name: str
+    stage: str
+    reason: str
+    created_utc: str
+
+
+@dataclass(frozen=True)
 class NoiseRow:
     """What a gate was found to catch on a machine: a row of ``harness noise``."""
 
@@ -367,6 +387,7 @@ class Dashboard:
 
     ``commits`` are the oldest first, ``is_by_date`` says that git does not know all of them, and
     that dates placed the others.
+    ``fewest_commits`` is how many a history has at least for changes to be looked for in it.
     ``skipped`` says of each file that could not be read why, and ``notes`` what else must be known.
     ``refreshes`` says that the page is served, and loads itself again when the data are newer.
     """
@@ -385,6 +406,8 @@ class Dashboard:
     trades: tuple[Trade, ...] = ()
     roofline: tuple[RooflinePoint, ...] = ()
     noise: tuple[NoiseRow, ...] = ()
+    failures: tuple[CommitFailure, ...] = ()
+    fewest_commits: int = DEFAULT_RULE.fewest
     is_by_date: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

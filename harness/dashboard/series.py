@@ -200,6 +200,7 @@ def _with_changes(series: Series, one: _Told, points: Points, timeline: Timeline
         levels_s=levels_s.astype(np.float32),
         changes=tuple(change_points(found.candidates, lambda place: place - first)),
         canary_note=found.canary_note,
+        too_few=found.too_few,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.dashboard.model import Commit
-from harness.history.commits import in_order, know_commits
+from harness.history.commits import in_order, know_commits, tied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,13 +23,14 @@ class Timeline:
     """All commits, the oldest first; ``places`` is where each is, and ``known`` what git knows.
 
     What is of no commit has one for itself, named by when it was recorded, and these are
-    ``of_none``.
+    ``of_none``. Of the commits that are ``tied`` it is not known which is newer.
     """
 
     commits: tuple[Commit, ...]
     places: Mapping[str, int]
     known: Mapping[str, KnownCommit]
     of_none: frozenset[str]
+    tied: frozenset[str] = frozenset()
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -53,13 +54,15 @@ def order_commits(
     by_name = {one.name: one for one in named}
     hashes = {name for name, one in by_name.items() if not one.record_id}
     known = know_commits(hashes, repository) if repository is not None and hashes else {}
-    names = in_order({name: one.date_utc for name, one in by_name.items()}, known)
+    dates = {name: one.date_utc for name, one in by_name.items()}
+    names = in_order(dates, known)
     ordered = [by_name[name] for name in names]
     return Timeline(
         commits=tuple(_commit(one, known.get(one.name), commit_url) for one in ordered),
         places={one.name: place for place, one in enumerate(ordered)},
         known=known,
         of_none=frozenset(by_name) - hashes,
+        tied=tied({name: dates[name] for name in hashes}, known),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,13 @@ COLUMNS: Final = (
     "samples",
     "profile",
 )
+_STATISTICS: Final = (
+    "stats_ci_99_a",
+    "stats_ci_99_b",
+    "stats_q_25",
+    "stats_q_75",
+    "stats_repeat",
+)
 _KEYS: Final = {
     "commit_hash": str,
     "env_name": str,
@@ -55,13 +63,28 @@ _AGAIN: Final = "remove it, or let 'harness history rebuild' make it again"
 
 
 @dataclass(frozen=True)
+class AsvStatistics:
+    """What asv keeps of samples beside their median: NaN is what it does not say.
+
+    Its interval of 99 %, the quartiles, and how many samples there were.
+    """
+
+    lower: float
+    upper: float
+    q_25: float
+    q_75: float
+    count: float
+
+
+@dataclass(frozen=True)
 class AsvSeries:
     """What a file says of one benchmark: a figure, or samples, for each combination of ``params``.
 
     ``params`` holds the values of each parameter as asv writes them (by ``repr``), and the figures
     are in the order of their product. A figure is None where the benchmark failed, and NaN where it
     does not apply. ``samples`` is None where they were not kept, as a whole or of a combination.
-    ``started_unix_s`` is None in files of an old asv.
+    ``started_unix_s`` is None in files of an old asv. ``statistics`` is of each figure, and None
+    where asv has none; as a whole it may be empty.
     """
 
     benchmark: str
@@ -70,6 +93,7 @@ class AsvSeries:
     samples: tuple[tuple[float, ...] | None, ...]
     version: str | None
     started_unix_s: float | None
+    statistics: tuple[AsvStatistics | None, ...] = ()
 
     @property
     def combinations(self) -> tuple[tuple[str, ...], ...]:
@@ -242,7 +266,23 @@ def _series(path: Path, name: str, row: object, columns: list[str]) -> AsvSeries
         samples=tuple(None if one is None else tuple(map(float, one)) for one in samples),
         version=None if version is None else str(version),
         started_unix_s=None if started is None else started / 1000.0,
+        statistics=_statistics(cells, count),
     )
+
+
+def _statistics(cells: dict[str, Any], count: int) -> tuple[AsvStatistics | None, ...]:
+    """What asv says of each figure's samples; what is not as asv writes it is not known."""
+    columns = [cells.get(name) for name in _STATISTICS]
+    if not any(columns):
+        return ()
+    told = [column if isinstance(column, list) else () for column in columns]
+    known = [[*map(_finite, column), *[math.nan] * count][:count] for column in told]
+    rows = zip(*known, strict=True)
+    return tuple(AsvStatistics(*row) if any(map(math.isfinite, row)) else None for row in rows)
+
+
+def _finite(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else math.nan
 
 
 def _is_params(params: object) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RECORDS: Final = "records"
 BUILD, MEASURE = "build", "measure"
-_SUFFIX: Final = ".failed"
+FAILURE_SUFFIX: Final = ".failed"
 _HASH_LENGTH: Final = 8
 _RECORD: Final = re.compile(r"-(\d{8}T\d{6}Z)-\w+-(\w+)-(\w+)-r(\d+)\.parquet$")
 _FAILURE: Final = re.compile(r"^(\d{8}T\d{6}Z)-(\w+)-(\w+)-\w+\.failed$")
@@ -69,7 +69,7 @@ def write_failure(folder: Path, failure: Failure) -> Path:
     check_folder(folder)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(failure.unix_s))
     of = f"{short(failure.commit)}-{_hashed(failure.environment_name)}"
-    path = folder / f"{stamp}-{of}-{time.time_ns():x}{_SUFFIX}"
+    path = folder / f"{stamp}-{of}-{time.time_ns():x}{FAILURE_SUFFIX}"
     with written_whole(path) as scratch:
         scratch.write_text(f"{json.dumps(asdict(failure), indent=1)}\n", encoding="utf-8")
     return path
@@ -78,7 +78,7 @@ def write_failure(folder: Path, failure: Failure) -> Path:
 def read_failures(folder: Path) -> tuple[Failure, ...]:
     """The failures noted in ``folder``, oldest first; a damaged note is left out."""
     found = []
-    for path in folder.glob(f"*{_SUFFIX}"):
+    for path in folder.glob(f"*{FAILURE_SUFFIX}"):
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             found.append(Failure(**{one.name: told[one.name] for one in fields(Failure)}))
@@ -111,7 +111,7 @@ def read_progress(folder: Path, environment_name: str) -> dict[str, Progress]:
         match = _RECORD.search(path.name)
         if match and match[3] == of:
             events.append((match[1], int(match[4]), match[2], path))
-    for path in folder.glob(f"*{_SUFFIX}"):
+    for path in folder.glob(f"*{FAILURE_SUFFIX}"):
         match = _FAILURE.match(path.name)
         if match and match[3] == of:
             events.append((match[1], -1, match[2], path))
