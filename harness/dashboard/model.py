@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.stats.changes import DEFAULT_RULE
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -120,8 +118,8 @@ class Series:
     ``seconds``, or of an asv benchmark whatever it has. ``of_history`` says that its figures are
     those of a history (``harness history run`` and ``import``), in which changes are looked for;
     else they are of single runs, each for itself, and there are no changes and no levels.
-    ``too_few`` says that too few commits have a figure for any change to be told
-    (:attr:`Dashboard.fewest_commits`). ``canary_note`` says what the machine's own drift was.
+    ``too_few`` says that too few commits have a figure for any change to be told, and
+    ``canary_note`` what the machine's own drift was.
     """
 
     id: int
@@ -386,8 +384,7 @@ class Dashboard:
     """The whole page.
 
     ``commits`` are the oldest first, ``is_by_date`` says that git does not know all of them, and
-    that dates placed the others.
-    ``fewest_commits`` is how many a history has at least for changes to be looked for in it.
+    that dates placed the others. ``failures`` are of commits that were not measured since.
     ``skipped`` says of each file that could not be read why, and ``notes`` what else must be known.
     ``refreshes`` says that the page is served, and loads itself again when the data are newer.
     """
@@ -407,7 +404,6 @@ class Dashboard:
     roofline: tuple[RooflinePoint, ...] = ()
     noise: tuple[NoiseRow, ...] = ()
     failures: tuple[CommitFailure, ...] = ()
-    fewest_commits: int = DEFAULT_RULE.fewest
     is_by_date: bool = False
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -388,3 +388,10 @@ def test_budgets_trades_and_rooflines_are_of_the_newest_record_that_tells(tmp_pa
     (point,) = dashboard.roofline
     assert (point.component, point.macs, point.bound) == ("encoder", 1_000_000, "products")
     assert point.least_s == pytest.approx(1e-3)
+
+
+def test_of_too_few_commits_that_is_told(tmp_path: Path) -> None:
+    keep_history(tmp_path, 7)
+    assert {one.too_few for one in gather([str(tmp_path)]).series} == {True}
+    keep_history(tmp_path / "longer", 8)
+    assert {one.too_few for one in gather([str(tmp_path / "longer")]).series} == {False}

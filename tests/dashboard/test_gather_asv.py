@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.dashboard.gather import gather
+from harness.dashboard.model import QUANTILES
 from harness.errors import RecordError
 from harness.history.importing import import_results
 from harness.history.rebuild import rebuild
@@ -31,6 +32,7 @@ def keep_results(
     *,
     listed: dict[str, Any] | None = None,
     machine: str = "bench",
+    columns: list[str] | None = None,
 ) -> Path:
     """asv's file of a commit, with its machine's and the list of benchmarks."""
     folder = results / machine
@@ -46,7 +48,7 @@ def keep_results(
         "python": "3.9",
         "requirements": {"numpy": "1.20"},
         "env_vars": {},
-        "result_columns": COLUMNS,
+        "result_columns": COLUMNS if columns is None else columns,
         "durations": {},
         "results": rows,
         "version": 2,
@@ -94,7 +96,8 @@ def test_a_hole_failed_and_what_does_not_apply_is_none(tmp_path: Path) -> None:
 
     (series,) = dashboard.series
     assert np.flatnonzero(np.isnan(series.median_s)).tolist() == [5]
-    assert "suite.time_it: asv has no figure of 1 run: failed" in dashboard.notes
+    told = f"suite.time_it: asv has no figure of 1 run, which failed, at {commit(5)[:10]}"
+    assert told in dashboard.notes
 
 
 def test_changes_are_found_in_times_and_told_not_to_be_in_other_units(tmp_path: Path) -> None:
@@ -183,3 +186,57 @@ def test_a_thousand_benchmarks_of_any_name_are_a_thousand_series(tmp_path: Path)
     assert len(dashboard.series) == 1000
     assert len({one.id for one in dashboard.series}) == 1000
     assert dashboard.series[7].component == "suite.time_ü7"
+
+
+STATISTICS = ["stats_ci_99_a", "stats_ci_99_b", "stats_q_25", "stats_q_75", "stats_repeat"]
+
+
+def test_without_samples_asvs_own_statistics_are_shown(tmp_path: Path) -> None:
+    told = [[0.09, None], [0.12, None], [0.098, None], [0.11, None], [10, None]]
+    rows = {"suite.time_it": [[0.1, 0.2], [["1", "2"]], *told]}
+    keep_results(tmp_path, 0, rows, columns=["result", "params", *STATISTICS])
+
+    dashboard = gather([str(tmp_path)])
+
+    first, second = dashboard.series
+    assert first.counts[0] == 10
+    assert (first.lower_s[0], first.upper_s[0]) == pytest.approx((0.09, 0.12))
+    known = np.isfinite(first.quantiles[0])
+    assert np.array(QUANTILES)[known].tolist() == [0.25, 0.5, 0.75]
+    assert first.quantiles[0, known] == pytest.approx([0.098, 0.1, 0.11])
+    assert not first.samples
+    # Nothing is said of it.
+    assert (second.counts[0], np.isnan(second.lower_s[0])) == (1, True)
+    assert any("asv's own, of 99 %" in one for one in dashboard.notes)
+
+
+def test_statistics_of_another_kind_are_not_known(tmp_path: Path) -> None:
+    rows = {"suite.time_it": [[0.1], [], [-math.inf], ["no"], None, [0.11], [True]]}
+    keep_results(tmp_path, 0, rows, columns=["result", "params", *STATISTICS])
+
+    (series,) = gather([str(tmp_path)]).series
+
+    assert np.isnan([series.lower_s[0], series.upper_s[0]]).all()
+    assert np.isfinite(series.quantiles[0]).sum() == 2
+
+
+def test_samples_tell_more_than_asvs_own_statistics(tmp_path: Path) -> None:
+    samples = [0.1 + 0.001 * place for place in range(9)]
+    rows = {"suite.time_it": [[0.104], [], [0.0], [9.0], [0.0], [9.0], [3], [samples]]}
+    keep_results(tmp_path, 0, rows, columns=["result", "params", *STATISTICS, "samples"])
+
+    dashboard = gather([str(tmp_path)])
+
+    assert dashboard.series[0].counts[0] == 9
+    assert dashboard.series[0].upper_s[0] < 0.2
+    assert not any("99 %" in one for one in dashboard.notes)
+
+
+def test_too_few_commits_are_told_from_no_change(tmp_path: Path) -> None:
+    for place in range(8):
+        rows = {"suite.time_it": row([0.1], [])}
+        if place:
+            rows["suite.time_other"] = row([0.1], [])
+        keep_results(tmp_path, place, rows)
+    told = {one.component: one.too_few for one in gather([str(tmp_path)]).series}
+    assert told == {"suite.time_it": False, "suite.time_other": True}

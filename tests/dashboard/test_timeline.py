@@ -107,3 +107,21 @@ def test_a_hostile_subject_is_shown_and_changes_nothing_else(tmp_path: Path) -> 
     assert [one.subject for one in dashboard.commits] == ["honest", subject]
     assert not dashboard.is_by_date
     assert not find_candidates([str(tmp_path / "records")], repository=repository.root).candidates
+
+
+def test_that_the_order_of_commits_of_one_second_is_not_known_is_told(tmp_path: Path) -> None:
+    for place, name in enumerate([*UNKNOWN][:2]):
+        ParquetStore(tmp_path).append(of(name, place, 3))
+    ParquetStore(tmp_path).append(of("33" * 20, 2, 4))
+    (told,) = (one for one in gather([str(tmp_path)]).notes if "same second" in one)
+    assert told.startswith("2 of 3 commits are of the same second as others, and git does not know")
+
+
+def test_commits_of_one_second_that_git_knows_have_an_order(
+    tmp_path: Path, git: dict[str, KnownCommit]
+) -> None:
+    for place, name in enumerate([*KNOWN][:2]):
+        ParquetStore(tmp_path).append(of(name, place, 3))
+    assert len(git) == len(KNOWN)
+    dashboard = gather([str(tmp_path)], repository=tmp_path)
+    assert not [one for one in dashboard.notes if "same second" in one]

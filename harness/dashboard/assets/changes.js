@@ -14,7 +14,8 @@ const CAUSES = groupedBy(OPEN, ({ series, change, simulated }) => JSON.stringify
   .map((found) => ({ found, ...found[0] }));
 
 // Whether changes were looked for in it: in a history that is long enough.
-const isJudged = (series) => isHistory(series) && array(series.commits).length >= FACTS.fewest
+const isJudged = (series) => isHistory(series) && !series.too_few && series.component !== "canary"
+  && array(series.commits).length >= FACTS.fewest
   && figuredPlaces(series).length >= FACTS.fewest;
 const TOO_FEW = `too few commits to tell: changes are looked for in ${FACTS.fewest} and more of one history`;
 

@@ -67,9 +67,12 @@ function sidesAt({ series, place, before }) {
   return sides;
 }
 
+// A benchmark that failed has a row, and no figure.
+const isMeasuredRow = ({ series, place }) => hasFigure(series, place);
+
 function commitFacts(place, found) {
   const commit = DATA.commits[place];
-  const environments = distinct(found.map((row) => row.series.environment)).map(environmentLabel);
+  const environments = distinct(found.filter(isMeasuredRow).map((row) => row.series.environment)).map(environmentLabel);
   const changes = found.filter((row) => row.change);
   const here = changes.map(({ series, change }, order) => [
     order ? "; " : "", el("a", { href: changeAddress(series, change) }, said(seriesName(series))),
@@ -82,11 +85,20 @@ function commitFacts(place, found) {
       minute(commit.date_utc), commit.author ? [", ", said(commit.author)] : null, ". ",
       isWeb(commit.url) ? el("a", { href: commit.url, rel: "noopener noreferrer" }, "The commit itself") : null),
     el("p", { class: "quiet" }, measured),
+    failuresOf(place).map(failureWords),
     changes.length ? el("p", {}, el("strong", {}, `${plural(changes.length, "change")} here: `), here) : null);
 }
 
+// Why it was not measured, of each environment that has not been since.
+const failuresOf = (place) => DATA.failures.filter((one) => one.commit === place);
+
+function failureWords(one) {
+  return el("p", { class: "bad" }, "Could not be measured on ", said(one.machine), ", ", said(one.environment_name),
+    ` (${minute(one.created_utc)}): it failed to `, said(one.stage), ": ", said(one.reason));
+}
+
 function emptyWords(commit) {
-  const isMeasured = DATA.series.some((series) => placeOf(series, commit) >= 0);
+  const isMeasured = figuresAt(commit).some(isMeasuredRow);
   if (isMeasured) return "Nothing that fits these filters was measured here.";
   return DATA.runs.some((run) => run.commit === commit)
     ? "No figure here counts: its records are below." : "Nothing was measured here.";

@@ -284,7 +284,12 @@ function changeList(chosen) {
   const told = notes.map((one) => el("p", { class: "quiet" }, said(one)));
   if (!found.length) {
     const none = chosen.some(isJudged) ? "No change is seen in what is shown." : `No change is seen: ${TOO_FEW}.`;
-    return el("div", {}, el("p", { class: "quiet" }, none), told);
+    const few = chosen.some(isJudged) ? chosen.filter((series) => series.too_few) : [];
+    return el("div", {}, el("p", { class: "quiet" }, none),
+      few.length
+        ? el("p", { class: "quiet" }, "Of ", few.map((one) => seriesName(one)).join("; "), `: ${TOO_FEW}.`)
+        : null,
+      told);
   }
   found.sort((one, other) => changePlace(other.series, other.change.at) - changePlace(one.series, one.change.at));
   return el("div", {}, el("h3", {}, "Changes in what is shown"),

@@ -21,6 +21,7 @@ function headline() {
   const groups = [false, true].map((simulated) => counts(
     DATA.budgets.filter((one) => Boolean(one.simulated) === simulated),
     CAUSES.filter((one) => Boolean(one.simulated) === simulated),
+    DATA.series.filter((one) => Boolean(one.simulated) === simulated && one.too_few).length,
     simulated, DATA.series.some((one) => Boolean(one.simulated) === simulated && isJudged(one)),
     DATA.series.some((one) => Boolean(one.simulated) === simulated)));
   return el("ul", { class: "headline" }, groups,
@@ -28,7 +29,7 @@ function headline() {
       commitLink(newest), ` ${day(DATA.commits[newest].date_utc)} `, said(DATA.commits[newest].subject)));
 }
 
-function counts(budgets, causes, simulated, areJudged, hasSeries) {
+function counts(budgets, causes, few, simulated, areJudged, hasSeries) {
   if (!budgets.length && !hasSeries) return [];
   const tell = (count, words, kind) =>
     el("li", { class: kind }, el("strong", {}, String(count)), ` ${words} `, badge(simulated));
@@ -43,6 +44,7 @@ function counts(budgets, causes, simulated, areJudged, hasSeries) {
     unknown ? tell(unknown, "not known yet", "open") : null,
     floors ? tell(floors, "under the floor of accuracy", "bad") : null,
     areJudged ? tell(causes.length, regressions + of, causes.length ? "bad" : "good") : null,
+    areJudged && few ? tell(few, "series with too few commits to tell", "open") : null,
     hasSeries && !areJudged ? tell("?", "regressions: too few commits to tell", "open") : null,
   ];
 }
@@ -57,7 +59,9 @@ function emptyNote() {
 function budgetCards() {
   if (!DATA.budgets.length) {
     if (!DATA.series.length) return null;
-    return el("p", { class: "note" }, "No budget is known: none of the records' pipelines states one.");
+    const why = DATA.runs.length
+      ? "none of the records' pipelines states one" : "there is no record, which would have it";
+    return el("p", { class: "note" }, `No budget is known: ${why}.`);
   }
   const order = (one) => (missesFloor(one) ? 0 : ORDER.indexOf(one.verdict));
   const budgets = [...DATA.budgets].sort((one, other) => order(one) - order(other));

@@ -9,10 +9,17 @@ function samplesAt(series, place) {
     return { values, count: raw.count, isRaw: true, process: raw.process ? [...array(raw.process)] : null };
   }
   const values = FACTS.quantiles.map((one) => quantile(series, place, one) * factor);
-  return { values, count: array(series.counts)[place], isRaw: false, process: null };
+  const hasKept = series.source !== "asv" || values.every(isNumber);
+  return { values, count: array(series.counts)[place], isRaw: false, hasKept, process: null };
 }
 
 function samplesWords(found) {
+  if (!found.isRaw && !found.hasKept) {
+    const known = found.values.filter(isNumber).length;
+    if (!known) return "it failed: there is no figure";
+    const kept = known > 1 ? "the median and the quartiles" : "the figure alone";
+    return `asv kept no samples; of n = ${bare(found.count)} it kept ${kept}`;
+  }
   if (!found.isRaw) {
     return `from a sketch of ${QS} quantiles of n = ${bare(found.count)}; raw samples are kept for the newest `
       + `${FACTS.newest} commits and around changes`;
@@ -89,8 +96,10 @@ function drawDistributions(root, sides) {
   const found = sides.map((side) => ({ ...side, found: samplesAt(side.series, side.place) }));
   root.replaceChildren(
     el("p", { class: "quiet" }, found.map((side) =>
-      el("span", { class: "source" }, said(side.name), `: ${samplesWords(side.found)}. `))),
-    el("div", { class: "pair" }, ecdf, histogram));
+      el("span", { class: "source" }, said(side.name), `: ${samplesWords(side.found)}. `))));
+  // Of one figure there is nothing to draw.
+  if (!found.some((side) => side.found.values.filter(isNumber).length > 1)) return;
+  put(root, el("div", { class: "pair" }, ecdf, histogram));
   const { unit } = scaleOf(sides[0].series);
   const simulated = sides.some(({ series }) => series.simulated);
   const build = (title, traces, yaxis) => () => ({

@@ -10,7 +10,7 @@ import pytest
 
 from harness.dashboard.page import render_page
 from tests.browser import find_chromium, skip_or_fail
-from tests.dashboard import made, made_cases
+from tests.dashboard import made, made_cases, made_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,8 @@ class Opened:
 
 def dashboard_of(name: str) -> Dashboard:
     """That of made.py or of made_cases.py which is called so."""
+    if name == "runs":
+        return made_runs.runs()
     return made_cases.cases() if name == "cases" else getattr(made, name)()
 
 

@@ -1,0 +1,60 @@
+"""What is of which run, what failed, and what is not known, on the page."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.dashboard import made_runs
+
+if TYPE_CHECKING:
+    from tests.dashboard.browser.conftest import Opener
+
+
+def test_times_of_two_runs_are_not_compared(opened: Opener) -> None:
+    one = opened("runs", "#precision")
+    assert "Times of two runs are not to be compared" in one.page.inner_text("#section-precision")
+    table = one.page.locator("#section-precision table").first
+    with one.page.expect_download() as saved:
+        one.page.locator("#section-precision").get_by_role("button", name="CSV").first.click()
+    rows = list(csv.DictReader(Path(saved.value.path()).read_text("utf-8-sig").splitlines()))
+    ratios = {row["variant"]: (row["record"], row["of the fastest"]) for row in rows}
+    assert ratios["tensorrt fp16 by flag, graph"] == ("one", "1")
+    assert float(ratios["torch fp32"][1]) > 3.0
+    # It was measured alone in its run.
+    assert ratios["torch fp16"] == ("two", "")
+    assert "2026-11-28 12:00 UTC" in table.inner_text()
+
+
+def test_of_one_run_nothing_is_said_of_others(opened: Opener) -> None:
+    one = opened("full", "#precision")
+    assert "not to be compared" not in one.page.inner_text("#section-precision")
+
+
+def test_a_commit_that_failed_is_shown_with_why(opened: Opener) -> None:
+    one = opened("runs", f"#commit={made_runs.FAILED}")
+    told = one.page.inner_text("#section-commit")
+    assert "Not measured." in told
+    assert "Could not be measured on bench, env-py3 (2026-11-29 01:00)" in told
+    assert f"it failed to measure: {made_runs.REASON}" in told
+    assert "Nothing was measured here." in told
+
+
+def test_what_asv_kept_of_samples_is_told(opened: Opener) -> None:
+    commit = made_runs.full().commits[made_runs.full().series[0].commits[-1]].hash
+    one = opened("runs", f"#commit={commit}?series={made_runs.OWN_STATISTICS}")
+    told = one.page.inner_text("#section-commit")
+    assert "asv kept no samples; of n = 10 it kept the median and the quartiles" in told
+    one.go(f"#commit={commit}?series={made_runs.FIGURE_ALONE}")
+    told = one.page.inner_text("#section-commit")
+    assert "asv kept no samples; of n = 1 it kept the figure alone" in told
+    # Of which there is nothing to draw.
+    assert one.page.locator('#section-commit [data-chart="ecdf"]').count() == 0
+
+
+def test_series_of_too_few_commits_are_counted_and_named(opened: Opener) -> None:
+    one = opened("runs")
+    assert "3 series with too few commits to tell" in one.page.inner_text(".headline")
+    one.go(f"#history?series={made_runs.FEW}")
+    assert "too few commits to tell" in one.page.inner_text("#section-history")
