@@ -64,8 +64,8 @@ from harness.cli.options import FOLDER, PERCENT, cache_option
 def report(**options: object) -> int:
     """Show what a record comes to: its budget, speed, accuracy, and whether it counts.
 
-    RECORD is a record's file, or a folder: what was measured last in it. Exits 0 once it is shown, whatever it
-    says: see harness gate for a verdict.
+    RECORD is a record's file, or a folder: what was measured last in it. Exits 0 once it is shown,
+    whatever it says: see harness gate for a verdict.
     """
     from harness.cli.reporting import report_command  # noqa: PLC0415
 

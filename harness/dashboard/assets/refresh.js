@@ -1,5 +1,6 @@
 // Of a page that "harness dashboard --serve" serves: asks the server now and then whether there is
-// a newer one, and loads it. What is chosen on the page is in the address, and so is kept.
+// a newer one, and loads it. What is chosen on the page is in the address, and so is kept; a zoom is
+// not.
 (() => {
   "use strict";
   if (!location.protocol.startsWith("http")) return;
