@@ -188,7 +188,7 @@ def _serve(order: DashboardOrder, port: int | None) -> int:
             server.shown = lambda: page.shown
             tell(f"Dashboard: {server.url} (to this machine alone, until Ctrl-C)")
             if page.shown.problem:
-                _tell_refreshed(page.shown)
+                _tell_refreshed(page.shown, "waiting for the first figures")
             with Refreshing(page, _tell_refreshed, builder.close):
                 server.serve_forever()
     except KeyboardInterrupt:
@@ -217,8 +217,8 @@ def _watched(order: DashboardOrder) -> tuple[DashboardOrder, bool]:
         return watched, False
 
 
-def _tell_refreshed(shown: Shown) -> None:
+def _tell_refreshed(shown: Shown, otherwise: str = "not refreshed") -> None:
     from harness.report.escaping import visible  # noqa: PLC0415
 
-    what = f"not refreshed: {visible(shown.problem)}" if shown.problem else "refreshed"
+    what = f"{otherwise}: {visible(shown.problem)}" if shown.problem else "refreshed"
     click.echo(f"harness: {what}", err=True)

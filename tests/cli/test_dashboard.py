@@ -293,7 +293,8 @@ def test_it_may_be_served_before_there_is_anything_to_show(tmp_path: Path) -> No
         try:
             assert process.stderr is not None
             port = port_of(process)
-            assert process.stderr.readline() == "harness: not refreshed: there is nothing to show\n"
+            said = process.stderr.readline()
+            assert said == "harness: waiting for the first figures: there is nothing to show\n"
             assert b"Nothing has been measured here yet" in ask(port, "/")
             assert json.loads(ask(port, "/version"))["problem"] == "there is nothing to show"
 
