@@ -32,6 +32,8 @@ LONELY: Final = 42
 HOLED: Final = 43
 SINGLE: Final = 44
 HOLE: Final = 5
+# What a spreadsheet would run, and what would begin another cell.
+FORMULAS: Final = (" =1+1", "\uff1d1+1", "a\tb")
 # What a record of no commit is named by.
 UNCOMMITTED: Final = "20260320T101112Z 20260320T101112Z-abcdef"
 FLOOR: Final = "fp16 keeps 39.1 dB of the 40 dB that are wanted"
@@ -59,7 +61,7 @@ def cases() -> Dashboard:
     made = full()
     return replace(
         made,
-        commits=(*commits(61), Commit(UNCOMMITTED, "2026-03-20T10:11:12")),
+        commits=(*commits(61, subjects=FORMULAS), Commit(UNCOMMITTED, "2026-03-20T10:11:12")),
         environments=(*made.environments, environment(2, label="a third", simulated=False)),
         series=(_lonely(), *_without_a_cause(made.series), *_more(made.series[0])),
         budgets=(missed(), _paced(), _inaccurate(), _overlapping()),

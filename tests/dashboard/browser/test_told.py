@@ -197,7 +197,10 @@ def test_what_is_exported_are_figures_with_the_digits_that_they_have(
     assert {name: float(change[name]) for name in wanted} == wanted
 
     one.go(f"#history?series={made_cases.WHOLE}")
-    figures = exported(one, "pipeline", tmp_path)[0]
+    rows = exported(one, "pipeline", tmp_path)
+    figures = rows[0]
+    subjects = [row["subject"] for row in rows[-1:-4:-1]]
+    assert subjects == ["' =1+1", "'\uff1d1+1", "a\\u0009b"]
     median = next(each for each in made_cases.cases().series if each.id == 0).median_s[59]
     assert figures["median s"] == str(median)
     assert len(figures["p99 s"]) <= len("0.00") + 9
