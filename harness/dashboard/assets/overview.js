@@ -24,7 +24,12 @@ function headline() {
     DATA.series.filter((one) => Boolean(one.simulated) === simulated && one.too_few).length,
     simulated, DATA.series.some((one) => Boolean(one.simulated) === simulated && isJudged(one)),
     DATA.series.some((one) => Boolean(one.simulated) === simulated)));
+  const failed = distinct(DATA.failures.map((one) => one.hash)).length;
   return el("ul", { class: "headline" }, groups,
+    failed
+      ? el("li", { class: "bad" }, el("strong", {}, String(failed)),
+        ` ${failed === 1 ? "commit" : "commits"} could not be measured`)
+      : null,
     newest < 0 ? null : el("li", {}, "newest measured of ", plural(DATA.commits.length, "commit"), ": ",
       commitLink(newest), ` ${day(DATA.commits[newest].date_utc)} `, said(DATA.commits[newest].subject)));
 }

@@ -39,6 +39,8 @@ def test_a_commit_that_failed_is_shown_with_why(opened: Opener) -> None:
     assert "Could not be measured on bench, env-py3 (2026-11-29 01:00)" in told
     assert f"it failed to measure: {made_runs.REASON}" in told
     assert "Nothing was measured here." in told
+    one.go("#overview")
+    assert "1 commit could not be measured" in one.page.inner_text(".headline")
 
 
 def test_what_asv_kept_of_samples_is_told(opened: Opener) -> None:
