@@ -16,7 +16,7 @@ from markupsafe import Markup
 from harness.dashboard.encode import to_page_json
 from harness.dashboard.model import NEWEST_WITH_SAMPLES, QUANTILES
 from harness.errors import missing_dependency
-from harness.stats.changes.model import FEWEST
+from harness.stats.changes import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from harness.dashboard.model import Dashboard
@@ -54,7 +54,7 @@ def render_page(dashboard: Dashboard) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    facts = {"quantiles": QUANTILES, "newest": NEWEST_WITH_SAMPLES, "fewest": FEWEST}
+    facts = {"quantiles": QUANTILES, "newest": NEWEST_WITH_SAMPLES, "fewest": DEFAULT_RULE.fewest}
     return environment.get_template("page.html.j2").render(
         dashboard=dashboard,
         sections=SECTIONS,
