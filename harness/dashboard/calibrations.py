@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.dashboard.model import NoiseRow
+from harness.dashboard.model_rows import NoiseRow
 from harness.errors import RecordError
 from harness.noise.calibration import files_in, read_calibration
 

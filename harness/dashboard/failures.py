@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.dashboard.model import CommitFailure
+from harness.dashboard.model_rows import CommitFailure
 from harness.history.places import FAILURE_SUFFIX, read_failures
 
 if TYPE_CHECKING:

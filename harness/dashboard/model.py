@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from harness.dashboard.model_rows import CommitFailure, NoiseRow
+
     Values = NDArray[np.float32]
     Indices = NDArray[np.int32]
 
@@ -341,41 +343,6 @@ class RooflinePoint:
     bound: str
     macs_per_s: float
     bytes_per_s: float
-    simulated: bool
-
-
-@dataclass(frozen=True)
-class CommitFailure:
-    """A commit that could not be measured, at which ``stage`` (build, measure), and why.
-
-    ``commit`` is its place in :attr:`Dashboard.commits`; None where it is not among them.
-    """
-
-    hash: str
-    commit: int | None
-    machine: str
-    environment_name: str
-    stage: str
-    reason: str
-    created_utc: str
-
-
-@dataclass(frozen=True)
-class NoiseRow:
-    """What a gate was found to catch on a machine: a row of ``harness noise``."""
-
-    pipeline: str
-    fingerprint: str
-    environment: int | None
-    series: str
-    within_sd: float
-    process_sd: float
-    margin: float
-    false_alarms: int
-    trials: int
-    false_alarm_upper: float
-    smallest_caught: float | None
-    created_utc: str
     simulated: bool
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.dashboard.model import QUANTILES, Commit, CommitFailure, Dashboard, Series
+from harness.dashboard.model import QUANTILES, Commit, Dashboard, Series
+from harness.dashboard.model_rows import CommitFailure
 from tests.dashboard.made import full
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import numpy as np
 from harness.dashboard.model import (
     BlockSpan,
     BudgetStatus,
-    NoiseRow,
     PairedComparison,
     PairedSeries,
     PairPoint,
@@ -18,6 +17,7 @@ from harness.dashboard.model import (
     Run,
     Trade,
 )
+from harness.dashboard.model_rows import NoiseRow
 from tests.dashboard.made_series import COMPONENTS, HOSTILE
 
 
