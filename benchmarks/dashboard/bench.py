@@ -114,17 +114,12 @@ def _turn(out: Path, history: Path) -> list[Taken]:
 
 
 def _build(out: Path) -> int:
-    """Build the page; where the page itself is not there yet, what it is made of."""
-    from harness.dashboard.gather import gather  # noqa: PLC0415
+    """Build the page, as ``harness dashboard`` does."""
+    from harness.dashboard.write import DashboardOrder, write_dashboard  # noqa: PLC0415
 
-    dashboard = gather(
-        [str(out / "history" / "results")], repository=out / "history" / "repository"
-    )
-    try:
-        from harness.dashboard.page import render_page  # noqa: PLC0415
-    except ImportError:
-        from harness.dashboard.encode import to_page_json as render_page  # noqa: PLC0415
-    (out / "dashboard" / PAGE).write_text(render_page(dashboard), encoding="utf-8")
+    history = out / "history"
+    order = DashboardOrder((str(history / "results"),), repository=history / "repository")
+    write_dashboard(order, out / "dashboard")
     return 0
 
 

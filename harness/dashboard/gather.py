@@ -27,6 +27,7 @@ from harness.dashboard.timeline import order_commits
 from harness.errors import RecordError
 from harness.history.query import Records
 from harness.history.sources import is_address, read_headers
+from harness.sharing import one_by_one
 from harness.version import __version__
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from harness.dashboard.model import BudgetStatus, Series
     from harness.dashboard.timeline import Timeline
+    from harness.sharing import Each
 
 _TITLE: Final = "trt-harness"
 # What does not fit goes to disk; the rest of a page takes about as much again.
@@ -85,6 +87,7 @@ def gather(
     cache: Path | None = None,
     title: str = "",
     commit_url: str = "",
+    each: Each = one_by_one,
 ) -> Dashboard:
     """Everything that the page shows of the records and asv results in ``sources``.
 
@@ -96,6 +99,7 @@ def gather(
         cache: the cache folder, with the calibrations of the machine's noise; none without it.
         title: of the page.
         commit_url: where a commit is shown, with ``{hash}`` for its hash.
+        each: does what is long: a :class:`harness.sharing.SecondProcess` takes half of it.
 
     Raises:
         RecordError: there is nothing in them that can be shown.
@@ -103,13 +107,13 @@ def gather(
         MissingDependencyError: DuckDB is not installed, or has no extension for an address.
     """
     told = _Notes()
-    records = _open(sources, told)
+    records = _open(sources, told, each)
     if records is None:
         asv = read_asv(find_results(sources), (), (), told.skipped)
         dashboard = _of_asv_alone(asv, sources, repository, commit_url, told)
     else:
         with records:
-            dashboard = _of_records(records, sources, repository, commit_url, told)
+            dashboard = _of_records(records, sources, repository, commit_url, told, each)
             told.skipped[:0] = records.skipped
     if not dashboard.series and not dashboard.runs and not dashboard.failures:
         what = "has no record and no result of asv that can be shown"
@@ -128,12 +132,12 @@ def gather(
     )
 
 
-def _open(sources: Sequence[str], told: _Notes) -> Records | None:
+def _open(sources: Sequence[str], told: _Notes, each: Each) -> Records | None:
     """The records; None where there is none that can be read."""
     if not any(_may_hold_records(source) for source in sources):
         return None
     try:
-        return Records(sources)
+        return Records(sources, each)
     except RecordError:
         # Why none can be read is told by each.
         import duckdb  # noqa: PLC0415
@@ -184,6 +188,7 @@ def _of_records(
     repository: Path | None,
     commit_url: str,
     told: _Notes,
+    each: Each,
 ) -> Dashboard:
     records.connection.execute(f"SET memory_limit = '{_MEMORY}'")
     histories = read_histories(records)
@@ -195,7 +200,7 @@ def _of_records(
     more = [one for one in asv.commits if one.name not in own]
     timeline = order_commits((*named, *more), repository, commit_url)
     environments = read_environments(records)
-    series = series_of_records(histories, timeline, environments)
+    series = series_of_records(histories, timeline, environments, each)
     series = with_samples(series, histories.labels, records, timeline.commits)
     statuses = read_statuses(records, environments, timeline, series, told.skipped)
     around = set(itertools.chain.from_iterable(map(around_changes, series)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,16 +14,19 @@ from harness.dashboard.model import ChangePoint, Series
 from harness.history.points import Environment as PointsEnvironment
 from harness.history.points import Points, canary_for, name_of, uses_gpu
 from harness.pipeline.pipeline import CANARY
+from harness.sharing import one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from harness.dashboard.changes import FoundChanges
     from harness.dashboard.environments import Environments, Key
     from harness.dashboard.histories import Histories
     from harness.dashboard.timeline import Timeline
     from harness.history.detect import ChangeCandidate
+    from harness.sharing import Each
 
     Places = NDArray[np.intp]
     Doubles = NDArray[np.float64]
@@ -70,9 +74,9 @@ class _Told:
 
 
 def series_of_records(
-    histories: Histories, timeline: Timeline, environments: Environments
+    histories: Histories, timeline: Timeline, environments: Environments, each: Each = one_by_one
 ) -> tuple[Series, ...]:
-    """All series of ``histories``, in the order of their labels."""
+    """All series of ``histories``, in the order of their labels; ``each`` looks for changes."""
     told = _told(histories, timeline)
     canaries: dict[Key, dict[tuple[str, bool], list[_Told]]] = {}
     for one in told:
@@ -84,10 +88,22 @@ def series_of_records(
         for key, kinds in canaries.items()
         for kind, its in kinds.items()
     }
-    return tuple(
-        _series(place, one, histories, timeline, environments.ids[one.key], canaries, times)
-        for place, one in enumerate(told)
-    )
+    series = [
+        _series(place, one, histories, environments.ids[one.key]) for place, one in enumerate(told)
+    ]
+    looked = [place for place, one in enumerate(told) if _is_looked_through(one)]
+    points = [
+        _points(told[place], histories, timeline, canaries.get(told[place].key, {}), times)
+        for place in looked
+    ]
+    found = each(partial(changes_of, known=timeline.known), points)
+    for place, changes in zip(looked, found, strict=True):
+        series[place] = _with_changes(series[place], told[place], changes)
+    return tuple(series)
+
+
+def _is_looked_through(one: _Told) -> bool:
+    return not one.label["is_single"] and one.label["component"] != CANARY
 
 
 def _told(histories: Histories, timeline: Timeline) -> list[_Told]:
@@ -124,15 +140,7 @@ def _optional(values: Doubles) -> tuple[float | None, ...]:
     return tuple(value if value == value else None for value in values.tolist())  # noqa: PLR0124
 
 
-def _series(
-    place: int,
-    one: _Told,
-    histories: Histories,
-    timeline: Timeline,
-    environment: int,
-    canaries: Mapping[Key, Mapping[tuple[str, bool], object]],
-    times: Mapping[tuple[Key, tuple[str, bool]], tuple[float | None, ...]],
-) -> Series:
+def _series(place: int, one: _Told, histories: Histories, environment: int) -> Series:
     shown, label = one.shown, one.label
 
     def of(values: Doubles) -> NDArray[np.float32]:
@@ -161,8 +169,7 @@ def _series(
         return replace(series, canary_note=_SINGLE_NOTE)
     if label["component"] == CANARY:
         return replace(series, canary_note=_CANARY_NOTE)
-    points = _points(one, histories, timeline, canaries.get(one.key, {}), times)
-    return _with_changes(series, one, points, timeline)
+    return series
 
 
 def _points(
@@ -191,8 +198,7 @@ def _points(
     )
 
 
-def _with_changes(series: Series, one: _Told, points: Points, timeline: Timeline) -> Series:
-    found = changes_of(points, timeline.known)
+def _with_changes(series: Series, one: _Told, found: FoundChanges) -> Series:
     first = int(np.searchsorted(one.all_places, one.shown[0]))
     levels_s = found.levels_s[first : first + one.shown.size]
     return replace(

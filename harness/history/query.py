@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from harness.errors import OptionError, RecordError, missing_dependency
 from harness.history.series import SIMULATED
 from harness.history.sources import read_headers
+from harness.sharing import one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
+
+    from harness.sharing import Each
 
 _log = logging.getLogger(__name__)
 _Given = TypeVar("_Given")
@@ -162,6 +165,7 @@ class Records:
     ``records`` has a row a file, ``measurements`` the rows of the files themselves (a series each),
     ``builds`` a row an engine, and ``series`` joins the three. What is no record, is damaged or of
     another schema is left out, and told in a warning. It is to be closed, as a ``with`` does.
+    ``each`` reads the headers.
 
     Raises:
         MissingDependencyError: DuckDB is not installed, or has no extension for an address.
@@ -169,7 +173,7 @@ class Records:
         RecordError: there is no record in them.
     """
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[str], each: Each = one_by_one) -> None:
         try:
             import duckdb  # noqa: PLC0415
         except ImportError as error:
@@ -179,7 +183,7 @@ class Records:
             config={"memory_limit": _MEMORY, "temp_directory": self._scratch.name}
         )
         try:
-            self._read(sources)
+            self._read(sources, each)
         except BaseException:
             self.close()
             raise
@@ -195,9 +199,9 @@ class Records:
         self.connection.close()
         self._scratch.cleanup()
 
-    def _read(self, sources: Sequence[str]) -> None:
+    def _read(self, sources: Sequence[str], each: Each) -> None:
         self._sources = ", ".join(sources)
-        headers = read_headers(sources, self.connection)
+        headers = read_headers(sources, self.connection, each)
         for reason in headers.skipped:
             _log.warning("skipped: %s", reason)
         self.skipped = tuple(headers.skipped)

@@ -15,6 +15,7 @@ from harness.comparison.built import build_options
 from harness.errors import HarnessError, MissingDependencyError, OptionError, RecordError
 from harness.history.context import context_in
 from harness.history.runs import is_invalid, number_runs
+from harness.sharing import one_by_one
 from harness.states import Finding, Validity
 from harness.stats.fingerprint import fingerprint
 from harness.store.headers import METADATA_KEY, decode_header, read_header
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from harness.history.context import HistoryContext
+    from harness.sharing import Each
 
 _ADDRESS: Final = re.compile(r"^[a-z][a-z0-9]+://", re.IGNORECASE)
 _WITHOUT_LISTING: Final = ("http://", "https://")
@@ -55,7 +57,9 @@ class _Rows:
     context: HistoryContext | None
 
 
-def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Headers:
+def read_headers(
+    sources: Sequence[str], connection: DuckDBPyConnection, each: Each = one_by_one
+) -> Headers:
     """Read the header of every record in ``sources``; of each but a few words are kept.
 
     Args:
@@ -63,6 +67,7 @@ def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Head
             (``s3://``, ``gs://``, ``https://``, ...), folders among them where the store lists
             its files.
         connection: reads what is not local.
+        each: reads the local files.
 
     Raises:
         OptionError: a source is not there, or cannot be listed.
@@ -75,7 +80,7 @@ def read_headers(sources: Sequence[str], connection: DuckDBPyConnection) -> Head
             remote |= dict.fromkeys(_remote_files(source, connection))
         else:
             local |= dict.fromkeys(_local_files(source))
-    rows = [_rows(name, partial(read_header, Path(name))) for name in local]
+    rows = each(_local_rows, list(local))
     if remote:
         with ThreadPoolExecutor(_REQUESTS) as pool:
             rows += pool.map(partial(_remote_rows, connection), remote)
@@ -99,6 +104,10 @@ def _joined(rows: Sequence[_Rows | str]) -> Headers:
         builds=[build for one in read for build in one.builds],
         skipped=[one for one in rows if isinstance(one, str)],
     )
+
+
+def _local_rows(name: str) -> _Rows | str:
+    return _rows(name, partial(read_header, Path(name)))
 
 
 def _rows(name: str, read: Callable[[], dict[str, Any]]) -> _Rows | str:

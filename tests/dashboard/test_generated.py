@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.dashboard.encode import to_page_json
 from harness.dashboard.gather import gather
+from harness.dashboard.write import DashboardOrder, write_dashboard
 from harness.history.asv_results import read_results, results_files
 from harness.pipeline.pipeline import CANARY, WHOLE_PIPELINE
 from tests.test_demo_history import ROOT, load
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.dashboard.model import Dashboard
 
 made_up: Any = load(ROOT / "benchmarks" / "dashboard" / "generate.py", "long_history")
 
@@ -51,3 +56,21 @@ def test_what_is_put_in_is_found(tmp_path: Path) -> None:
     assert change.kind == put.kind == "drift"
     assert put.first - 10 <= change.at < put.last
     assert change.ratio == pytest.approx(put.ratio, abs=0.03)
+
+
+def test_a_second_process_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = made_up.generate(tmp_path / "made", commits=90, series=8)
+    order = DashboardOrder((str(made.results),), repository=made.repository)
+    pages = []
+
+    def keep(dashboard: Dashboard) -> str:
+        pages.append(to_page_json(replace(dashboard, created_utc="")))
+        return ""
+
+    for many in (1000, 10):
+        monkeypatch.setattr("harness.dashboard.write._MANY", many)
+        write_dashboard(order, tmp_path / "page", render=keep)
+
+    alone, in_two = pages
+    assert '"changes":[{' in alone
+    assert in_two == alone
