@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.baselines import baseline_options, repository_option
 from harness.cli.options import FILE, FOLDER, PERCENT, cache_option
 
 _PLACE = click.Path(path_type=Path)
@@ -16,37 +17,12 @@ _CHECKS = ("budget", "deadlines", "regression", "accuracy", "energy", "memory")
 _pipeline_option = click.option(
     "--pipeline", help="Of a folder, the records of this pipeline.  [default: there is one]"
 )
-_repository_option = click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git knows the commits.  [default: this folder]",
-)
 
 
 @click.command()
 @click.argument("record", type=_PLACE, default=Path("reports"))
 @_pipeline_option
-@click.option(
-    "--baseline",
-    help="What it is held against: a record's file, a folder (its newest record), or a commit or "
-    "branch of which there are records.  [default: the base of the A/B that it is the head of]",
-)
-@click.option(
-    "--records",
-    "places",
-    type=FOLDER,
-    multiple=True,
-    default=(Path("reports"),),
-    show_default=True,
-    help="Where the records of a commit are, with all below; repeat for several.",
-)
-@_repository_option
-@click.option(
-    "--margin",
-    type=PERCENT,
-    help="The change that is none, such as 0.2%.  [default: by this machine's calibration]",
-)
+@baseline_options
 @click.option(
     "--max-energy-rise", type=PERCENT, help="Miss it if the energy rises by more, such as 5%."
 )
@@ -99,7 +75,7 @@ def gate(**options: object) -> int:
     help="Where the history's records are, with all below; repeat for several.  [default: beside "
     "the record]",
 )
-@_repository_option
+@repository_option
 @click.option("--limit", help='The p99 to keep, such as "100 ms".  [default: what is declared]')
 @click.option("--json", "json_file", type=FILE, help="Write it as JSON as well: a file, or -.")
 def budget(**options: object) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import FOLDER, PERCENT, cache_option
+from harness.cli.baselines import baseline_options
+from harness.cli.options import cache_option
 
 
 @click.command()
@@ -34,32 +35,8 @@ from harness.cli.options import FOLDER, PERCENT, cache_option
     help="All that harness run told of it, with every component of every variant; with --format "
     "json as harness run --json has it, samples included.",
 )
-@click.option(
-    "--baseline",
-    help="What it is held against: a record's file, a folder (its newest record), or a commit or "
-    "branch of which there are records.  [default: the base of the A/B that it is the head of]",
-)
-@click.option(
-    "--records",
-    "places",
-    type=FOLDER,
-    multiple=True,
-    default=(Path("reports"),),
-    show_default=True,
-    help="Where the records of a commit are, with all below; repeat for several.",
-)
-@click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git knows the commit.  [default: this folder]",
-)
+@baseline_options
 @click.option("--across", is_flag=True, help="Compare different environments, and say so.")
-@click.option(
-    "--margin",
-    type=PERCENT,
-    help="The change that is none, such as 0.2%.  [default: by this machine's calibration]",
-)
 @cache_option
 def report(**options: object) -> int:
     """Show what a record comes to: its budget, speed, accuracy, and whether it counts.
