@@ -53,11 +53,15 @@ class SecondProcess:
         half = (len(items) + 1) // 2
         try:
             others = self._pool.submit(one_by_one, function, items[half:])
-            own = one_by_one(function, items[:half])
-            return own + others.result()
         except (BrokenProcessPool, OSError):
             self._pool = None
             return one_by_one(function, items)
+        own = one_by_one(function, items[:half])
+        try:
+            return own + others.result()
+        except BrokenProcessPool:
+            self._pool = None
+            return own + one_by_one(function, items[half:])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.baselines import repository_option
 from harness.cli.options import FILE, FOLDER, cache_option
 from harness.errors import EXIT_INTERRUPTED, EXIT_PASS, OptionError
 
@@ -29,12 +30,7 @@ _MOST_NOTES = 4
     type=FOLDER,
     help="Folder of the page, index.html.  [default: reports/dashboard]",
 )
-@click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git knows the commits.  [default: this folder]",
-)
+@repository_option
 @click.option(
     "--commit-url",
     help="Where a commit is shown, such as https://host/project/commit/{hash}, or none.  "

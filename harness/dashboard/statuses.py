@@ -18,7 +18,7 @@ from harness.history.series import size_label, variant_label
 from harness.report.figures import cost_of, figures_of
 from harness.stats.roofline import roofline
 from harness.store.parquet import read_record
-from harness.types import HOT, Case
+from harness.types import HOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -199,7 +199,7 @@ def _point(source: Source, row: Row) -> RooflinePoint | None:
         component=measured.component,
         variant=variant_label(measured),
         precision=measured.precision,
-        size=str(Case(measured.duration_s, measured.batch)),
+        size=size_label(measured),
         commit=source.commit,
         median_s=row.latency.median.value,
         macs=cost.macs,
