@@ -88,7 +88,7 @@ def test_the_steps_are_there() -> None:
     names = {name.partition(" ")[2] for name in STEPS}
 
     assert {"fp32", "fp16-flag", "qdq-1", "qdq-all", "fp16-tf32-sums", "fp16-pinned-early"} <= names
-    assert {"routes", "enqueue", "fp16", "processes", "cold-bench"} <= names
+    assert {"routes", "int8-routes", "enqueue", "fp16", "processes", "cold-bench"} <= names
     assert {"telemetry-graph", "telemetry-enqueue", "speeds"} <= names
     kinds = ("alone", "idle", "second", "enqueued", "peer")
     assert {f"speeds-{n}-{kind}" for n in (1, 2) for kind in kinds} <= names
@@ -236,7 +236,7 @@ def test_without_pytorch_the_rest_is_measured() -> None:
     found = _list("measure.sh", "10", PYTHON_TORCH="")
 
     assert "enqueue" in found
-    assert not {"fp16", "routes", "cold-bench", "speeds-1-idle", "speeds-1-peer"} & set(found)
+    assert not {"fp16", "routes", "int8-routes", "cold-bench", "speeds-1-idle", "speeds-1-peer"} & set(found)
 
 
 def _fake_python(folder: Path) -> Path:

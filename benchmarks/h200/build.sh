@@ -35,6 +35,7 @@ trial=(--component content_encoder --component flow_decoder)
 begin
 build fp16-flag "${flag[@]}"
 build fp32 --precision fp32
+build tf32 --precision fp32 --tf32
 build fp16-tf32-sums "${flag[@]}" --fp16-accumulation tf32 --component vocoder
 for_each_pinned build
 build fp16-graph --precision fp16 --fp16 graph
