@@ -359,5 +359,5 @@ def _label(work: Work, subject: Subject, launch: str, threads: int | None = None
         "load_s": check.load_s,
         "first_s": check.first_s,
         **describe_accuracy(check),
-        "min_snr_db": find_floor(work.pipeline, WHOLE_PIPELINE, variant.precision),
+        "min_snr_db": find_floor(work.pipeline, WHOLE_PIPELINE, variant),
     }

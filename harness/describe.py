@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.cost import component_cost
 from harness.pipeline.pipeline import CANARY, TRANSFERS
-from harness.types import Artifact, Budget, ComponentCost, Engine
+from harness.types import TF32, Artifact, Budget, ComponentCost, Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,13 +137,15 @@ def describe_accuracy(check: Check) -> dict[str, Any]:
     }
 
 
-def find_floor(pipeline: Pipeline, component: str, precision: str) -> float | None:
+def find_floor(pipeline: Pipeline, component: str, variant: Variant) -> float | None:
     """The accuracy floor (dB) of a component, its own or the pipeline's; None without one.
 
-    A copy has none: nothing is computed. Nor has a canary, which is no part of the pipeline.
+    A copy has none: nothing is computed. Nor has a canary, which is no part of the pipeline. TF32
+    is held to fp16's: its products are rounded to the ten bits of mantissa that fp16 has.
     """
     if component in {CANARY, *TRANSFERS}:
         return None
+    precision = "fp16" if variant.route == TF32 else variant.precision
     declared = pipeline.components.get(component)
     floors = [declared.min_snr_db] if declared else []
     for group in (*floors, pipeline.declaration.min_snr_db):

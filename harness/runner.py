@@ -327,7 +327,7 @@ class Run:
             key,
             label,
             measured,
-            min_snr_db=find_floor(self._pipeline, key.component, key.variant.precision),
+            min_snr_db=find_floor(self._pipeline, key.component, key.variant),
             rel_precision=self._options.sampling.rel_precision,
             energy_j=energy_j,
         )

@@ -28,6 +28,8 @@ class Case:
 CALL, ENQUEUE, GRAPH = "call", "enqueue", "graph"
 
 # How the work arrives; see Measurement.
+# The route of fp32 whose products are made in TF32.
+TF32 = "tf32"
 HOT, COLD, PACED, CONCURRENT = "hot", "cold", "paced", "concurrent"
 
 

@@ -236,7 +236,14 @@ def test_without_pytorch_the_rest_is_measured() -> None:
     found = _list("measure.sh", "10", PYTHON_TORCH="")
 
     assert "enqueue" in found
-    assert not {"fp16", "routes", "int8-routes", "cold-bench", "speeds-1-idle", "speeds-1-peer"} & set(found)
+    assert not {
+        "fp16",
+        "routes",
+        "int8-routes",
+        "cold-bench",
+        "speeds-1-idle",
+        "speeds-1-peer",
+    } & set(found)
 
 
 def _fake_python(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from harness.cases import accuracy_count
 from harness.describe import find_floor
 from harness.pipeline.loader import load_pipeline
-from harness.types import Case
+from harness.types import Case, Variant
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_accuracy_is_taken_on_fewer_inputs_where_each_is_longer(
 def test_a_floor_is_the_components_own_or_that_of_the_pipeline() -> None:
     pipeline = load_pipeline("tiny")
     declared = pipeline.declaration.model_copy(
-        update={"min_snr_db": {"fp32": 70.0, "int8": 20.0, "int8-ort": 15.0}}
+        update={"min_snr_db": {"fp32": 70.0, "int8": 20.0, "int8-ort": 15.0, "fp16": 40.0}}
     )
     vocoder = pipeline.components["vocoder"].model_copy(update={"min_snr_db": {"int8": 12.5}})
     declared = declared.model_copy(
@@ -31,12 +31,15 @@ def test_a_floor_is_the_components_own_or_that_of_the_pipeline() -> None:
     )
     changed = type(pipeline)(root=pipeline.root, declaration=declared, order=pipeline.order)
 
-    assert find_floor(changed, "vocoder", "int8") == 12.5
-    assert find_floor(changed, "vocoder", "fp32") == 70.0
-    assert find_floor(changed, "content_encoder", "int8") == 20.0
-    assert find_floor(changed, "pipeline", "int8-ort") == 15.0
+    assert find_floor(changed, "vocoder", Variant("any", "int8")) == 12.5
+    assert find_floor(changed, "vocoder", Variant("any", "fp32")) == 70.0
+    assert find_floor(changed, "content_encoder", Variant("any", "int8")) == 20.0
+    assert find_floor(changed, "pipeline", Variant("any", "int8-ort")) == 15.0
+    # Products in TF32 are as coarse as those in fp16.
+    assert find_floor(changed, "vocoder", Variant("tensorrt", "fp32", "tf32")) == 40.0
+    assert find_floor(changed, "vocoder", Variant("tensorrt", "fp16", "flag")) == 40.0
     # Each precision has its own: int8+fp16 is neither int8 nor fp16.
-    assert find_floor(changed, "vocoder", "int8+fp16") is None
+    assert find_floor(changed, "vocoder", Variant("any", "int8+fp16")) is None
     # What is copied is not computed.
     for name in ("host_to_device", "device_to_host", "host_enqueue"):
-        assert find_floor(changed, name, "fp32") is None
+        assert find_floor(changed, name, Variant("any", "fp32")) is None

@@ -123,8 +123,10 @@ def figures_of(record: Record) -> Figures:
 
 def cost_of(record: Record, measurement: Measurement) -> GraphCost | None:
     """The work of a component as it was measured; None where that is not known."""
-    case = Case(measurement.duration_s, measurement.batch)
-    return _Context(record, ()).cost(measurement.component, measurement, case)
+    case, context = Case(measurement.duration_s, measurement.batch), _Context(record, ())
+    if context.given(measurement):
+        return None
+    return context.cost(measurement.component, measurement, case)
 
 
 class _Context:
@@ -158,12 +160,14 @@ class _Context:
         is_peer = variant.backend == REFERENCE_BACKEND
         kind = (variant.backend, variant.precision, variant.route)
         engines = _of(self._engines, kind, measurement.component)
+        given = self.given(measurement)
         of_graph = () if variant.backend.startswith(REFERENCE_BACKEND) else (variant.precision,)
         if engines:
             # A builder may have made it of a graph in another precision.
             recipe = engines[0][0].details.get("recipe", {})
             of_graph = (recipe.get("graph_precision", variant.precision),)
-        artifacts = _of(self._artifacts, of_graph, measurement.component)
+        # Of what a given engine was made nobody knows.
+        artifacts = _of(self._artifacts, of_graph, measurement.component) if not given else []
         built_bytes = _total([engine.size_bytes for engine, _ in engines])
         fp32 = replace(variant, precision=FP32, route="")
         rooflines = self._rooflines(measurement)
@@ -183,6 +187,8 @@ class _Context:
             engine_nodes=_total([engine.nodes for engine, _ in engines]),
             least_s=sum(part.time_s for part in rooflines) if rooflines else None,
             is_partly_told=any(_has_hidden_layers(engine) for engine, _ in engines),
+            given=given,
+            engine_count=len(engines),
             # Of several components, each is bound by something else.
             bound=rooflines[0].bound if len(rooflines) == 1 else "",
             processes=len(held.parts),
@@ -212,6 +218,8 @@ class _Context:
         ceilings, case = self._ceilings, Case(measurement.duration_s, measurement.batch)
         if ceilings is None or measurement.launch == CALL or measurement.component in TRANSFERS:
             return []
+        if self.given(measurement):
+            return []
         is_pipeline = measurement.component == WHOLE_PIPELINE
         names = dict.fromkeys(name for name, _, _ in self._costs)
         return [
@@ -219,6 +227,12 @@ class _Context:
             for name in (names if is_pipeline else [measurement.component])
             if (cost := self.cost(name, measurement, case)) is not None
         ]
+
+    def given(self, measurement: Measurement) -> tuple[str, ...]:
+        """The files of engines that were given, of the component or of all for the whole."""
+        kind = (measurement.backend, measurement.precision, measurement.route)
+        engines = _of(self._engines, kind, measurement.component)
+        return tuple(name for engine, _ in engines if (name := engine.details.get("given")))
 
     def cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
         """That of the graph in this precision; else of the fp32 graph, put into this precision."""

@@ -27,6 +27,8 @@ class Row:
     ``memory_case``, whatever the row's own case is. Sizes and nodes of the whole pipeline are the
     sums of its components'. Where several ``processes`` measured it, of so many ``builds``, it
     holds the samples of all, and ``parts`` those of each; ``wanted_processes`` were asked for.
+    ``given`` are the files of those of its ``engine_count`` engines that were not built here: they
+    may be of any precision.
     """
 
     measurement: Measurement
@@ -46,6 +48,8 @@ class Row:
     builds: int = 1
     parts: tuple[Measurement, ...] = ()
     wanted_processes: int = 1
+    given: tuple[str, ...] = ()
+    engine_count: int = 0
 
     @property
     def is_replicated(self) -> bool:
@@ -86,13 +90,20 @@ class Row:
 
     @property
     def kind(self) -> str:
-        """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
-        precision, nodes = self.asked, self.told_nodes
+        """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``.
+
+        An engine that was given may be of anything, and is named by its file.
+        """
+        if self.given and not self.is_pipeline:
+            return f"{self.given[0]}, given"
+        nodes, told = self.told_nodes, []
         if self.mostly:
-            return f"{precision} (mostly {self.mostly})"
-        if self.measurement.precision != FP32 and nodes is not None and not nodes.total:
-            return f"{precision} (no products)"
-        return precision
+            told.append(f"mostly {self.mostly}")
+        elif self.measurement.precision != FP32 and nodes is not None and not nodes.total:
+            told.append("no products")
+        if self.given:
+            told.append(f"{len(self.given)} of {self.engine_count} engines given")
+        return f"{self.asked} ({', '.join(told)})" if told else self.asked
 
     @property
     def is_pipeline(self) -> bool:

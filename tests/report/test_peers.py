@@ -14,6 +14,7 @@ from harness.types import (
     ENQUEUE,
     GRAPH,
     ComponentCost,
+    Engine,
     GraphCost,
     MacCounts,
     Record,
@@ -99,6 +100,28 @@ def test_copies_and_the_processor_have_no_roofline() -> None:
     for key in [(name, FP32) for name in COPIES] + [(name, CPU) for name in COMPONENTS]:
         row = rows[key]
         assert (row.least_s, row.bound, row.times_roofline) == (None, "", None)
+
+
+def test_an_engine_that_was_given_has_no_roofline_nor_has_the_whole() -> None:
+    """Its precision is not known, and with it not the rate that its products could run at."""
+    given = Engine(
+        component=COMPONENTS[0],
+        backend=FLAG.backend,
+        precision=FLAG.precision,
+        route=FLAG.route,
+        memory_bytes=1,
+        nodes=None,
+        duration_s=1.0,
+        batch=1,
+        details={"given": "mine.engine"},
+    )
+
+    rows = _rows(figures_of(replace(RECORD, engines=(given,))))
+
+    assert rows[COMPONENTS[0], FLAG].least_s is None
+    assert rows["pipeline", FLAG].least_s is None
+    assert rows[COMPONENTS[1], FLAG].least_s == pytest.approx(LEAST_MS[FLAG][COMPONENTS[1]] / 1e3)
+    assert rows["pipeline", INT8].least_s is not None
 
 
 @pytest.mark.parametrize("fields", [{"ceilings": None}, {"costs": ()}])

@@ -260,6 +260,26 @@ def test_the_size_is_that_of_what_was_built_and_else_that_of_the_graph() -> None
     assert _rows(figures_of(RECORD))["encoder", CPU].size_bytes is None
 
 
+def test_an_engine_that_was_given_is_named_and_taken_for_no_precision() -> None:
+    """It may be of anything: a time of fp16 must not stand in a row that says INT8."""
+    engines = tuple(
+        replace(engine, details={"given": "mine.engine"}, nodes=None)
+        if (engine.component, engine.route) == ("encoder", FLAG.route)
+        else engine
+        for engine in RECORD.engines
+    )
+
+    rows = _rows(figures_of(replace(RECORD, engines=engines)))
+
+    assert rows["encoder", FLAG].label == "mine.engine, given"
+    assert rows["pipeline", FLAG].label == "fp16 by flag (1 of 2 engines given)"
+    for name in ("encoder", "pipeline"):
+        assert rows[name, FLAG].graph_nodes is None
+        assert rows[name, FLAG].size_bytes == _rows(figures_of(RECORD))[name, FLAG].size_bytes
+    assert rows["encoder", FLAG_ENQUEUED].label == "mine.engine, given"
+    assert "given" not in rows["encoder", TYPED].label
+
+
 # Launches.
 
 

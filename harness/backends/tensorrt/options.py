@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import FeatureUnavailableError, OptionError
+from harness.types import TF32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ INT8_ROUTES: Final = ("qdq", "calibrator")
 ANY_SUMS: Final = "any"
 # What sums of fp16 products may be made in: whatever is fastest, or fp32, where a layer without
 # such a kernel computes in fp32, or in TF32, which rounds what it multiplies as fp16 does.
-ACCUMULATIONS: Final = (ANY_SUMS, "fp32", "tf32")
+ACCUMULATIONS: Final = (ANY_SUMS, "fp32", TF32)
 CONSTRAINTS: Final = ("obey", "prefer", "none")
 MAX_OPTIMIZATION_LEVEL: Final = 5
 
@@ -169,7 +170,7 @@ def make_recipe(
     by_flag, calibrated = fp16_route == "flag", int8_route == "calibrator"
     weak = not library.has("NetworkDefinitionCreationFlag", "STRONGLY_TYPED")
     if precision == "fp32":
-        return Recipe("fp32", "tf32" if tf32 else "", "fp32", strong=not weak)
+        return Recipe("fp32", TF32 if tf32 else "", "fp32", strong=not weak)
     if precision == "fp16":
         if by_flag:
             return Recipe("fp16", "flag", "fp32", fp16=True)
