@@ -16,6 +16,7 @@ from harness.ab.side import Workplace, make_side
 from harness.backends.simulated import VARIABLE
 from harness.comparison.compare import compare_records
 from harness.errors import HarnessError
+from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.replicate import CommandLauncher
 from harness.states import FAIL
 from harness.stats.pairs import PairRule, PairStatus
@@ -168,7 +169,10 @@ def measure_prepared(
             # More pairs change nothing: it is raised when the records are kept.
             return True
         wanted = [row for row in rows if experiment.wants(row)]
-        return all(row.status is not PairStatus.INCONCLUSIVE for row in wanted)
+        # Slight is what does not matter to the whole: nothing is where a component is asked for.
+        has_whole = any(row.series.component == WHOLE_PIPELINE for row in wanted)
+        open_ = [row for row in wanted if row.status is PairStatus.INCONCLUSIVE]
+        return all(has_whole and row.slight for row in open_)
 
     ended = measure_pairs(sides, plan, is_clear, observer)
     complete = len(sides[BASE].done) // plan.processes

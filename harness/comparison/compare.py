@@ -18,6 +18,7 @@ from harness.comparison.sides import (
     slowed_by,
     why_invalid,
 )
+from harness.comparison.slight import weigh
 from harness.errors import ComparisonError
 from harness.stats.families import discoveries
 from harness.stats.fingerprint import differences
@@ -77,7 +78,7 @@ def compare_records(
         pipeline=base[0].pipeline,
         base=side_of(base, names[0]),
         head=side_of(head, names[1]),
-        rows=_judged_together(rows, rule),
+        rows=weigh(_judged_together(rows, rule), rule.margin),
         margin=rule.margin,
         is_paired=is_paired,
         differences=found,

@@ -35,6 +35,11 @@ class Series:
     mode: str
     streams: int = 1
 
+    @property
+    def setting(self) -> tuple[Variant, Case, str, int]:
+        """What it has in common with the other components, and the whole, of one pipeline."""
+        return self.variant, self.case, self.mode, self.streams
+
     def __str__(self) -> str:
         """For messages: ``vocoder, tensorrt fp16 by flag, graph, 1 s, hot``."""
         text = f"{self.component}, {self.variant}, {self.case}, {self.mode}"
@@ -62,6 +67,7 @@ class SeriesComparison:
     change in time alone is the clock's, and inconclusive. ``is_discovery`` says whether the verdict
     stands when all rows of the table are judged together (Benjamini-Hochberg); :attr:`status` is
     what then is known. ``figures`` stand beside it, and ``how`` tells how both were timed.
+    ``slight`` says why nothing waits for one that is open; empty where it counts.
     """
 
     series: Series
@@ -72,6 +78,7 @@ class SeriesComparison:
     is_discovery: bool = True
     figures: tuple[Figure, ...] = ()
     how: str = ""
+    slight: str = ""
 
     @property
     def change_s(self) -> float:
@@ -94,7 +101,12 @@ class SeriesComparison:
 
     @property
     def reason(self) -> str:
-        """Why it is inconclusive; empty where it is not."""
+        """Why it is inconclusive, or need not be known; empty where it is known."""
+        return self.slight or self.open_reason
+
+    @property
+    def open_reason(self) -> str:
+        """Why it is inconclusive, be it slight or not; empty where it is not."""
         if self.status is self.time.status:
             return self.time.reason
         if self.cycles is not None and self.is_of_the_clock:
@@ -159,11 +171,11 @@ class Comparison:
     def status(self) -> PairStatus:
         """What is known of all: slower if a series is, and same or faster only if all are known.
 
-        Of an invalid side nothing is.
+        All but those that are slight. Of an invalid side nothing is.
         """
         if self.base.invalid or self.head.invalid:
             return PairStatus.INCONCLUSIVE
-        found = {row.status for row in self.rows}
+        found = {row.status for row in self.rows if not row.slight}
         found |= {PairStatus.INCONCLUSIVE} if self.unjudged else set()
         order = (PairStatus.SLOWER, PairStatus.INCONCLUSIVE, PairStatus.FASTER)
         return next((status for status in order if status in found), PairStatus.SAME)

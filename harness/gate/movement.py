@@ -33,7 +33,8 @@ def _movement(whole: SeriesComparison, rows: Sequence[SeriesComparison]) -> Move
     parts = []
     for row in rows:
         # Copies are apart from the pipeline's time on a device.
-        if row.series.component in {WHOLE_PIPELINE, *TRANSFERS} or not _is_beside(row, whole):
+        is_beside = row.series.setting == whole.series.setting
+        if row.series.component in {WHOLE_PIPELINE, *TRANSFERS} or not is_beside:
             continue
         own = _change(row)
         share = own.change_s / change.change_s if change.is_known else None
@@ -41,12 +42,6 @@ def _movement(whole: SeriesComparison, rows: Sequence[SeriesComparison]) -> Move
     parts.sort(key=lambda part: abs(part.change.change_s), reverse=True)
     rest_s = change.change_s - sum(part.change.change_s for part in parts) if parts else None
     return Movement(whole.series, change, tuple(parts), rest_s)
-
-
-def _is_beside(row: SeriesComparison, whole: SeriesComparison) -> bool:
-    """Whether both are of one variant at one size, as work arrived alike."""
-    a, b = row.series, whole.series
-    return (a.variant, a.case, a.mode, a.streams) == (b.variant, b.case, b.mode, b.streams)
 
 
 def _change(row: SeriesComparison) -> Change:

@@ -67,6 +67,10 @@ def summary_sentence(comparison: Comparison) -> str:
         for status in PairStatus
         if (count := sum(row.status is status for row in comparison.rows))
     ]
+    slight = sum(bool(row.slight) for row in comparison.rows)
+    if slight:
+        # Inconclusive is the last.
+        counts[-1] += f" ({slight} of them too little to matter)"
     label = ", SIMULATED" if comparison.is_simulated else ""
     label += ", NOT THE SAME ENVIRONMENT" if comparison.differences else ""
     for name, side in (("BASE", comparison.base), ("HEAD", comparison.head)):
@@ -129,7 +133,7 @@ def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison)
         cells: list[str | Text] = [
             f"{milliseconds(row.base_s)}\n{milliseconds(row.head_s)}",
             _change(row.time),
-            Text(row.status.value, _STYLES[row.status]),
+            Text(row.status.value, "" if row.slight else _STYLES[row.status]),
         ]
         if has_cycles:
             cells += [_change(row.cycles), _status(row.cycles)]
@@ -183,7 +187,10 @@ def _both(base: str, head: str) -> str:
 
 def _reasons(rows: Sequence[SeriesComparison]) -> list[RenderableType]:
     return [
-        Padding(Text(visible(f"{label_of(row.series)}: {row.reason}"), "yellow"), (0, 0, 0, 2))
+        Padding(
+            Text(visible(f"{label_of(row.series)}: {row.reason}"), "" if row.slight else "yellow"),
+            (0, 0, 0, 2),
+        )
         for row in rows
         if row.reason
     ]

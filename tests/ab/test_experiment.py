@@ -21,6 +21,7 @@ from harness.states import Finding, Validity
 from harness.stats.pairs import PairRule, PairStatus
 from harness.types import Artifact, Engine
 from tests.ab.launches import MadeUpProcesses
+from tests.report.devices import COMPONENTS
 
 if TYPE_CHECKING:
     from harness.handover import Order
@@ -139,3 +140,45 @@ def test_subjects_that_would_move_the_cursor_are_shown() -> None:
         Revision("main", "0" * 40, hostile), Revision("topic", "1" * 40, "Harmless")
     )
     assert lines[0].endswith(r"Mend it\x1b[2J [/red] \u202e")
+
+
+class OneCoarse(Processes):
+    """One component takes next to nothing, and each process another time; the rest is steady."""
+
+    def __call__(self, order: Order) -> Record:
+        record = super().__call__(order)
+        if order.process is None:
+            return record
+        step = 7 if self.name == "base" else 3
+        factor = 1e-3 * (1.0 + 0.2 * (step * order.process % 5))
+        return replace(
+            record,
+            measurements=tuple(
+                replace(one, latency_s=tuple(factor * value for value in one.latency_s))
+                if one.component == COMPONENTS[0]
+                else one
+                for one in record.measurements
+            ),
+        )
+
+
+@pytest.mark.parametrize(("wants", "ended"), [("", Ended.CONCLUSIVE), (COMPONENTS[0], Ended.PAIRS)])
+def test_nothing_waits_for_what_cannot_matter_unless_it_was_asked_for(
+    wants: str, ended: Ended
+) -> None:
+    sides = {}
+    for side in ("base", "head"):
+        sides[side] = SideRun(side, OneCoarse([], side))
+        sides[side].prepare(0, rebuilds=False)
+    asked = Experiment(
+        PLACE, PairPlan(RULE), wants=lambda row: row.series.component.startswith(wants)
+    )
+
+    outcome = measure_prepared(sides, asked, "x", SilentObserver())
+
+    (coarse,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
+    assert coarse.status is PairStatus.INCONCLUSIVE
+    assert coarse.reason.startswith("slight: ")
+    assert (outcome.ended, outcome.status) == (ended, PairStatus.SAME)
+    assert coarse.time.pairs == (8 if ended is Ended.CONCLUSIVE else 12)
+    assert exit_code(outcome) == 0

@@ -1,0 +1,138 @@
+"""What is open and cannot matter: it waits for nothing, and is told as what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.comparison.model import Comparison, Series, SeriesComparison, Side
+from harness.comparison.slight import weigh
+from harness.pipeline.pipeline import DEVICE_TO_HOST, HOST_ENQUEUE
+from harness.stats.pairs import PairStatus, PairVerdict
+from harness.types import GRAPH, Case, Variant
+
+FLAG = Variant("tensorrt", "fp16", "flag", GRAPH)
+MARGIN = 0.002
+WHOLE_S = 1.6e-3
+OPEN, SAME = PairStatus.INCONCLUSIVE, PairStatus.SAME
+
+
+def row(
+    component: str,
+    base_s: float,
+    interval: tuple[float, float],
+    status: PairStatus = OPEN,
+    **changes: Any,
+) -> SeriesComparison:
+    lower, upper = interval
+    time = PairVerdict(status, 1.0, lower, upper, 0.99, 0.5, 12, reason="more pairs may tell")
+    series = Series(component, FLAG, Case(1.0, 1), "hot")
+    return SeriesComparison(replace(series, **changes), base_s, base_s, time)
+
+
+WHOLE = row("pipeline", WHOLE_S, (0.999, 1.001), SAME)
+
+
+def weighed(*rows: SeriesComparison) -> tuple[SeriesComparison, ...]:
+    return weigh(rows, MARGIN)
+
+
+def overall(*rows: SeriesComparison) -> PairStatus:
+    side = Side("a", "", ("r",), {})
+    return Comparison("voice", side, side, rows, MARGIN, is_paired=True).status
+
+
+def test_what_cannot_move_the_whole_by_the_margin_is_slight() -> None:
+    # 1.45 % of 11 us are 0.16 us, of the whole 0.01 %.
+    conditioner = row("conditioner", 11e-6, (0.99, 1.0145))
+
+    found, whole = weighed(conditioner, WHOLE)
+
+    assert found.reason == "slight: a change of at most 0.01 % of the pipeline's time"
+    assert found.status is OPEN, "nobody knows more of it than before"
+    assert (whole.slight, whole.reason) == ("", "more pairs may tell")
+    assert overall(found, whole) is SAME
+    assert overall(conditioner, WHOLE) is OPEN
+
+
+def test_what_may_move_the_whole_counts() -> None:
+    # 0.4 % of 0.9 ms are 0.225 % of the whole.
+    vocoder = row("vocoder", 0.9e-3, (0.999, 1.004))
+
+    found, whole = weighed(vocoder, WHOLE)
+
+    assert found.slight == ""
+    assert found.reason == "more pairs may tell"
+    assert overall(found, whole) is OPEN
+
+
+def test_getting_faster_counts_as_much() -> None:
+    (found, _) = weighed(row("vocoder", 0.9e-3, (0.996, 1.001)), WHOLE)
+
+    assert found.slight == ""
+
+
+@pytest.mark.parametrize("status", [PairStatus.SLOWER, PairStatus.FASTER, SAME])
+def test_what_is_known_is_not_slight_however_small(status: PairStatus) -> None:
+    found, _ = weighed(row("conditioner", 11e-6, (1.01, 1.02), status), WHOLE)
+
+    assert (found.slight, found.status) == ("", status)
+    assert overall(found, WHOLE) is status
+
+
+def test_without_an_interval_nothing_is_slight() -> None:
+    found, _ = weighed(row("conditioner", 11e-6, (0.0, float("inf"))), WHOLE)
+
+    assert found.slight == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"case": Case(3.0, 1)},
+        {"mode": "cold"},
+        {"streams": 2},
+        {"variant": replace(FLAG, route="")},
+    ],
+)
+def test_only_the_whole_of_the_same_setting_is_looked_at(changes: dict[str, Any]) -> None:
+    found, _ = weighed(row("conditioner", 11e-6, (0.99, 1.01), **changes), WHOLE)
+
+    assert found.slight == ""
+
+
+def test_without_the_whole_nothing_is_slight() -> None:
+    (found,) = weighed(row("conditioner", 11e-6, (0.99, 1.01)))
+
+    assert found.slight == ""
+
+
+def test_the_whole_itself_is_never_slight() -> None:
+    (found,) = weighed(row("pipeline", WHOLE_S, (0.9999, 1.0021)))
+
+    assert found.slight == ""
+
+
+def test_the_hosts_time_is_hidden_where_the_device_takes_twice_as_long() -> None:
+    # -36 to +83 % of 14 us: 26 us, while the device takes 1.6 ms.
+    host, _ = weighed(row(HOST_ENQUEUE, 14e-6, (0.64, 1.83)), WHOLE)
+    long, _ = weighed(row(HOST_ENQUEUE, 0.7e-3, (0.9, 1.2)), WHOLE)
+    copy, _ = weighed(row(DEVICE_TO_HOST, 14e-6, (0.64, 1.83)), WHOLE)
+
+    assert host.slight == "hidden: at most 1.6 % of the time that the device takes for it"
+    assert long.slight == ""
+    assert copy.slight == "", "nothing hides a copy"
+
+
+@given(st.floats(1e-7, 2e-3), st.floats(0.5, 1.0), st.floats(1.0, 2.0))
+def test_no_slight_component_moves_the_whole_by_more_than_the_margin(
+    base_s: float, lower: float, upper: float
+) -> None:
+    found, _ = weighed(row("any", base_s, (lower, upper)), WHOLE)
+
+    largest_s = base_s * max(1.0 - lower, upper - 1.0)
+    assert bool(found.slight) == (largest_s / WHOLE_S <= MARGIN)
