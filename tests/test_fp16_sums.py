@@ -82,9 +82,15 @@ def test_coarser_numbers_are_further_off_and_pins_bring_them_back(sums: Any, gra
     fp16, fp16_sums, tf32 = (
         noise(lambda _, m=m: m) for m in (sums.FP16, sums.FP16_SUMS, sums.TF32)
     )
-    pinned = noise(sums.pinned_modes(["net:two", "net:up", "other:*"])("net"))
+    pinned = noise(sums.pinned_modes(["net:two", "net:up", "other:*"], [])("net"))
+
+    cut, rounded = (
+        noise(sums.pinned_modes(["net:*"], cuts)("net")) for cuts in (["net:*"], ["other:*"])
+    )
 
     assert 0 < tf32 < fp16 < fp16_sums < 1e-4
+    assert rounded == tf32
+    assert tf32 < cut
     assert fp16 < pinned < fp16_sums
 
 
@@ -108,3 +114,6 @@ def test_tf32_keeps_ten_bits(sums: Any) -> None:
     assert sums.rounded(given, sums.TF32).tolist()[:2] == [1.0 + 2.0**-10, 1.0]
     assert sums.rounded(given, sums.TF32)[2].item() == pytest.approx(-3.0e30, rel=2**-11)
     assert sums.rounded(given, sums.FP32) is given
+    near = torch.tensor([1.0 + 1.9 * 2.0**-10, -1.0 - 1.9 * 2.0**-10])
+    assert sums.rounded(near, sums.TF32).tolist() == [1.0 + 2.0**-9, -1.0 - 2.0**-9]
+    assert sums.rounded(near, sums.TF32_CUT).tolist() == [1.0 + 2.0**-10, -1.0 - 2.0**-10]

@@ -64,9 +64,20 @@ HARNESS = {
 }
 
 
+def _given(words: list[str]) -> list[str]:
+    """The engines that are given to a step: ``NAME=FILE``."""
+    return [words[place + 1] for place, word in enumerate(words) if word == "--engine"]
+
+
+def _without_engines(words: list[str]) -> list[str]:
+    """``words`` but for the engines that are given, which are not there."""
+    given = set(_given(words))
+    return [word for word in words if word != "--engine" and word not in given]
+
+
 def _parse(words: list[str]) -> tuple[str, dict[str, Any]]:
     """The command and its options, as click reads them; it raises what a user would be told."""
-    context: Any = app.make_context("harness", list(words))
+    context: Any = app.make_context("harness", _without_engines(words))
     command: Any = app
     names = []
     while isinstance(command, click.Group):
@@ -87,8 +98,8 @@ def test_bash_can_read_it(script: str) -> None:
 def test_the_steps_are_there() -> None:
     names = {name.partition(" ")[2] for name in STEPS}
 
-    assert {"fp32", "fp16-flag", "qdq-1", "qdq-all", "fp16-tf32-sums", "fp16-pinned-early"} <= names
-    assert {"routes", "int8-routes", "enqueue", "fp16", "processes", "cold-bench"} <= names
+    assert {"fp32", "fp16-flag", "qdq-1", "qdq", "fp16-tf32-sums", "fp16-pinned-early"} <= names
+    assert {"routes", "enqueue", "fp16", "processes", "cold-bench"} <= names
     assert {"telemetry-graph", "telemetry-enqueue", "speeds"} <= names
     kinds = ("alone", "idle", "second", "enqueued", "peer")
     assert {f"speeds-{n}-{kind}" for n in (1, 2) for kind in kinds} <= names
@@ -159,7 +170,7 @@ def planned(
     def call(words: list[str]) -> str:
         # Exports of another interpreter are not there.
         where = words.index("--artifacts")
-        rest = [*words[:where], *words[where + 2 :]]
+        rest = _without_engines([*words[:where], *words[where + 2 :]])
         rest[rest.index("--cache") + 1] = str(tmp_path / "cache")
         code, out, err = harness(*rest, "--plan")
         assert code == 0, err
@@ -230,6 +241,19 @@ def test_what_is_measured_is_what_was_built() -> None:
     """Another option makes another engine, which would be built within a measurement."""
     assert _pins("build.sh") == _pins("measure.sh")
     assert set(_pins("build.sh")) == {f"fp16-pinned-{n}" for n in ("early", "vocoder", "most")}
+
+
+def test_an_engine_that_is_given_was_built_by_a_step_for_that_component() -> None:
+    given = dict(text.split("=") for text in _given(STEPS["measure.sh qdq"]))
+
+    assert set(given) == {"pitch_encoder", "flow_decoder"}
+    step = STEPS["build.sh qdq-rest"]
+    assert [step[i + 1] for i, word in enumerate(step) if word == "--component"] == list(given)
+    folder = step[step.index("--out") + 1]
+    assert given == {name: f"{folder}/{name}.engine" for name in given}
+    rest = STEPS["build.sh qdq"]
+    built = {rest[i + 1] for i, word in enumerate(rest) if word == "--component"}
+    assert built | set(given) == set(load_pipeline("voice_conversion").components)
 
 
 def test_without_pytorch_the_rest_is_measured() -> None:

@@ -5,11 +5,12 @@
 
 Runs the fp32 graphs with tensors in fp16 and products summed in fp32, in fp16, and in fp16 but for
 the nodes that are pinned (--pin, as --fp32-node --tf32 of harness run: products in TF32, all else
-in fp32), and prints the SNR of each component against fp32, fed with fp32, and of the whole
-pipeline. Sums in fp16 are taken to be made as tensor cores of compute capability 8.0 do: 16
-products at a time, exactly, and the sum rounded to fp16 after each 16. What computes an index stays
-in fp32. ``--rank COMPONENT`` tells each node's share of the noise instead: all others summed in
-fp32. An emulation, of kernels that cannot run here; it needs PyTorch.
+in fp32; --cut, the same by a kernel that cuts off what it multiplies in place of rounding), and
+prints the SNR of each component against fp32, fed with fp32, and of the whole pipeline. Sums in
+fp16 are taken to be made as tensor cores of compute capability 8.0 do: 16 products at a time,
+exactly, and the sum rounded to fp16 after each 16. What computes an index stays in fp32.
+``--rank COMPONENT`` tells each node's share of the noise instead: all others summed in fp32. An emulation,
+of kernels that cannot run here; it needs PyTorch.
 """
 
 # ruff: noqa: ANN401, T201  # PyTorch and onnx are untyped here; this prints
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 FP32, FP16, FP16_SUMS, TF32 = "fp32", "fp16", "fp16 summed in fp16", "tf32"
+TF32_CUT = "tf32, cut off"
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul")
 CHUNK = 16
 TF32_BITS = 13
@@ -45,9 +47,9 @@ def rounded(tensor: Any, mode: str) -> Any:
     """``tensor`` as a product in ``mode`` reads it, as numbers of fp32."""
     if mode == FP32:
         return tensor
-    if mode == TF32:
-        # To the nearest of those with 10 bits of mantissa, as fp16 has.
-        half = 1 << (TF32_BITS - 1)
+    if mode in {TF32, TF32_CUT}:
+        # To the nearest of those with 10 bits of mantissa, as fp16 has; or to the next towards 0.
+        half = 1 << (TF32_BITS - 1) if mode == TF32 else 0
         bits = tensor.contiguous().view(torch.int32)
         return ((bits + half) & ~((1 << TF32_BITS) - 1)).view(torch.float32)
     return tensor.half().float()
@@ -186,7 +188,7 @@ class Graph:
                 names = [name for name in node.input if name]
                 made = self._others[node.name].run(None, dict(zip(names, taken, strict=True)))
             # What is in fp32 or TF32 is written in fp32.
-            keep = mode in {FP32, TF32}
+            keep = mode in {FP32, TF32, TF32_CUT}
             made = made if keep else [_half(a) for a in made]
             tensors |= dict(zip(node.output, made, strict=True))
         return {name: tensors[name] for name in self.outputs}
@@ -273,13 +275,14 @@ class Graphs:
         return sorted(((n, s / total) for n, s in shares.items()), key=lambda item: -item[1])
 
 
-def pinned_modes(pins: list[str]) -> Callable[[str], Callable[[str], str]]:
-    """Sums in fp16, and TF32 for the nodes of ``pins``, COMPONENT:PATTERN."""
+def pinned_modes(pins: list[str], cuts: list[str]) -> Callable[[str], Callable[[str], str]]:
+    """Sums in fp16, and TF32 for the nodes of ``pins``, COMPONENT:PATTERN; ``cuts`` go first."""
+    kinds = [(TF32_CUT, cut) for cut in cuts] + [(TF32, pin) for pin in pins]
 
     def modes(component: str) -> Callable[[str], str]:
-        parts = [pin.partition(":") for pin in pins]
-        patterns = [pattern for name, _, pattern in parts if name == component]
-        return lambda node: TF32 if any(fnmatchcase(node, p) for p in patterns) else FP16_SUMS
+        parts = [(mode, *pattern.partition(":")) for mode, pattern in kinds]
+        its = [(mode, pattern) for mode, name, _, pattern in parts if name == component]
+        return lambda node: next((m for m, p in its if fnmatchcase(node, p)), FP16_SUMS)
 
     return modes
 
@@ -294,6 +297,7 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=1.0, help="seconds of input")
     parser.add_argument("--rank", metavar="COMPONENT", help="each node's share of the noise")
     parser.add_argument("--pin", action="append", default=[], metavar="COMPONENT:PATTERN")
+    parser.add_argument("--cut", action="append", default=[], metavar="COMPONENT:PATTERN")
     given = parser.parse_args()
     graphs = Graphs(given.pipeline, given.folder, given.duration)
     if given.rank:
@@ -304,8 +308,8 @@ def main() -> None:
         "summed in fp32": lambda _: lambda _: FP16,
         "summed in fp16": lambda _: lambda _: FP16_SUMS,
     }
-    if given.pin:
-        ways["pinned"] = pinned_modes(given.pin)
+    if given.pin or given.cut:
+        ways["pinned"] = pinned_modes(given.pin, given.cut)
     print(f"{'fp16, SNR':20}" + "".join(f"{way:>16}" for way in ways), flush=True)
     for name in graphs.pipeline.order:
         found = [graphs.component_noise(name, modes(name)) for modes in ways.values()]

@@ -34,7 +34,9 @@ measure sums "${flag[@]}" --fp16-accumulation any --fp16-accumulation tf32 --com
 peers=()
 [ -n "$PYTHON_TORCH" ] && peers=("${with_torch[@]}")
 for_each_pinned measure "${peers[@]}" "${both[@]}" --max-time "$(each_s 2)"
-measure qdq "${qdq[@]}" "${both[@]}" --max-time "$(each_s 2)"
+measure qdq "${qdq[@]}" "${both[@]}" --max-time "$(each_s 2)" \
+    --engine "pitch_encoder=$OUT/engines/qdq-rest/pitch_encoder.engine" \
+    --engine "flow_decoder=$OUT/engines/qdq-rest/flow_decoder.engine"
 measure mixed-calibrator --precision int8+fp16 --int8 calibrator "${both[@]}" \
     --max-time "$(each_s 2)"
 # What products in TF32 alone cost in accuracy, with nothing in fp16 beside them.
@@ -87,11 +89,6 @@ measure processes "${flag[@]}" --component flow_decoder --component content_enco
 measure enqueue "${flag[@]}" --launch graph --launch enqueue "${both[@]}" --max-time "$(each_s 2)"
 if has_torch fp16; then
     measure fp16 "${flag[@]}" --fp16 graph "${with_torch[@]}" "${both[@]}" --max-time "$(each_s 2)"
-fi
-if has_torch int8-routes; then
-    # INT8 by each route beside what it has to beat: fp16 by flag, and PyTorch's.
-    measure int8-routes "${qdq[@]}" --precision fp16 --int8 qdq --int8 calibrator \
-        "${with_torch[@]}" "${both[@]}" --max-time "$(each_s 2)"
 fi
 if has_torch routes; then
     measure routes --precision fp32 "${flag[@]}" --precision int8 --int8 calibrator \
