@@ -9,8 +9,8 @@ in fp32; --cut, the same by a kernel that cuts off what it multiplies in place o
 prints the SNR of each component against fp32, fed with fp32, and of the whole pipeline. Sums in
 fp16 are taken to be made as tensor cores of compute capability 8.0 do: 16 products at a time,
 exactly, and the sum rounded to fp16 after each 16. What computes an index stays in fp32.
-``--rank COMPONENT`` tells each node's share of the noise instead: all others summed in fp32. An emulation,
-of kernels that cannot run here; it needs PyTorch.
+``--rank COMPONENT`` tells each node's share of the noise instead: all others summed in fp32. An
+emulation, of kernels that cannot run here; it needs PyTorch.
 """
 
 # ruff: noqa: ANN401, T201  # PyTorch and onnx are untyped here; this prints
