@@ -52,6 +52,7 @@ bench: $(STAMP) ## run the benchmark of the voice_conversion pipeline (BENCH_ARG
 simulate: $(STAMP) ## simulate the stopping rule and A/Bs, several minutes (SIMULATE_ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/simulate.py $(SIMULATE_ARGS) reports/examples/simulations
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/pairs.py reports/examples/simulations
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulations/whole.py reports/examples/simulations
 	$(BIN)/python benchmarks/simulations/trend.py reports/examples/simulations
 
 simulate-changes: $(STAMP) ## simulate what is found in histories, several minutes (SIMULATE_ARGS)

@@ -192,7 +192,7 @@ def _remarks(row: SeriesComparison, outcome: Outcome) -> tuple[str, ...]:
     single = single_builds(outcome.base, outcome.head)
     remarks = [f"invalid: {reason}" for reason in outcome.invalid]
     if row.status is not row.time.status:
-        remarks.append(row.open_reason)
+        remarks.append(row.reason)
     if component in single or (component == WHOLE_PIPELINE and single):
         remarks.append("one build a side, so that a build's luck counts as the code's")
     return tuple(remarks)

@@ -102,11 +102,8 @@ class SeriesComparison:
     @property
     def reason(self) -> str:
         """Why it is inconclusive, or need not be known; empty where it is known."""
-        return self.slight or self.open_reason
-
-    @property
-    def open_reason(self) -> str:
-        """Why it is inconclusive, be it slight or not; empty where it is not."""
+        if self.slight:
+            return self.slight
         if self.status is self.time.status:
             return self.time.reason
         if self.cycles is not None and self.is_of_the_clock:

@@ -2,9 +2,10 @@
 
 A conditioner of 11 us is never known to 0.2 %, and no pipeline of 1.6 ms is slower for it. Where
 all of an interval, in seconds, is within the margin of the whole pipeline's time, the series is
-slight: it stays inconclusive, and nothing waits for it. What all of them come to together is the
-whole pipeline's own verdict. The host's time to hand a pipeline over is beside the device's: it is
-hidden where the device takes at least twice as long.
+slight: it stays inconclusive, and nothing waits for it. One that is slower by itself, and waits for
+more pairs to stand among so many series, is not. What all of them come to together is the whole
+pipeline's own verdict. The host's time to hand a pipeline over is beside the device's: it is hidden
+where the device takes at least twice as long.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def weigh(rows: Sequence[SeriesComparison], margin: float) -> tuple[SeriesCompar
     wholes = {row.series.setting: row for row in rows if row.series.component == WHOLE_PIPELINE}
     return tuple(
         replace(row, slight=_why(row, wholes[row.series.setting].base_s, margin))
-        if row.series.setting in wholes and row.status is PairStatus.INCONCLUSIVE
+        if row.series.setting in wholes and row.time.status is PairStatus.INCONCLUSIVE
         else row
         for row in rows
     )

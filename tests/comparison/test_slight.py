@@ -84,6 +84,16 @@ def test_what_is_known_is_not_slight_however_small(status: PairStatus) -> None:
     assert overall(found, WHOLE) is status
 
 
+def test_what_is_slower_by_itself_waits_until_it_stands_among_all() -> None:
+    row_ = replace(row("conditioner", 11e-6, (1.01, 1.02), PairStatus.SLOWER), is_discovery=False)
+    assert row_.status is OPEN
+
+    found, _ = weighed(row_, WHOLE)
+
+    assert found.slight == ""
+    assert overall(found, WHOLE) is OPEN
+
+
 def test_without_an_interval_nothing_is_slight() -> None:
     found, _ = weighed(row("conditioner", 11e-6, (0.0, float("inf"))), WHOLE)
 
