@@ -141,17 +141,19 @@ def find_floor(pipeline: Pipeline, component: str, variant: Variant) -> float | 
     """The accuracy floor (dB) of a component, its own or the pipeline's; None without one.
 
     A copy has none: nothing is computed. Nor has a canary, which is no part of the pipeline. TF32
-    is held to fp16's: its products are rounded to the ten bits of mantissa that fp16 has.
+    is held to fp16's where there is one, since its products have the ten bits of mantissa that
+    fp16 has; else to fp32's.
     """
     if component in {CANARY, *TRANSFERS}:
         return None
-    precision = "fp16" if variant.route == TF32 else variant.precision
+    is_tf32 = variant.precision == "fp32" and variant.route.partition("+")[0] == TF32
     declared = pipeline.components.get(component)
-    floors = [declared.min_snr_db] if declared else []
-    for group in (*floors, pipeline.declaration.min_snr_db):
-        for name, floor_db in group.items():
-            if name == precision:
-                return floor_db
+    groups = [*([declared.min_snr_db] if declared else []), pipeline.declaration.min_snr_db]
+    for precision in ("fp16", "fp32") if is_tf32 else (variant.precision,):
+        for group in groups:
+            for name, floor_db in group.items():
+                if name == precision:
+                    return floor_db
     return None
 
 

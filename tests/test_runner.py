@@ -38,8 +38,17 @@ def test_a_floor_is_the_components_own_or_that_of_the_pipeline() -> None:
     # Products in TF32 are as coarse as those in fp16.
     assert find_floor(changed, "vocoder", Variant("tensorrt", "fp32", "tf32")) == 40.0
     assert find_floor(changed, "vocoder", Variant("tensorrt", "fp16", "flag")) == 40.0
+    assert find_floor(changed, "vocoder", Variant("tensorrt", "fp32", "tf32+given")) == 40.0
     # Each precision has its own: int8+fp16 is neither int8 nor fp16.
     assert find_floor(changed, "vocoder", Variant("any", "int8+fp16")) is None
     # What is copied is not computed.
     for name in ("host_to_device", "device_to_host", "host_enqueue"):
         assert find_floor(changed, name, Variant("any", "fp32")) is None
+
+
+def test_without_a_floor_of_fp16_tf32_is_held_to_that_of_fp32() -> None:
+    pipeline = load_pipeline("tiny")
+    declared = pipeline.declaration.model_copy(update={"min_snr_db": {"fp32": 70.0}})
+    changed = type(pipeline)(root=pipeline.root, declaration=declared, order=pipeline.order)
+
+    assert find_floor(changed, "vocoder", Variant("tensorrt", "fp32", "tf32")) == 70.0

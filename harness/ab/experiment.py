@@ -15,8 +15,8 @@ from harness.ab.schedule import BASE, HEAD
 from harness.ab.side import Workplace, make_side
 from harness.backends.simulated import VARIABLE
 from harness.comparison.compare import compare_records
+from harness.comparison.slight import may_be_known
 from harness.errors import HarnessError
-from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.replicate import CommandLauncher
 from harness.states import FAIL
 from harness.stats.pairs import PairRule, PairStatus
@@ -37,15 +37,15 @@ class Experiment:
     """How two sides are measured.
 
     ``simulation`` is that of made up times, each process with a seed of its own. ``wants`` tells
-    which series must come out clear; ``command`` goes into the records, which ``keep`` is given
-    before anything is made of them. ``made`` is called when both sides are checked out, installed
-    and exported.
+    which series must come out clear, however slight, in place of all that could matter; ``command``
+    goes into the records, which ``keep`` is given before anything is made of them. ``made`` is
+    called when both sides are checked out, installed and exported.
     """
 
     place: Workplace
     plan: PairPlan
     simulation: SimulationOptions | None = None
-    wants: Callable[[SeriesComparison], bool] = lambda _: True
+    wants: Callable[[SeriesComparison], bool] | None = None
     command: tuple[str, ...] = ()
     keep: Callable[[Record, Record], None] = lambda _base, _head: None
     made: Callable[[], None] = lambda: None
@@ -164,15 +164,11 @@ def measure_prepared(
     def is_clear() -> bool:
         base, head = records_of(sides, name, plan)
         try:
-            rows = _compared(base, head, plan, labels).rows
+            rows = _compared(base, head, experiment, plan, labels).rows
         except HarnessError:
             # More pairs change nothing: it is raised when the records are kept.
             return True
-        wanted = [row for row in rows if experiment.wants(row)]
-        # Slight is what does not matter to the whole: nothing is where a component is asked for.
-        has_whole = any(row.series.component == WHOLE_PIPELINE for row in wanted)
-        open_ = [row for row in wanted if row.status is PairStatus.INCONCLUSIVE]
-        return all(has_whole and row.slight for row in open_)
+        return not any(_is_waited_for(row, experiment) for row in rows)
 
     ended = measure_pairs(sides, plan, is_clear, observer)
     complete = len(sides[BASE].done) // plan.processes
@@ -188,7 +184,7 @@ def measure_prepared(
         for side, record in zip((BASE, HEAD), records, strict=True)
     )
     experiment.keep(base, head)
-    comparison = _compared(base, head, last, labels)
+    comparison = _compared(base, head, experiment, last, labels)
     single = single_builds(base, head)
     if single:
         text = f"one build a side of {', '.join(single)}: a build's luck counts as the code's"
@@ -209,10 +205,26 @@ def last_rule(rule: PairRule, ended: Ended, complete: int) -> PairRule:
     return replace(rule, looks=(*before, complete))
 
 
-def _compared(base: Record, head: Record, plan: PairPlan, labels: Mapping[str, str]) -> Comparison:
+def _is_waited_for(row: SeriesComparison, experiment: Experiment) -> bool:
+    """Whether ``row`` is open, and matters or may yet be known."""
+    if row.status is not PairStatus.INCONCLUSIVE:
+        return False
+    if experiment.wants is not None:
+        return experiment.wants(row)
+    return not row.slight or may_be_known(row, experiment.plan.rule)
+
+
+def _compared(
+    base: Record, head: Record, experiment: Experiment, plan: PairPlan, labels: Mapping[str, str]
+) -> Comparison:
     names = (labels[BASE], labels[HEAD])
     # One machine, now: what differs all the same is told, and nothing is lost.
-    return compare_records([base], [head], plan.rule, across=True, labels=names)
+    found = compare_records([base], [head], plan.rule, across=True, labels=names)
+    wants = experiment.wants
+    if wants is None:
+        return found
+    rows = tuple(replace(row, slight="") if wants(row) else row for row in found.rows)
+    return replace(found, rows=rows)
 
 
 def same_graphs(base: Record, head: Record) -> tuple[str, ...]:

@@ -46,7 +46,8 @@ def _by_engine(record: Record) -> dict[tuple[str, str, str, str], dict[str, Any]
     found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
     for one in record.engines:
         name = (one.component, one.backend, one.precision, one.route)
-        found.setdefault(name, build_options(one.details))
+        given = {"file": file} if (file := one.details.get("given")) else {}
+        found.setdefault(name, {**build_options(one.details), **given})
     return found
 
 

@@ -54,7 +54,8 @@ def compare_records(
         rule: the margin, and how sure to be; the error of the whole table is its ``alpha``.
         across: compare although the environments differ in what latency depends on; it is told.
         labels: what the sides are called; without, by their records.
-        components: which to compare; all if empty. The whole is ``pipeline``.
+        components: which to compare; all if empty. The whole is ``pipeline``. What is named here
+            is never slight.
 
     Raises:
         ComparisonError: the sides cannot be held against each other.
@@ -78,7 +79,7 @@ def compare_records(
         pipeline=base[0].pipeline,
         base=side_of(base, names[0]),
         head=side_of(head, names[1]),
-        rows=weigh(_judged_together(rows, rule), rule.margin),
+        rows=weigh(_judged_together(rows, rule), rule.margin, components),
         margin=rule.margin,
         is_paired=is_paired,
         differences=found,

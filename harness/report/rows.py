@@ -68,7 +68,12 @@ class Row:
 
     @property
     def asked(self) -> str:
-        """The precision and route that were asked for: ``fp16 by flag``."""
+        """The precision and route that were asked for: ``fp16 by flag``.
+
+        An engine that was given may be of anything, and is named by its file.
+        """
+        if self.given and not self.is_pipeline:
+            return f"{self.given[0]}, given"
         measured = self.measurement
         return f"{measured.precision} by {measured.route}" if measured.route else measured.precision
 
@@ -90,12 +95,9 @@ class Row:
 
     @property
     def kind(self) -> str:
-        """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``.
-
-        An engine that was given may be of anything, and is named by its file.
-        """
+        """The precision and route, and in brackets what it really is: ``int8 (mostly fp32)``."""
         if self.given and not self.is_pipeline:
-            return f"{self.given[0]}, given"
+            return self.asked
         nodes, told = self.told_nodes, []
         if self.mostly:
             told.append(f"mostly {self.mostly}")

@@ -24,6 +24,7 @@ from tests.ab.launches import MadeUpProcesses
 from tests.report.devices import COMPONENTS
 
 if TYPE_CHECKING:
+    from harness.comparison.model import SeriesComparison
     from harness.handover import Order
     from harness.types import Record
 
@@ -162,23 +163,62 @@ class OneCoarse(Processes):
         )
 
 
-@pytest.mark.parametrize(("wants", "ended"), [("", Ended.CONCLUSIVE), (COMPONENTS[0], Ended.PAIRS)])
-def test_nothing_waits_for_what_cannot_matter_unless_it_was_asked_for(
-    wants: str, ended: Ended
-) -> None:
+def _coarse_outcome(experiment: Experiment) -> tuple[Outcome, SeriesComparison]:
     sides = {}
     for side in ("base", "head"):
         sides[side] = SideRun(side, OneCoarse([], side))
         sides[side].prepare(0, rebuilds=False)
-    asked = Experiment(
-        PLACE, PairPlan(RULE), wants=lambda row: row.series.component.startswith(wants)
-    )
-
-    outcome = measure_prepared(sides, asked, "x", SilentObserver())
-
+    outcome = measure_prepared(sides, experiment, "x", SilentObserver())
     (coarse,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
     assert coarse.status is PairStatus.INCONCLUSIVE
+    return outcome, coarse
+
+
+def test_nothing_waits_for_what_cannot_matter_and_will_not_be_known() -> None:
+    outcome, coarse = _coarse_outcome(Experiment(PLACE, PairPlan(RULE)))
+
     assert coarse.reason.startswith("slight: ")
-    assert (outcome.ended, outcome.status) == (ended, PairStatus.SAME)
-    assert coarse.time.pairs == (8 if ended is Ended.CONCLUSIVE else 12)
+    assert (outcome.ended, coarse.time.pairs) == (Ended.CONCLUSIVE, 8)
+    assert outcome.status is PairStatus.SAME
     assert exit_code(outcome) == 0
+
+
+def test_what_is_asked_for_is_waited_for_however_slight() -> None:
+    outcome, coarse = _coarse_outcome(
+        Experiment(PLACE, PairPlan(RULE), wants=lambda row: row.series.component == COMPONENTS[0])
+    )
+
+    assert coarse.slight == ""
+    assert (outcome.ended, coarse.time.pairs) == (Ended.PAIRS, 12)
+    assert outcome.status is PairStatus.INCONCLUSIVE
+    assert exit_code(outcome) == 3
+
+
+def test_what_is_slight_and_may_yet_be_known_is_waited_for() -> None:
+    """A component that is 1 % of the whole, in noise that more pairs get the better of."""
+    rule = PairRule(margin=0.003, looks=(8, 12, 16, 20, 24, 28, 32))
+
+    class OneNoisy(MadeUpProcesses):
+        def __call__(self, order: Order) -> Record:
+            record = super().__call__(order)
+            step = 7 if self.name == "base" else 3
+            factor = 0.01 * (1.0 + 0.0012 * (step * (order.process or 0) % 5))
+            return replace(
+                record,
+                measurements=tuple(
+                    replace(one, latency_s=tuple(factor * value for value in one.latency_s))
+                    if one.component == COMPONENTS[0]
+                    else one
+                    for one in record.measurements
+                ),
+            )
+
+    sides = {}
+    for side in ("base", "head"):
+        sides[side] = SideRun(side, OneNoisy([], side))
+        sides[side].prepare(0, rebuilds=False)
+    outcome = measure_prepared(sides, Experiment(PLACE, PairPlan(rule)), "x", SilentObserver())
+
+    (noisy,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
+    assert noisy.time.pairs > 8
+    assert noisy.status is PairStatus.SAME

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.comparison.model import Comparison, Series, SeriesComparison, Side
-from harness.comparison.slight import weigh
-from harness.pipeline.pipeline import DEVICE_TO_HOST, HOST_ENQUEUE
-from harness.stats.pairs import PairStatus, PairVerdict
+from harness.comparison.slight import MOST_SHARE, may_be_known, weigh
+from harness.pipeline.pipeline import DEVICE_TO_HOST, HOST_ENQUEUE, HOST_TO_DEVICE
+from harness.stats.pairs import PairRule, PairStatus, PairVerdict
 from harness.types import GRAPH, Case, Variant
 
 FLAG = Variant("tensorrt", "fp16", "flag", GRAPH)
@@ -127,15 +127,68 @@ def test_the_whole_itself_is_never_slight() -> None:
     assert found.slight == ""
 
 
-def test_the_hosts_time_is_hidden_where_the_device_takes_twice_as_long() -> None:
+def test_the_hosts_time_is_hidden_where_it_is_a_small_part_of_the_devices() -> None:
     # -36 to +83 % of 14 us: 26 us, while the device takes 1.6 ms.
     host, _ = weighed(row(HOST_ENQUEUE, 14e-6, (0.64, 1.83)), WHOLE)
-    long, _ = weighed(row(HOST_ENQUEUE, 0.7e-3, (0.9, 1.2)), WHOLE)
+    longer, _ = weighed(row(HOST_ENQUEUE, 60e-6, (0.9, 1.4)), WHOLE)
     copy, _ = weighed(row(DEVICE_TO_HOST, 14e-6, (0.64, 1.83)), WHOLE)
 
     assert host.slight == "hidden: at most 1.6 % of the time that the device takes for it"
-    assert long.slight == ""
+    assert longer.slight == ""
     assert copy.slight == "", "nothing hides a copy"
+
+
+def test_copies_are_slight_only_together() -> None:
+    """They are beside the whole, whose verdict does not have them."""
+    there = row(HOST_TO_DEVICE, 32e-6, (0.99, 1.06))  # 0.12 % of the whole
+    back = row(DEVICE_TO_HOST, 8e-6, (0.83, 1.17))  # 0.085 %
+
+    assert (
+        weighed(there, WHOLE)[0].slight
+        == "slight: a change of at most 0.12 % of the pipeline's time"
+    )
+    assert [one.slight for one in weighed(there, back, WHOLE)] == ["", "", ""]
+    known = row(HOST_TO_DEVICE, 32e-6, (1.05, 1.06), PairStatus.SLOWER)
+    assert weighed(known, back, WHOLE)[1].slight == ""
+
+
+def test_what_was_asked_for_by_name_is_never_slight() -> None:
+    conditioner = row("conditioner", 11e-6, (0.99, 1.0145))
+
+    found, whole = weigh((conditioner, WHOLE), MARGIN, ("conditioner", "pipeline"))
+
+    assert found.slight == ""
+    assert overall(found, whole) is OPEN
+
+
+def test_a_wide_margin_makes_no_large_component_slight() -> None:
+    # 8 % of a third, 2.7 % of the whole, with the margin of a noisy machine.
+    encoder = row("encoder", WHOLE_S / 3, (0.98, 1.08))
+
+    assert weigh((encoder, WHOLE), 0.1)[0].slight == ""
+    assert weigh((row("small", WHOLE_S / 30, (0.98, 1.08)), WHOLE), 0.1)[0].slight
+    assert MOST_SHARE == 0.005
+
+
+@pytest.mark.parametrize(
+    ("interval", "pairs", "known"),
+    [
+        # +-1 % at 8 pairs will be +-0.5 % at 32, more than twice the margin; +-0.7 % is less.
+        ((0.99, 1.01), 8, False),
+        ((0.993, 1.007), 8, True),
+        ((0.993, 1.007), 32, False),
+        # Off the middle it can be told as well: it is how wide it is that counts.
+        ((1.001, 1.007), 8, True),
+        ((0.0, float("inf")), 8, True),
+    ],
+)
+def test_more_pairs_may_tell_where_the_interval_could_get_narrower_than_the_margin(
+    interval: tuple[float, float], pairs: int, known: bool
+) -> None:
+    one = row("conditioner", 11e-6, interval)
+    one = replace(one, time=replace(one.time, pairs=pairs))
+
+    assert may_be_known(one, PairRule(margin=MARGIN)) is known
 
 
 @given(st.floats(1e-7, 2e-3), st.floats(0.5, 1.0), st.floats(1.0, 2.0))

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from harness.types import Ceilings
 
 _devices: Final[list[CudaDevice]] = []
+# The end of the route of a variant with engines that were given as files.
+GIVEN: Final = "given"
 
 
 class TensorRTBackend:
@@ -56,7 +58,8 @@ class TensorRTBackend:
     ) -> None:
         self.name = library.name
         self.precision = recipe.precision
-        self.route = recipe.route
+        # Engines that were given may be of any precision: nothing else is measured by this route.
+        self.route = "+".join(filter(None, (recipe.route, GIVEN if engines else "")))
         self.graph_precision = recipe.graph_precision
         self.is_calibrated = recipe.calibrator
         self._library = library

@@ -68,6 +68,17 @@ def test_engines_that_are_given_are_not_built(
     )
 
 
+def test_what_is_measured_with_given_engines_has_a_route_of_its_own(
+    make: Callable[..., TensorRTBackend], files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would stand in one history with what was built here."""
+    assert (make().route, make(engines=files).route) == ("", "given")
+
+    monkeypatch.setattr(f"{__name__}.FP32", Recipe("fp16", "flag", "fp32", fp16=True))
+
+    assert (make().route, make(engines=files).route) == ("flag", "flag+given")
+
+
 def test_an_engine_for_what_is_no_component(
     make: Callable[..., TensorRTBackend], pipeline: Pipeline, files: dict[str, Path]
 ) -> None:
