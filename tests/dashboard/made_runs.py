@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REASON: Final = "torch is not installed <b>"
-# What no series was measured at.
+# The commit of the run that was interrupted, and what no series was measured at.
+INTERRUPTED: Final = 30
 FAILED: Final = "f" * 40
 OWN_STATISTICS: Final = 50
 FIGURE_ALONE: Final = 51
@@ -23,7 +24,7 @@ FEW: Final = 52
 
 
 def runs() -> Dashboard:
-    """That of :func:`full`, with its last trade of another run, and a commit more."""
+    """That of :func:`full`, its last trade of another run, one run cut off, and a commit more."""
     made = full()
     *trades, other = (
         replace(one, record_id="one", created_utc="2026-11-28T10:00:00+00:00")
@@ -34,6 +35,7 @@ def runs() -> Dashboard:
     return replace(
         made,
         commits=(*made.commits, Commit(FAILED, "2026-11-29T00:00:00+00:00", "what fails")),
+        runs=tuple(replace(one, is_complete=one.commit != INTERRUPTED) for one in made.runs),
         trades=(*trades, other),
         series=(
             *made.series,

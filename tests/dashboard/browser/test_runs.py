@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.dashboard import made_runs
+from tests.dashboard.browser.test_told import exported
 
 if TYPE_CHECKING:
     from tests.dashboard.browser.conftest import Opener
@@ -41,6 +42,23 @@ def test_a_commit_that_failed_is_shown_with_why(opened: Opener) -> None:
     assert "Nothing was measured here." in told
     one.go("#overview")
     assert "1 commit could not be measured" in one.page.inner_text(".headline")
+
+
+def test_an_interrupted_record_says_so(opened: Opener, tmp_path: Path) -> None:
+    one = opened("runs")
+    saved = exported(one, "Records", tmp_path)
+    assert [row["run"] for row in saved] == ["complete", "interrupted"]
+    table = one.page.locator("#section-overview .table", has_text="Records, the newest first")
+    ended = [row.split("\t")[4] for row in table.locator("tbody tr").all_inner_texts()]
+    assert ended == ["complete", "interrupted"]
+
+    listed = made_runs.full().commits
+    told = {}
+    for place in (made_runs.INTERRUPTED, 59):
+        one.go(f"#commit={listed[place].hash}")
+        told[place] = one.page.inner_text("#section-commit .run")
+    assert "INTERRUPTED: only what was complete is shown" in told[made_runs.INTERRUPTED]
+    assert "INTERRUPTED" not in told[59]
 
 
 def test_what_asv_kept_of_samples_is_told(opened: Opener) -> None:
