@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.dashboard.model import QUANTILES, Commit, Dashboard, Series
+from harness.dashboard.model import QUANTILES, BudgetStatus, Commit, Dashboard, Part, Series
 from harness.dashboard.model_rows import CommitFailure
 from tests.dashboard.made import full
+from tests.dashboard.made_sections import within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,8 @@ FAILED: Final = "f" * 40
 OWN_STATISTICS: Final = 50
 FIGURE_ALONE: Final = 51
 FEW: Final = 52
+# More than there are colours: the first take so much that their numbers fit in the bar.
+MANY_PARTS: Final = (*(1e-2 for _ in range(9)), *(2e-4 for _ in range(11)))
 
 
 def runs() -> Dashboard:
@@ -35,6 +38,7 @@ def runs() -> Dashboard:
     return replace(
         made,
         commits=(*made.commits, Commit(FAILED, "2026-11-29T00:00:00+00:00", "what fails")),
+        budgets=(*made.budgets, _of_many_parts()),
         runs=tuple(replace(one, is_complete=one.commit != INTERRUPTED) for one in made.runs),
         trades=(*trades, other),
         series=(
@@ -49,6 +53,12 @@ def runs() -> Dashboard:
             ),
         ),
     )
+
+
+def _of_many_parts() -> BudgetStatus:
+    parts = [Part(f"stage {at}", "component", took) for at, took in enumerate(MANY_PARTS, 1)]
+    rest = (Part("p99 above the median", "tail", 1e-3), Part("headroom", "headroom", 6.8e-3))
+    return replace(within(), variant="many parts", parts=(*parts, *rest))
 
 
 def _of_asv(like: Series, number: int, known: dict[float, float], count: int) -> Series:

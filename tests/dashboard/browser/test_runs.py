@@ -61,6 +61,31 @@ def test_an_interrupted_record_says_so(opened: Opener, tmp_path: Path) -> None:
     assert "INTERRUPTED" not in told[59]
 
 
+def test_parts_of_a_budget_are_told_apart_however_many_there_are(opened: Opener) -> None:
+    one = opened("runs")
+    card = one.page.locator(".card", has_text="many parts")
+    looks = """pieces => pieces.map(piece => {
+      const { backgroundColor, backgroundImage, backgroundSize } = getComputedStyle(piece);
+      return [backgroundColor, backgroundImage, backgroundSize].join();
+    })"""
+    in_bar = card.locator(".bar .part").evaluate_all(looks)
+    assert len(set(in_bar)) == len(in_bar) == len(made_runs.MANY_PARTS) + 2
+    # In the list each looks the same as in the bar, and without any colour it has a number.
+    assert sorted(card.locator(".parts .key").evaluate_all(looks)) == sorted(in_bar)
+    numbered = card.locator(".parts li", has=one.page.locator(".which"))
+    told = [text.split() for text in numbered.all_text_contents()]
+    assert {words[0] for words in told} == {f"{at}stage" for at in range(1, 21)}
+    assert all(words[0].removesuffix("stage") == words[1] for words in told)
+    # What is wide enough has its number in the bar, where it does not reach beyond its part.
+    fits = card.locator(".bar .which").evaluate_all(
+        """all => all.map(one => {
+          const [own, part] = [one, one.parentElement].map(each => each.getBoundingClientRect());
+          return [one.textContent, own.left >= part.left && own.right <= part.right];
+        })"""
+    )
+    assert fits == [[str(at), True] for at in range(1, 10)]
+
+
 def test_what_asv_kept_of_samples_is_told(opened: Opener) -> None:
     commit = made_runs.full().commits[made_runs.full().series[0].commits[-1]].hash
     one = opened("runs", f"#commit={commit}?series={made_runs.OWN_STATISTICS}")
