@@ -39,6 +39,12 @@ artifacts_option = click.option(
 opset_option = click.option(
     "--opset", type=int, default=20, show_default=True, help="ONNX opset to export, 17 to 20."
 )
+repository_option = click.option(
+    "--repository",
+    type=FOLDER,
+    default=Path(),
+    help="Where git knows the commits, branches and tags.  [default: this folder]",
+)
 
 _GRAPH_OPTIONS = (
     click.option(
