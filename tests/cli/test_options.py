@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+import pytest
 
 from harness.cli.app import app
 
@@ -38,4 +39,14 @@ def test_where_git_knows_commits_is_asked_in_the_same_words() -> None:
     told = texts("--repository", MEASURE_ITS_COMMITS)
 
     assert {"compare", "dashboard", "gate", "history detect", "history query", "report"} <= {*told}
+    assert len(set(told.values())) == 1, told
+
+
+@pytest.mark.parametrize(
+    "option", ["--telemetry", "--energy", "--canary", "--threads", "--precision-constraints"]
+)
+def test_what_an_ab_measures_is_asked_in_the_words_of_a_run(option: str) -> None:
+    told = texts(option, but=set())
+
+    assert {"ab", "bisect", "noise", "run"} <= {*told}
     assert len(set(told.values())) == 1, told
