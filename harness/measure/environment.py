@@ -176,16 +176,14 @@ def git_state(
         return {"commit": commit, "is_dirty": None if status is None else False}
     top = Path(_git(folder, "rev-parse", "--show-toplevel") or folder)
     entries = filter(None, status.split("\0"))
-    return {"commit": commit, "is_dirty": any(_is_change(one, top, outputs) for one in entries)}
+    given, here = [one.resolve() for one in outputs], folder.resolve()
 
+    def is_change(entry: str) -> bool:
+        path = top / entry.removeprefix(_UNTRACKED)
+        is_own = is_output(path, here) or any(path.is_relative_to(one) for one in given)
+        return not (entry.startswith(_UNTRACKED) and is_own)
 
-def _is_change(entry: str, top: Path, outputs: Collection[Path]) -> bool:
-    """Whether what git's status tells is a change, and nothing that the harness has written."""
-    if not entry.startswith(_UNTRACKED):
-        return True
-    path = entry.removeprefix(_UNTRACKED)
-    is_given = any((top / path).is_relative_to(one.resolve()) for one in outputs)
-    return not is_given and not is_output(path, top)
+    return {"commit": commit, "is_dirty": any(map(is_change, entries))}
 
 
 def _pipeline_state(root: Path) -> dict[str, Any] | None:

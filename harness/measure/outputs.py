@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Where records and pages go unless another folder is named.
 _REPORTS: Final = "reports"
@@ -11,19 +13,20 @@ _REPORTS: Final = "reports"
 _NEVER_IMPORTED: Final = frozenset({".asv", "__pycache__"})
 
 
-def is_output(path: str, top: Path) -> bool:
-    """Whether ``path``, which git does not track, lies in a folder that the harness writes.
+def is_output(path: Path, folder: Path) -> bool:
+    """Whether ``path``, which git does not track, is what the harness writes below ``folder``.
 
-    It is as git tells it: from the ``top`` of the repository, a folder with a slash at its end. A
-    folder of the same name with Python in it may be imported, and is none of the harness's.
+    A folder of the same name with Python in it may be imported, and is none of the harness's.
     """
-    *parents, name = PurePosixPath(path).parts
-    is_folder = path.endswith("/")
-    folders = {*parents, name} if is_folder else {*parents}
+    if not path.is_relative_to(folder):
+        return False
+    is_folder = path.is_dir()
+    parts = path.relative_to(folder).parts
+    folders = frozenset(parts if is_folder else parts[:-1])
     if folders & _NEVER_IMPORTED:
         return True
     if _REPORTS not in folders:
         return False
     if is_folder:
-        return next((top / path).rglob("*.py"), None) is None
-    return not name.endswith(".py")
+        return next(path.rglob("*.py"), None) is None
+    return path.suffix != ".py"

@@ -100,6 +100,19 @@ def test_a_record_that_is_tracked_counts_and_one_beside_it_does_not(repository: 
     assert (git_state(repository) or {})["is_dirty"] is True
 
 
+def test_what_lies_in_a_folder_called_reports_itself_has_changes_of_its_own(
+    repository: Path,
+) -> None:
+    pipeline = repository / "reports" / "voice"
+    pipeline.mkdir(parents=True)
+    (pipeline / "pipeline.toml").touch()
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "a pipeline")
+
+    (pipeline / "weights.bin").touch()
+    assert describe_environment(pipeline)["pipeline_commit"]["is_dirty"] is True
+
+
 def test_folders_that_are_named_are_no_change_either(repository: Path) -> None:
     (repository / "out" / "results").mkdir(parents=True)
     (repository / "out" / "results" / "a.json").write_text("1")
