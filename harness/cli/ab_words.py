@@ -11,10 +11,16 @@ from click.core import ParameterSource
 
 from harness.cli.options import (
     PERCENT,
+    canary_option,
+    component_option,
+    energy_option,
     engine_options,
     graph_options,
     opset_option,
+    seed_option,
     session_options,
+    telemetry_option,
+    threads_option,
 )
 from harness.errors import OptionError
 from harness.history.plan import PLAN_NAME, read_plan
@@ -80,12 +86,7 @@ _OPTIONS = (
         multiple=True,
         help="Batch size; repeat for several.  [default: the plan's, or the pipeline's]",
     ),
-    click.option(
-        "--component",
-        "components",
-        multiple=True,
-        help="Measure this component only, and not the whole pipeline; repeat for several.",
-    ),
+    component_option,
     click.option(
         "--rel-precision",
         type=PERCENT,
@@ -103,25 +104,11 @@ _OPTIONS = (
     ),
     click.option("--samples", type=int, help="Samples of each series in each process, at most."),
     click.option("--mode", default="hot", show_default=True, help="How work arrives: hot or cold."),
-    click.option(
-        "--telemetry/--no-telemetry",
-        default=True,
-        help="Read the machine's state meanwhile, in a process of its own.  [default: on]",
-    ),
-    click.option(
-        "--energy/--no-energy",
-        default=None,
-        help="Run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
-    ),
-    click.option(
-        "--canary/--no-canary",
-        default=None,
-        help="Time a frozen piece of work as well.  [default: on]",
-    ),
-    click.option("--threads", type=int, help="CPU threads.  [default: all available cores]"),
-    click.option(
-        "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."
-    ),
+    telemetry_option,
+    energy_option,
+    canary_option,
+    threads_option,
+    seed_option,
     opset_option,
 )
 

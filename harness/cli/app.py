@@ -24,7 +24,9 @@ from harness.cli.options import (
     opset_option,
     reference_options,
     replication_options,
+    seed_option,
     session_options,
+    threads_option,
 )
 from harness.cli.report import report
 from harness.version import __version__
@@ -64,10 +66,8 @@ def app() -> None:
 @engine_options
 @session_options
 @measuring_options
-@click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."
-)
+@threads_option
+@seed_option
 @click.option("--audio", type=FILE, help="A recording to feed instead of synthetic inputs.")
 @click.option(
     "--converted",
@@ -283,7 +283,7 @@ def telemetry_record(**options: object) -> int:
     "--block", "block_s", type=float, default=0.5, show_default=True, help="Seconds of a block."
 )
 @_interval_option
-@click.option("--threads", type=int, help="CPU threads.  [default: all available cores]")
+@threads_option
 @click.option("--json", "json_file", type=FILE, help="Write the figures as JSON as well.")
 @artifacts_option
 @cache_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import FOLDER, PERCENT
+from harness.cli.options import FOLDER, PERCENT, repository_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +25,6 @@ _records = click.option(
     default=(Path("reports"),),
     show_default=True,
     help="Where the records of a commit are, with all below; repeat for several.",
-)
-repository_option = click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git knows the commits.  [default: this folder]",
 )
 _margin = click.option(
     "--margin",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from harness.cli.options import FILE, FOLDER, PERCENT
+from harness.cli.options import FILE, FOLDER, PERCENT, repository_option
 
 
 @click.command("compare")
@@ -19,12 +17,7 @@ from harness.cli.options import FILE, FOLDER, PERCENT
     multiple=True,
     help="Where records of ids and commits are looked for; repeat for several.  [default: reports]",
 )
-@click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git looks branches and tags up.  [default: here]",
-)
+@repository_option
 @click.option(
     "--margin",
     type=PERCENT,

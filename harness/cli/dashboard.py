@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.baselines import repository_option
-from harness.cli.options import FILE, FOLDER, cache_option
+from harness.cli.options import FILE, FOLDER, cache_option, repository_option
 from harness.errors import EXIT_INTERRUPTED, EXIT_PASS, OptionError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from harness.cli.baselines import baseline_options, repository_option
-from harness.cli.options import FILE, FOLDER, PERCENT, cache_option
+from harness.cli.baselines import baseline_options
+from harness.cli.options import FILE, FOLDER, PERCENT, cache_option, repository_option
 
 _PLACE = click.Path(path_type=Path)
 # As harness.report.gate_model has them, but for the record itself.

@@ -170,7 +170,14 @@ def init(*, folder: Path, pipeline: str | None) -> int:
     """Write asv's configuration, the suites and a plan into a repository of your own."""
     from harness.history.start import init_history  # noqa: PLC0415
 
-    for path in init_history(folder, pipeline):
+    begun = init_history(folder, pipeline)
+    for path in begun.written:
         click.echo(f"written: {path}")
+    ignored = begun.ignored
+    if ignored.lines:
+        done = "written" if ignored.is_new else "extended"
+        click.echo(f"{done}: {ignored.path}, with {', '.join(ignored.lines)}")
+    else:
+        click.echo("git ignores already what is made here")
     click.echo("Commit them, then: harness history run HEAD")
     return EXIT_PASS

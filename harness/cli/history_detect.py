@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import FILE, FOLDER
+from harness.cli.options import FILE, FOLDER, repository_option
 from harness.cli.output import tell
 from harness.cli.selecting import DEFAULT_SOURCE, selection_options, take_selection
 
@@ -23,12 +23,7 @@ _WIDTH = 200
 @click.command("detect")
 @click.argument("sources", nargs=-1)
 @selection_options
-@click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git looks up commits, their order and their subjects.  [default: here]",
-)
+@repository_option
 @click.option(
     "--all-records",
     is_flag=True,

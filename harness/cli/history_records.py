@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import FILE, FOLDER
+from harness.cli.options import FILE, FOLDER, repository_option
 from harness.cli.selecting import selection_options
 
 _RESULTS = Path("reports/asv/results")
@@ -15,12 +15,7 @@ _RESULTS = Path("reports/asv/results")
 @click.command("query")
 @click.argument("sources", nargs=-1)
 @selection_options
-@click.option(
-    "--repository",
-    type=FOLDER,
-    default=Path(),
-    help="Where git looks --commits up.  [default: here]",
-)
+@repository_option
 @click.option(
     "--metric",
     "metrics",

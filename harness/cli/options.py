@@ -39,6 +39,40 @@ artifacts_option = click.option(
 opset_option = click.option(
     "--opset", type=int, default=20, show_default=True, help="ONNX opset to export, 17 to 20."
 )
+repository_option = click.option(
+    "--repository",
+    type=FOLDER,
+    default=Path(),
+    help="Where git knows the commits, branches and tags.  [default: this folder]",
+)
+telemetry_option = click.option(
+    "--telemetry/--no-telemetry",
+    default=True,
+    help="Read the machine's state meanwhile, in a process of its own.  [default: on]",
+)
+energy_option = click.option(
+    "--energy/--no-energy",
+    default=None,
+    help="Hot: run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
+)
+canary_option = click.option(
+    "--canary/--no-canary",
+    default=None,
+    help="Hot or cold: time a frozen piece of work as well, to tell the machine's drift.  "
+    "[default: on]",
+)
+component_option = click.option(
+    "--component",
+    "components",
+    multiple=True,
+    help="Measure this component only, and not the whole pipeline; repeat for several.",
+)
+threads_option = click.option(
+    "--threads", type=int, help="CPU threads.  [default: all available cores]"
+)
+seed_option = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the synthetic inputs."
+)
 
 _GRAPH_OPTIONS = (
     click.option(
@@ -217,22 +251,9 @@ _MEASURING_OPTIONS = (
         help="Seconds of measuring, for each duration and batch, after which to stop in any case.  "
         "[default: 30; paced also 400 chunks of each, or 60 s of them if that is less]",
     ),
-    click.option(
-        "--telemetry/--no-telemetry",
-        default=True,
-        help="Read the machine's state meanwhile, in a process of its own.  [default: on]",
-    ),
-    click.option(
-        "--energy/--no-energy",
-        default=None,
-        help="Hot: run each whole pipeline for 2.5 s more, for its energy.  [default: where told]",
-    ),
-    click.option(
-        "--canary/--no-canary",
-        default=None,
-        help="Hot or cold: time a frozen piece of work as well, to tell the machine's drift.  "
-        "[default: on]",
-    ),
+    telemetry_option,
+    energy_option,
+    canary_option,
     click.option(
         "--mode",
         default="hot",
@@ -258,12 +279,7 @@ def measuring_options(command: Any) -> Any:  # noqa: ANN401
 
 
 _REPLICATION_OPTIONS = (
-    click.option(
-        "--component",
-        "components",
-        multiple=True,
-        help="Measure this component only, and not the whole pipeline; repeat for several.",
-    ),
+    component_option,
     click.option(
         "--processes",
         type=int,

@@ -236,7 +236,8 @@ class Run:
     """One record: the machine's state over its time, and what was measured when.
 
     ``readings`` are arrays by name (``time_s``, ``sm_clock_mhz``, ``power_w``, ``temperature_c``,
-    ``cpu_clock_mhz``, ``others_busy``), those that are known, of one length (at most 300).
+    ``cpu_clock_mhz``, ``others_busy``), those that are known, of one length (at most 300). One that
+    is not ``is_complete`` was interrupted.
     """
 
     record_id: str
@@ -250,6 +251,7 @@ class Run:
     readings: dict[str, Values]
     blocks: tuple[BlockSpan, ...]
     simulated: bool
+    is_complete: bool = True
 
 
 @dataclass(frozen=True)

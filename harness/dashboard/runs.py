@@ -106,6 +106,7 @@ def _run(path: Path, environment: int, commit: int) -> Run:
         readings=_readings(record.telemetry, origin_s),
         blocks=tuple(_spans(record, rows, origin_s)),
         simulated=any(row["simulated"] for row in rows),
+        is_complete=record.is_complete,
     )
 
 

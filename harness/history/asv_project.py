@@ -96,7 +96,8 @@ class AsvProject:
 
     def warnings(self) -> list[str]:
         """What the user should know before anything is measured."""
-        state = git_state(self.folder)
+        outputs = (self.env_dir, self.results_dir, self.folder / str(self.conf.html_dir))
+        state = git_state(self.folder, outputs=outputs)
         if state is None or not state["is_dirty"]:
             return []
         what = "the working tree has changes that are in no commit: they are not measured"

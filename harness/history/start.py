@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import OptionError, StorageError
 from harness.files import check_folder, written_whole
+from harness.history.ignoring import to_ignore, write_ignored
 from harness.history.plan import PLAN_NAME
+
+if TYPE_CHECKING:
+    from harness.history.ignoring import Ignored
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 # In a wheel the suites lie inside the package; in a checkout they lie beside it.
@@ -19,8 +24,19 @@ _CONFIG: Final = "asv.conf.json"
 _MANIFEST: Final = "pipeline.toml"
 
 
-def init_history(folder: Path, pipeline: str | None) -> list[Path]:
-    """Write asv's configuration, the suites and a plan into ``folder``; gives the files.
+@dataclass(frozen=True)
+class Begun:
+    """What was written: whole files, and what was added to those that git ignores."""
+
+    written: tuple[Path, ...]
+    ignored: Ignored
+
+
+def init_history(folder: Path, pipeline: str | None) -> Begun:
+    """Write asv's configuration, the suites and a plan into ``folder``.
+
+    Its ``.gitignore`` gets those lines that it lacks, so that what the harness writes is no change
+    of the working tree.
 
     Raises:
         OptionError: there is no such pipeline, or it is not told which of several.
@@ -41,11 +57,13 @@ def init_history(folder: Path, pipeline: str | None) -> list[Path]:
         if path.exists():
             fix = "nothing was written; remove it, or edit it as docs/history.md tells"
             raise StorageError("it is there already", where=str(path), fix=fix)
+    ignored = to_ignore(folder)
     for path, text in contents.items():
         check_folder(path.parent)
         with written_whole(path, overwrite=False) as scratch:
             scratch.write_text(text, encoding="utf-8")
-    return list(contents)
+    write_ignored(ignored)
+    return Begun(tuple(contents), ignored)
 
 
 _PLAN: Final[dict[str, Any]] = {

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.measure.outputs import is_output
 from harness.measure.processor import Processor
 from harness.version import __version__
 
@@ -68,6 +69,8 @@ VARIABLES: Final = (
     "PYTORCH_CUDA_ALLOC_CONF",
     "TORCH_CUDNN_V8_API_DISABLED",
 )
+# What git's status tells such files by.
+_UNTRACKED: Final = "?? "
 
 
 def describe_environment(
@@ -150,10 +153,13 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def git_state(folder: Path, part: str = ".", *, untracked: bool = True) -> dict[str, Any] | None:
+def git_state(
+    folder: Path, part: str = ".", *, untracked: bool = True, outputs: Collection[Path] = ()
+) -> dict[str, Any] | None:
     """The commit that ``folder`` is at and whether its files, or those of ``part``, differ from it.
 
-    Files that git does not track count where ``untracked`` is true.
+    Files that git does not track count where ``untracked`` is true, but for what the harness itself
+    writes: into the folders ``outputs``, and those of :mod:`harness.measure.outputs`.
 
     None where git does not track the folder: a package in an ignored virtual environment is not at
     the commit of the project around it. ``is_dirty`` is None where git cannot tell.
@@ -161,9 +167,23 @@ def git_state(folder: Path, part: str = ".", *, untracked: bool = True) -> dict[
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None or not _git(folder, "ls-files", "--", part):
         return None
-    options = [] if untracked else ["--untracked-files=no", "--ignore-submodules=untracked"]
-    status = _git(folder, "status", "--porcelain", *options, "--", part)
-    return {"commit": commit, "is_dirty": None if status is None else bool(status)}
+    options = ["--untracked-files=no", "--ignore-submodules=untracked"]
+    if untracked:
+        # Folders as a whole, but where one of the outputs may lie inside.
+        options = [f"--untracked-files={'all' if outputs else 'normal'}"]
+    status = _git(folder, "status", "--porcelain", "-z", *options, "--", part)
+    if not status:
+        return {"commit": commit, "is_dirty": None if status is None else False}
+    top = Path(_git(folder, "rev-parse", "--show-toplevel") or folder)
+    entries = filter(None, status.split("\0"))
+    given, here = [one.resolve() for one in outputs], folder.resolve()
+
+    def is_change(entry: str) -> bool:
+        path = top / entry.removeprefix(_UNTRACKED)
+        is_own = is_output(path, here) or any(path.is_relative_to(one) for one in given)
+        return not (entry.startswith(_UNTRACKED) and is_own)
+
+    return {"commit": commit, "is_dirty": any(map(is_change, entries))}
 
 
 def _pipeline_state(root: Path) -> dict[str, Any] | None:
@@ -186,6 +206,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             ["git", "-C", str(folder), *arguments],  # noqa: S607
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             check=False,
             timeout=10,
             # In a git hook these would point git at the hook's own repository.

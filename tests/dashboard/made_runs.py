@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from harness.dashboard.model import QUANTILES, Commit, Dashboard, Series
+from harness.dashboard.model import QUANTILES, BudgetStatus, Commit, Dashboard, Part, Series
 from harness.dashboard.model_rows import CommitFailure
 from tests.dashboard.made import full
+from tests.dashboard.made_sections import within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REASON: Final = "torch is not installed <b>"
-# What no series was measured at.
+# The commit of the run that was interrupted, and what no series was measured at.
+INTERRUPTED: Final = 30
 FAILED: Final = "f" * 40
 OWN_STATISTICS: Final = 50
 FIGURE_ALONE: Final = 51
 FEW: Final = 52
+# More than there are colours: the first take so much that their numbers fit in the bar.
+MANY_PARTS: Final = (*(1e-2 for _ in range(9)), *(2e-4 for _ in range(11)))
 
 
 def runs() -> Dashboard:
-    """That of :func:`full`, with its last trade of another run, and a commit more."""
+    """That of :func:`full`, its last trade of another run, one run cut off, and a commit more."""
     made = full()
     *trades, other = (
         replace(one, record_id="one", created_utc="2026-11-28T10:00:00+00:00")
@@ -34,6 +38,8 @@ def runs() -> Dashboard:
     return replace(
         made,
         commits=(*made.commits, Commit(FAILED, "2026-11-29T00:00:00+00:00", "what fails")),
+        budgets=(*made.budgets, _of_many_parts()),
+        runs=tuple(replace(one, is_complete=one.commit != INTERRUPTED) for one in made.runs),
         trades=(*trades, other),
         series=(
             *made.series,
@@ -47,6 +53,12 @@ def runs() -> Dashboard:
             ),
         ),
     )
+
+
+def _of_many_parts() -> BudgetStatus:
+    parts = [Part(f"stage {at}", "component", took) for at, took in enumerate(MANY_PARTS, 1)]
+    rest = (Part("p99 above the median", "tail", 1e-3), Part("headroom", "headroom", 6.8e-3))
+    return replace(within(), variant="many parts", parts=(*parts, *rest))
 
 
 def _of_asv(like: Series, number: int, known: dict[float, float], count: int) -> Series:

@@ -208,6 +208,7 @@ def test_what_does_not_count_is_in_no_history_and_said(tmp_path: Path) -> None:
     # The run is shown, and why it does not count.
     assert {one.record_id for one in dashboard.runs} == {"r0", "r1", "r2"}
     assert "invalid" in {one.validity for one in dashboard.runs}
+    assert {one.record_id for one in dashboard.runs if not one.is_complete} == {"r2"}
     told = " ".join(dashboard.notes)
     assert all(word in told for word in ("invalid", "interrupted", "slowed on purpose"))
 

@@ -10,6 +10,7 @@ import pytest
 from harness.errors import OptionError, StorageError
 from harness.history.plan import read_plan
 from harness.history.start import SUITES, init_history
+from tests.history.repositories import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,64 @@ def test_all_that_asv_needs_is_written(
     assert told["branches"] == ["main"]
 
 
+def test_what_the_harness_writes_is_ignored(
+    tmp_path: Path, harness: Callable[..., tuple[int, str, str]]
+) -> None:
+    repository = Repository(tmp_path)
+    _pipeline(tmp_path / "voice")
+
+    code, out, _ = harness("history", "init", tmp_path)
+
+    assert code == 0
+    assert f"written: {tmp_path}/.gitignore, with /.asv/, /reports/, __pycache__/" in out
+    repository.commit("all")
+    made = ("reports/a.parquet", "reports/asv/html/a", ".asv/env/a", "benchmarks/__pycache__/a")
+    for name in made:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert repository.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("is_repository", [True, False])
+@pytest.mark.parametrize(
+    ("held", "left"),
+    [
+        ("*.o\n/reports/\n", "*.o\n/reports/\n/.asv/\n__pycache__/\n"),
+        ("*.o\r\n.asv", "*.o\r\n.asv\r\n/reports/\r\n__pycache__/\r\n"),
+        ("# \u00e9\n.asv\nreports\n__pycache__\n", ""),
+    ],
+)
+def test_a_gitignore_gets_the_lines_that_it_lacks_and_no_other(
+    tmp_path: Path, held: str, left: str, *, is_repository: bool
+) -> None:
+    if is_repository:
+        Repository(tmp_path)
+    _pipeline(tmp_path / "voice")
+    path = tmp_path / ".gitignore"
+    path.write_bytes(held.encode())
+
+    begun = init_history(tmp_path, None)
+
+    assert path.read_bytes() == (left or held).encode()
+    assert not begun.ignored.is_new
+    assert bool(begun.ignored.lines) == bool(left)
+
+
+def test_a_rule_that_git_knows_is_not_said_again(
+    tmp_path: Path, harness: Callable[..., tuple[int, str, str]]
+) -> None:
+    Repository(tmp_path)
+    _pipeline(tmp_path / "voice")
+    rules = "/reports/*\n!/reports/kept/\n*.pyc\n.asv/**\n"
+    (tmp_path / ".gitignore").write_text(rules)
+
+    code, out, _ = harness("history", "init", tmp_path)
+
+    assert code == 0
+    assert "git ignores already what is made here" in out
+    assert (tmp_path / ".gitignore").read_text() == rules
+
+
 def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     _pipeline(tmp_path / "voice")
     (tmp_path / "benchmarks").mkdir()
@@ -55,6 +114,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
 
     assert (tmp_path / "benchmarks" / "latency.py").read_text() == "mine"
     assert not (tmp_path / "asv.conf.json").exists()
+    assert not (tmp_path / ".gitignore").exists()
 
 
 def test_the_pipeline_must_be_told_where_it_is_not_one(tmp_path: Path) -> None:

@@ -63,6 +63,67 @@ def test_changed_or_new_file_makes_the_checkout_dirty(repository: Path, name: st
     assert git_state(repository / "inside") == {"commit": head, "is_dirty": True}
 
 
+@pytest.mark.parametrize(
+    ("name", "is_dirty"),
+    [
+        ("reports/a.parquet", False),
+        ("inside/reports/asv/html/a.js", False),
+        (".asv/env/a/module.py", False),
+        ("inside/__pycache__/module.pyc", False),
+        ("reports/module.py", True),
+        ("reports/deep/module.py", True),
+        ("reports.txt", True),
+        ("inside/reports", True),
+    ],
+)
+def test_what_the_harness_writes_is_no_change(
+    repository: Path, name: str, *, is_dirty: bool
+) -> None:
+    (repository / name).parent.mkdir(parents=True, exist_ok=True)
+    (repository / name).write_text("1")
+
+    state = describe_environment(repository)["pipeline_commit"]
+
+    assert state == {"commit": git(repository, "rev-parse", "HEAD"), "is_dirty": is_dirty}
+
+
+def test_a_record_that_is_tracked_counts_and_one_beside_it_does_not(repository: Path) -> None:
+    (repository / "reports").mkdir()
+    kept, new = repository / "reports" / "kept.parquet", repository / "reports" / "n\u00e9w.parquet"
+    kept.write_text("1")
+    git(repository, "add", "reports")
+    git(repository, "commit", "--quiet", "--message", "kept")
+
+    new.write_text("1")
+    assert (git_state(repository) or {})["is_dirty"] is False
+    kept.write_text("2")
+    assert (git_state(repository) or {})["is_dirty"] is True
+
+
+def test_what_lies_in_a_folder_called_reports_itself_has_changes_of_its_own(
+    repository: Path,
+) -> None:
+    pipeline = repository / "reports" / "voice"
+    pipeline.mkdir(parents=True)
+    (pipeline / "pipeline.toml").touch()
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "a pipeline")
+
+    (pipeline / "weights.bin").touch()
+    assert describe_environment(pipeline)["pipeline_commit"]["is_dirty"] is True
+
+
+def test_folders_that_are_named_are_no_change_either(repository: Path) -> None:
+    (repository / "out" / "results").mkdir(parents=True)
+    (repository / "out" / "results" / "a.json").write_text("1")
+
+    outputs = [repository / "out" / "results"]
+    assert (git_state(repository) or {})["is_dirty"] is True
+    assert (git_state(repository, outputs=outputs) or {})["is_dirty"] is False
+    (repository / "out" / "b.json").write_text("1")
+    assert (git_state(repository, outputs=outputs) or {})["is_dirty"] is True
+
+
 def test_removed_file_makes_the_checkout_dirty(repository: Path) -> None:
     (repository / "inside" / "file.txt").unlink()
     state = git_state(repository)

@@ -152,6 +152,7 @@ function runPart(run, host) {
     el("h3", {}, "Record ", said(run.record_id), " ", badge(run.simulated)),
     el("p", { class: "quiet" }, said(run.pipeline), " on ", said(environmentLabel(run.environment)),
       `, ${minute(run.created_utc)}: `, el("code", {}, run.command)),
+    run.is_complete ? null : el("p", { class: "open" }, "INTERRUPTED: only what was complete is shown"),
     validityWords(run),
     hasChart ? host : el("p", { class: "quiet" }, "The machine's state was not read."));
 }

@@ -22,7 +22,7 @@ function findSeries(event) {
   clearTimeout(typing);
   typing = setTimeout(() => {
     if (shown.section !== "history") return;
-    choose({ find: event.target.value, series: undefined, ...unzoomed() }, { replace: true });
+    choose(sifted({ find: event.target.value }), { replace: true });
   }, TYPING_MS);
 }
 
@@ -32,16 +32,16 @@ const hasRoom = () => window.innerWidth > 760;
 function buildHistory(root) {
   Object.assign(historyParts, {
     filters: el("div", { class: "filters" }), picker: el("div", { class: "picker" }),
-    views: el("div", { class: "filters" }), charts: el("div"),
+    hidden: el("div"), views: el("div", { class: "filters" }), charts: el("div"),
     changes: el("div"), table: el("div"),
     find: el("input", { type: "search", id: "find-series", autocomplete: "off", oninput: findSeries }),
   });
-  const { filters, picker, views, charts, changes, table, find } = historyParts;
+  const { filters, picker, hidden, views, charts, changes, table, find } = historyParts;
   put(root, el("div", { class: "columns" },
     el("details", { class: "narrow", open: hasRoom() }, el("summary", {}, "Choose series"),
       el("div", { class: "choice" }, el("label", { htmlFor: "find-series" }, "Find series"), find),
       filters, picker),
-    el("div", { class: "wide" },
+    el("div", { class: "wide" }, hidden,
       el("details", { class: "views", open: hasRoom() }, el("summary", {}, "What is drawn"), views),
       charts, changes)), table);
 }
@@ -54,22 +54,20 @@ function showHistory(choices) {
   }
   const found = matching(DATA.series, choices);
   const chosen = chosenSeries(found, choices);
-  const filter = (name, value) => {
-    const series = keptSeries(chosen, { ...choices, [name]: value || undefined });
-    choose({ [name]: value, series, at: undefined, ...unzoomed() });
-  };
+  const filter = (name, value) => choose(sifted({ [name]: value || undefined, at: undefined }));
   if (document.activeElement !== historyParts.find) historyParts.find.value = choices.find ?? "";
   keepingFocus(() => {
     historyParts.filters.replaceChildren(...facetSelects(DATA.series, choices, filter).filter(Boolean));
     drawPicker(found, chosen);
     drawViews(chosen, choices);
   });
+  historyParts.hidden.replaceChildren(hiddenNote(hiddenSeries(choices)));
   drawChosen(chosen, choices);
 }
 
 // What is drawn stays while it would look the same: while somebody looks for a series.
 function drawChosen(chosen, choices) {
-  const { find, ...others } = choices;
+  const { find, hidden, ...others } = choices;
   const look = [isDark(), paper.matches, historyParts.charts.clientWidth];
   const key = JSON.stringify([chosen.map((one) => one.id), others, look]);
   const hosts = [...historyParts.charts.querySelectorAll(".chart")];
@@ -80,17 +78,46 @@ function drawChosen(chosen, choices) {
   historyParts.table.replaceChildren(historyTable(chosen));
 }
 
+const seriesOf = (text) => distinct(idsOf(text)).map((id) => SERIES.get(id)).filter(Boolean);
+const idsText = (some) => some.map((one) => one.id).join(",") || undefined;
+
 // Those that are named; else the first that matters.
 function chosenSeries(found, choices) {
-  const named = idsOf(choices.series).map((id) => SERIES.get(id)).filter(Boolean);
+  const named = seriesOf(choices.series);
   if (named.length) return named.slice(0, MOST_LINES);
   const first = firstSeries(found);
   return first ? [first] : [];
 }
 
-// What stays chosen when a filter changes.
-function keptSeries(chosen, choices) {
-  return matching(chosen, choices).map((one) => one.id).join(",") || undefined;
+// What is ticked, and does not fit the filters.
+function hiddenSeries(choices) {
+  const named = seriesOf(choices.series);
+  return seriesOf(choices.hidden).filter((one) => !named.includes(one));
+}
+
+// Filters that change: they hide what is ticked, and forget none of it.
+function sifted(filters) {
+  const all = [...seriesOf(shown.choices.series), ...hiddenSeries(shown.choices)].slice(0, MOST_LINES);
+  const kept = matching(all, { ...shown.choices, ...filters });
+  const hidden = all.filter((one) => !kept.includes(one));
+  return { ...filters, series: idsText(kept), hidden: idsText(hidden), ...unzoomed() };
+}
+
+function hiddenNote(hidden) {
+  if (!hidden.length) return "";
+  const are = hidden.length === 1 ? "is" : "are";
+  return el("div", { class: "note" },
+    el("p", {}, `${plural(hidden.length, "ticked series", "ticked series")} ${are} hidden by the filters:`),
+    el("ul", {}, hidden.map((series) => el("li", {}, said(seriesName(series))))),
+    buttonOf("Show them", showHidden, { class: "more" }));
+}
+
+function showHidden() {
+  historyParts.find.value = "";
+  // The button is gone then.
+  document.getElementById("heading-history").focus({ preventScroll: true });
+  const facets = Object.fromEntries(FACETS.map(([name]) => [name, undefined]));
+  choose(sifted({ ...facets, find: undefined, at: undefined }));
 }
 
 function drawPicker(found, chosen) {

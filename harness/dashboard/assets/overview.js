@@ -171,6 +171,8 @@ function problems() {
     el("ul", {}, DATA.skipped.map((one) => el("li", {}, said(one)))))];
 }
 
+const endOf = (run) => (run.is_complete ? "complete" : "interrupted");
+
 function runsTable() {
   if (!DATA.runs.length) return null;
   const rows = [...DATA.runs].sort((one, other) => (one.created_utc < other.created_utc ? 1 : -1));
@@ -181,6 +183,7 @@ function runsTable() {
       { head: "pipeline", get: (run) => run.pipeline },
       { head: "environment", get: (run) => environmentLabel(run.environment) },
       commitColumn("commit", (run) => run.commit ?? -1),
+      { head: "run", get: endOf, show: (run, text) => el("span", { class: run.is_complete ? null : "open" }, text) },
       { head: "validity", get: (run) => run.validity },
       { head: "findings", get: (run) => run.sentences.join("; "), show: (run, text) => long(text) },
       { head: "record", get: (run) => run.record_id },

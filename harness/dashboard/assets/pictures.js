@@ -10,10 +10,10 @@ function budgetBar(budget) {
   const used = spent.reduce((sum, part) => sum + part.time_s, 0);
   const whole = Math.max(budget.limit_s, ...endsOf(spent));
   const isLittle = used > 0 && used < LITTLE * budget.limit_s;
-  const markOf = (part) => partClass(part, spent);
+  const markOf = marksOf(spent);
   const seen = isLittle ? budget.parts.filter((part) => part.kind === "headroom") : budget.parts;
   const bar = el("div", { class: "bar", "aria-hidden": "true" },
-    isLittle ? piece("part spent", 0, used, whole) : null, pieces(seen, isLittle ? used : 0, whole, markOf),
+    isLittle ? piece({ look: "part spent" }, 0, used, whole) : null, pieces(seen, isLittle ? used : 0, whole, markOf),
     el("div", { class: "limit", style: { left: `${(100 * budget.limit_s) / whole}%` } }));
   const list = partList(budget.parts.map((part) => ({ part, item: partItem(part, markOf(part), budget.limit_s) })));
   if (!isLittle) return [bar, list];
@@ -34,9 +34,13 @@ function pieces(parts, from, whole, markOf) {
     ? piece(markOf(part), all[place] - part.time_s, part.time_s, whole) : null));
 }
 
+// Of what is narrower there is no room for its number.
+const NUMBERED = 0.06;
+
 function piece(mark, from, width, whole) {
   const percent = (value) => `${(100 * value) / whole}%`;
-  return el("div", { class: mark, style: { left: percent(from), width: percent(width) } });
+  const number = mark.number && width >= NUMBERED * whole ? el("span", { class: "which" }, mark.number) : null;
+  return el("div", { class: mark.look, style: { left: percent(from), width: percent(width) } }, number);
 }
 
 const MOST_PARTS = 10;
@@ -53,15 +57,25 @@ function partList(items) {
     small.length ? el("details", {}, el("summary", {}, `${small.length} smaller components`), listOf(small)) : null];
 }
 
-function partClass(part, spent) {
-  if (part.kind !== "component") return `part ${part.kind}`;
-  return `part fill${spent.indexOf(part) % SERIES_COLOURS}`;
+const HATCHES = 6;
+
+// How parts are told apart: components by their number, and by colours, which are hatched where they
+// come again; the others by their kind.
+function marksOf(spent) {
+  const components = spent.filter((part) => part.kind === "component");
+  return (part) => {
+    if (part.kind !== "component") return { look: `part ${part.kind}`, number: "" };
+    const place = components.indexOf(part);
+    const hatch = Math.floor(place / SERIES_COLOURS) % HATCHES;
+    return { look: `part fill${place % SERIES_COLOURS} hatch${hatch}`, number: String(place + 1) };
+  };
 }
 
 function partItem(part, mark, limit) {
   const over = part.kind === "headroom" && part.time_s < 0;
   return el("li", { class: over ? "over" : null },
-    el("span", { class: `key ${mark}`, "aria-hidden": "true" }),
+    el("span", { class: `key ${mark.look}`, "aria-hidden": "true" }),
+    mark.number ? el("span", { class: "which", "aria-hidden": "true" }, mark.number) : null,
     said(over ? "over the budget" : part.name), " ",
     el("span", { class: "value" }, partWords(over ? -part.time_s : part.time_s, limit)));
 }

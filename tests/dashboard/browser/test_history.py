@@ -10,7 +10,7 @@ from tests.dashboard import made_cases
 from tests.dashboard.browser.conftest import PHONE
 
 if TYPE_CHECKING:
-    from tests.dashboard.browser.conftest import Opener
+    from tests.dashboard.browser.conftest import Opened, Opener
 
 HISTORY = "history seconds"
 FAR = f"#history?series={made_cases.FAR_BUDGET}"
@@ -139,3 +139,58 @@ def test_what_stays_chosen_is_not_drawn_anew(opened: Opener, address: str) -> No
 
     mark = "document.querySelector('#section-history table').dataset.mark"
     assert one.page.evaluate(mark) == "kept"
+
+
+def test_ticked_series_that_filters_hide_are_named_and_shown_again(opened: Opener) -> None:
+    one = opened("full", "#history?series=0,6,20")
+    page, note = one.page, one.page.locator("#section-history .note")
+    assert note.count() == 0
+
+    page.locator("#choice-history-component").select_option("vocoder")
+    one.settle()
+    assert drawn_series(one) == {6}
+    assert note.locator("p").inner_text() == "2 ticked series are hidden by the filters:"
+    first, second = note.locator("li").all_inner_texts()
+    assert first.startswith("pipeline, tensorrt")
+    assert second.startswith("pipeline, onnxruntime")
+
+    # Neither another filter nor a search forgets what was ticked.
+    page.locator("#choice-history-component").select_option("conditioner")
+    one.settle()
+    page.get_by_label("Find series").fill("flag")
+    page.wait_for_url("**find=flag*")
+    one.settle()
+    assert drawn_series(one) == {3}
+    assert note.locator("p").inner_text() == "3 ticked series are hidden by the filters:"
+
+    note.get_by_role("button", name="Show them").press("Enter")
+    one.settle()
+    assert drawn_series(one) == {0, 6, 20}
+    assert note.count() == 0
+    assert page.get_by_label("Find series").input_value() == ""
+    assert page.locator("#choice-history-component").input_value() == ""
+    assert page.evaluate("document.activeElement.id") == "heading-history"
+
+
+def test_what_is_ticked_while_others_are_hidden_is_shown_with_them(opened: Opener) -> None:
+    one = opened("full", "#history?series=20")
+    choice = one.page.locator("#choice-history-component")
+    choice.select_option("vocoder")
+    one.settle()
+    one.page.locator("#series-6").uncheck()
+    one.settle()
+    # Of none that is ticked the first that fits is shown, and is no tick of anybody's.
+    assert drawn_series(one) == {6}
+
+    choice.select_option("conditioner")
+    one.settle()
+    assert one.page.locator("#section-history .note li").count() == 1
+    choice.select_option("")
+    one.settle()
+    assert drawn_series(one) == {20}
+    assert one.page.locator("#section-history .note").count() == 0
+
+
+def drawn_series(one: Opened) -> set[int]:
+    metas = [trace["meta"] for trace in one.chart(HISTORY)["traces"]]
+    return {meta["series"] for meta in metas if "series" in (meta or {})}

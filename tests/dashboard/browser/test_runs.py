@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.dashboard import made_runs
+from tests.dashboard.browser.test_told import exported
 
 if TYPE_CHECKING:
     from tests.dashboard.browser.conftest import Opener
@@ -41,6 +42,48 @@ def test_a_commit_that_failed_is_shown_with_why(opened: Opener) -> None:
     assert "Nothing was measured here." in told
     one.go("#overview")
     assert "1 commit could not be measured" in one.page.inner_text(".headline")
+
+
+def test_an_interrupted_record_says_so(opened: Opener, tmp_path: Path) -> None:
+    one = opened("runs")
+    saved = exported(one, "Records", tmp_path)
+    assert [row["run"] for row in saved] == ["complete", "interrupted"]
+    table = one.page.locator("#section-overview .table", has_text="Records, the newest first")
+    ended = [row.split("\t")[4] for row in table.locator("tbody tr").all_inner_texts()]
+    assert ended == ["complete", "interrupted"]
+
+    listed = made_runs.full().commits
+    told = {}
+    for place in (made_runs.INTERRUPTED, 59):
+        one.go(f"#commit={listed[place].hash}")
+        told[place] = one.page.inner_text("#section-commit .run")
+    assert "INTERRUPTED: only what was complete is shown" in told[made_runs.INTERRUPTED]
+    assert "INTERRUPTED" not in told[59]
+
+
+def test_parts_of_a_budget_are_told_apart_however_many_there_are(opened: Opener) -> None:
+    one = opened("runs")
+    card = one.page.locator(".card", has_text="many parts")
+    looks = """pieces => pieces.map(piece => {
+      const { backgroundColor, backgroundImage, backgroundSize } = getComputedStyle(piece);
+      return [backgroundColor, backgroundImage, backgroundSize].join();
+    })"""
+    in_bar = card.locator(".bar .part").evaluate_all(looks)
+    assert len(set(in_bar)) == len(in_bar) == len(made_runs.MANY_PARTS) + 2
+    # In the list each looks the same as in the bar, and without any colour it has a number.
+    assert sorted(card.locator(".parts .key").evaluate_all(looks)) == sorted(in_bar)
+    numbered = card.locator(".parts li", has=one.page.locator(".which"))
+    told = [text.split() for text in numbered.all_text_contents()]
+    assert {words[0] for words in told} == {f"{at}stage" for at in range(1, 21)}
+    assert all(words[0].removesuffix("stage") == words[1] for words in told)
+    # What is wide enough has its number in the bar, where it does not reach beyond its part.
+    fits = card.locator(".bar .which").evaluate_all(
+        """all => all.map(one => {
+          const [own, part] = [one, one.parentElement].map(each => each.getBoundingClientRect());
+          return [one.textContent, own.left >= part.left && own.right <= part.right];
+        })"""
+    )
+    assert fits == [[str(at), True] for at in range(1, 10)]
 
 
 def test_what_asv_kept_of_samples_is_told(opened: Opener) -> None:
