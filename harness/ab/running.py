@@ -29,7 +29,7 @@ _FAILURES_IN_A_ROW: Final = 3
 class Ended(enum.Enum):
     """Why no more pairs were measured."""
 
-    CONCLUSIVE = "every verdict is clear"
+    CONCLUSIVE = "every verdict that matters is clear"
     PAIRS = "the most pairs are measured"
     TIME = "the time is spent"
     FAILURES = "three pairs in a row failed"

@@ -102,7 +102,7 @@ def ab(context: click.Context, /, **options: Any) -> int:  # noqa: ANN401
     """Measure two commits in turns, in fresh processes, until it is known which is slower.
 
     BASE and HEAD are commits, branches or tags; "." is the working tree as it is. Exits 0 where
-    nothing is slower, 1 where something is, 3 where that is open.
+    nothing is slower, 1 where something is, 3 where that is open of anything that could matter.
     """
     from harness.ab.experiment import run_experiment  # noqa: PLC0415  # loads numpy and the like
     from harness.ab.revisions import check_clean, find_repository, resolve  # noqa: PLC0415

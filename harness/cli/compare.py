@@ -43,7 +43,8 @@ def compare(**options: object) -> int:
     A commit stands for its newest run in --records. Records of one 'harness ab' are judged by the
     pairs of processes that took turns, others by five or more processes a side.
 
-    Exits 0 where nothing is slower, 1 where something is, 3 where that is open.
+    Exits 0 where nothing is slower, 1 where something is, 3 where that is open of anything that
+    could matter.
     """
     from harness.cli.comparing import compare_command  # noqa: PLC0415
 

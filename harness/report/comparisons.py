@@ -70,7 +70,7 @@ def summary_sentence(comparison: Comparison) -> str:
     slight = sum(bool(row.slight) for row in comparison.rows)
     if slight:
         # Inconclusive is the last.
-        counts[-1] += f" ({slight} of them too little to matter)"
+        counts[-1] += f" ({slight} of them slight or hidden)"
     label = ", SIMULATED" if comparison.is_simulated else ""
     label += ", NOT THE SAME ENVIRONMENT" if comparison.differences else ""
     for name, side in (("BASE", comparison.base), ("HEAD", comparison.head)):

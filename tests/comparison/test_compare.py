@@ -441,3 +441,44 @@ def test_engines_that_were_built_by_other_options_are_told() -> None:
     assert compare_records([base], [same], RULE).findings == ()
     (told,) = compare_records([base], [built(side("b"))], RULE).findings
     assert told.endswith("optimization_level 3 / not set")
+
+
+def test_engines_that_were_given_are_told_by_their_files() -> None:
+    def given(one: Record, file: str) -> Record:
+        details = {"given": file}
+        return replace(one, engines=tuple(replace(e, details=details) for e in one.engines[:1]))
+
+    base, same, other = (
+        given(side(n), file)
+        for n, file in (("a", "x.engine"), ("b", "x.engine"), ("c", "y.engine"))
+    )
+
+    assert compare_records([base], [same], RULE).findings == ()
+    (told,) = compare_records([base], [other], RULE).findings
+    assert told.endswith("encoder, onnxruntime fp32: file x.engine / y.engine")
+
+
+def test_what_was_asked_for_by_name_is_judged_as_if_it_were_not_slight() -> None:
+    # An encoder of next to nothing, in noise of a tenth.
+    def tiny(name: str, seed: int) -> Record:
+        off = [1e-3 * (1.0 + 0.1 * (seed * place % 5)) for place in range(12)]
+        one = side(name, experiment="x")
+        moved = tuple(
+            replace(m, latency_s=tuple(value * off[m.process] for value in m.latency_s))
+            if m.component == "encoder"
+            else m
+            for m in one.measurements
+        )
+        return replace(one, measurements=moved)
+
+    base, head = tiny("a", 7), tiny("b", 3)
+
+    every = compare_records([base], [head], RULE)
+    named = compare_records([base], [head], RULE, components=("encoder", "pipeline"))
+    alone = compare_records([base], [head], RULE, components=("encoder",))
+
+    assert of(every, "encoder").slight
+    assert every.status is SAME
+    for found in (named, alone):
+        assert of(found, "encoder").slight == ""
+        assert found.status is INCONCLUSIVE

@@ -260,6 +260,23 @@ def test_the_baseline_is_told_by_the_whole_and_each_component() -> None:
     assert told.notes[-1].text == "Baseline: it was looked for by hand"
 
 
+def test_what_is_slight_is_told_and_not_marked_as_open() -> None:
+    base, head_ = real("h200/ab/equal-base"), real("h200/ab/equal-head")
+
+    told = summarize_record(head_, against(base, head_))
+
+    note = next(one for one in told.notes if "nothing waits for it" in one.text)
+    assert note.level == ""
+    assert "conditioner (slight: a change of at most 0.0076 %" in note.text
+    assert "host_enqueue (hidden: at most 1.1 %" in note.text
+    assert any(
+        "3 same, 7 inconclusive (7 of them slight or hidden)" in v.text for v in told.verdicts
+    )
+    rows = [row for table in told.tables if table.key == COMPARISON for row in table.rows]
+    words = [cell for row in rows for cell in row.cells if isinstance(cell, Word)]
+    assert {(word.text, word.level) for word in words} == {("same", ""), ("inconclusive", "")}
+
+
 def test_another_environment_and_no_turns_are_told_before_any_figure() -> None:
     told = summary("other-machine")
     texts = " ".join(one.text for one in told.verdicts)
