@@ -237,5 +237,5 @@ def test_no_figure_of_a_real_record_is_cut(path: Path) -> None:
         assert max(len(line) for line in text.splitlines()) <= width
     # As docs/records.md has it: two of them are older than any judgement of the machine.
     validity = figures.record.validity
-    known = {"enqueue": None, "routes": None, "tf32-vocoder": "flagged"}
+    known = {"enqueue": None, "routes": None}
     assert (validity and validity.status) == known.get(path.stem, "valid")
