@@ -248,7 +248,7 @@ class _Borrowed:
         self._first = len(self._telemetry.states())
         self._telemetry.resume()
         # As with a process of its own, the first reading is there before anything begins.
-        until_s = time.monotonic() + 10.0
+        until_s = time.monotonic() + 120.0
         while not self.states() and not self.problem and time.monotonic() < until_s:
             time.sleep(1e-3)
         return self
