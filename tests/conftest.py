@@ -17,13 +17,14 @@ from hypothesis import settings
 from onnx import TensorProto, helper
 
 from harness.artifacts.cache import Cache
+from harness.backends.onnxruntime_inspection import inspect_graphs
 from harness.cli import main
 from harness.measure import sampler
 from harness.measure.sampler import SamplingPlan
 from harness.measure.telemetry_process import TelemetryProcess
 from harness.measure.warmup import WarmedUp, warm_up
 from tests.browser import insist
-from tests.lent import LentPool, SessionPool
+from tests.lent import LentPool, SeenGraphs, SessionPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -196,6 +197,18 @@ def one_server(shared_pool: WorkerPool) -> Iterator[None]:
         for module in _POOL_OWNERS:
             patch.setattr(f"{module}.WorkerPool", lambda: LentPool(shared_pool))
         yield
+
+
+@pytest.fixture(scope="session")
+def seen_graphs() -> SeenGraphs:
+    """What ONNX Runtime made of graphs in this session."""
+    return SeenGraphs(inspect_graphs)
+
+
+@pytest.fixture(autouse=True)
+def one_look(monkeypatch: pytest.MonkeyPatch, seen_graphs: SeenGraphs) -> None:
+    """Runs of the same graphs look into them once: each look is a process that imports it all."""
+    monkeypatch.setattr("harness.backends.onnxruntime.inspect_graphs", seen_graphs)
 
 
 def _warm_up_briefly(
