@@ -182,7 +182,6 @@ def shared_pool() -> Iterator[WorkerPool]:
 # Those that start workers of their own.
 _POOL_OWNERS = (
     "harness.api",
-    "harness.backends.tensorrt.standalone",
     "harness.cli.build",
     "harness.cli.calibrate",
     "harness.overhead",
