@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 import threading
@@ -16,15 +17,19 @@ from hypothesis import settings
 from onnx import TensorProto, helper
 
 from harness.artifacts.cache import Cache
-from harness.artifacts.worker import WorkerPool
+from harness.backends.onnxruntime_inspection import inspect_graphs
 from harness.cli import main
+from harness.measure import sampler
+from harness.measure.sampler import SamplingPlan
 from harness.measure.telemetry_process import TelemetryProcess
 from harness.measure.warmup import WarmedUp, warm_up
 from tests.browser import insist
+from tests.lent import LentPool, SeenGraphs, SessionPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from harness.artifacts.worker import WorkerPool
     from harness.measure.clock import Clock
     from harness.states import DeviceState
 
@@ -56,6 +61,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     return insist((yield))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_old_to_collect() -> None:
+    """Measuring collects garbage first: all that was imported by then is not looked through again.
+
+    That is most of a tenth of a second each time, and more once PyTorch is there.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -160,8 +175,39 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 @pytest.fixture(scope="session")
 def shared_pool() -> Iterator[WorkerPool]:
     """One server of worker processes for the whole session."""
-    with WorkerPool() as pool:
+    with SessionPool() as pool:
         yield pool
+
+
+# Those that start workers of their own.
+_POOL_OWNERS = (
+    "harness.api",
+    "harness.cli.build",
+    "harness.cli.calibrate",
+    "harness.overhead",
+    "harness.ready",
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_server(shared_pool: WorkerPool) -> Iterator[None]:
+    """Runs share one server of workers: to start one is to import PyTorch, 2 s and more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in _POOL_OWNERS:
+            patch.setattr(f"{module}.WorkerPool", lambda: LentPool(shared_pool))
+        yield
+
+
+@pytest.fixture(scope="session")
+def seen_graphs() -> SeenGraphs:
+    """What ONNX Runtime made of graphs in this session."""
+    return SeenGraphs(inspect_graphs)
+
+
+@pytest.fixture(autouse=True)
+def one_look(monkeypatch: pytest.MonkeyPatch, seen_graphs: SeenGraphs) -> None:
+    """Runs of the same graphs look into them once: each look is a process that imports it all."""
+    monkeypatch.setattr("harness.backends.onnxruntime.inspect_graphs", seen_graphs)
 
 
 def _warm_up_briefly(
@@ -177,10 +223,22 @@ def not_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def _limit_s(plan: SamplingPlan) -> float:
+    if plan.max_time_s is not None:
+        return plan.max_time_s
+    # Read as it is now: a test may want another.
+    return sampler.DEFAULT_MAX_TIME_S if plan.max_samples is None else 3600.0
+
+
 @pytest.fixture(autouse=True)
 def short_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a shared machine nothing is ever known to 0.5 %, and each run would take all its time."""
-    monkeypatch.setattr("harness.measure.sampler.DEFAULT_MAX_TIME_S", 1.0)
+    """On a shared machine nothing is ever known to 0.5 %, and each run would take all its time.
+
+    Where a number of samples is asked for, and no time, they alone end it, however busy the machine
+    is.
+    """
+    monkeypatch.setattr(sampler, "DEFAULT_MAX_TIME_S", 1.0)
+    monkeypatch.setattr(SamplingPlan, "time_limit_s", property(_limit_s))
 
 
 @pytest.fixture(autouse=True)
@@ -202,7 +260,7 @@ class _Borrowed:
         self._first = len(self._telemetry.states())
         self._telemetry.resume()
         # As with a process of its own, the first reading is there before anything begins.
-        until_s = time.monotonic() + 10.0
+        until_s = time.monotonic() + 120.0
         while not self.states() and not self.problem and time.monotonic() < until_s:
             time.sleep(1e-3)
         return self

@@ -21,7 +21,7 @@ SKIPS = {
 
 def run(folder: Path, needs: str) -> str:
     """pytest over a copy of the hooks and a file of each way to skip."""
-    for name in ("tests/browser.py", "tests/conftest.py"):
+    for name in ("tests/browser.py", "tests/conftest.py", "tests/lent.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text((ROOT / name).read_text())
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)

@@ -16,19 +16,20 @@ from harness.artifacts.cache import Cache
 from harness.artifacts.export import export_pipeline, export_source_key, find_export
 from harness.artifacts.export_worker import _verify
 from harness.artifacts.sources import is_current, pipeline_hash
-from harness.artifacts.worker import WorkerPool
 from harness.errors import ContractError, ModelError, OptionError, VerificationError
 from harness.pipeline.feeds import synthetic_inputs
 from harness.pipeline.loader import load_pipeline
 from harness.pipeline.modules import build_module
 from harness.reference import KIND as REFERENCE_KIND
 from harness.reference import find_or_make_reference, reference_source_key
+from tests.lent import LentPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.artifacts.cache import Entry
+    from harness.artifacts.worker import WorkerPool
     from tests.conftest import ToyFactory
 
 
@@ -48,10 +49,9 @@ def _own_sources(entry: Entry) -> set[str]:
 
 
 @pytest.fixture
-def pool() -> Iterator[WorkerPool]:
+def pool(shared_pool: WorkerPool) -> WorkerPool:
     """For exports that fail, which close the pool."""
-    with WorkerPool() as own:
-        yield own
+    return LentPool(shared_pool)
 
 
 def test_an_export_has_the_declared_interface_and_runs_at_every_size(

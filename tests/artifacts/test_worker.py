@@ -113,7 +113,7 @@ def test_closing_ends_the_server_and_its_jobs() -> None:
     job = server.children()[0]
 
     pool.close()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
 
     assert not thread.is_alive()
     _until(lambda: not job.is_running() or job.status() == psutil.STATUS_ZOMBIE)

@@ -93,6 +93,11 @@ def test_types_that_no_precision_names_are_not_counted() -> None:
     assert _count(_event("MatMul", "double", "double"), _event("Conv")) == NodeCounts()
 
 
+@pytest.fixture(autouse=True)
+def one_look() -> None:
+    """Here each look is one of its own."""
+
+
 @pytest.fixture
 def inspect(onnx_toy: Callable[..., Path]) -> Callable[..., dict[str, Inspection]]:
     def call(**options: Any) -> dict[str, Inspection]:

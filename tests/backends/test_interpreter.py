@@ -38,19 +38,28 @@ if TYPE_CHECKING:
 
     from harness.artifacts.cache import Cache
     from harness.pipeline.pipeline import Pipeline
-    from tests.conftest import ToyFactory
 
 PYTHON = Path(sys.executable)
+TOY = Path(__file__).parents[1] / "toy"
 TORCH = BackendSpec("harness.backends.torch:TorchBackend", {"threads": 1})
 
 
-@pytest.fixture
-def pipeline(toy: ToyFactory) -> Pipeline:
-    return load_pipeline(toy())
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return load_pipeline(TOY)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def session(pipeline: Pipeline) -> Iterator[RemoteSession]:
+    """For all that bind what they launch: to open one takes seconds."""
+    opened = RemoteBackend(TORCH, PYTHON).open(pipeline, {})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def doomed(pipeline: Pipeline) -> Iterator[RemoteSession]:
+    """For those that end it."""
     opened = RemoteBackend(TORCH, PYTHON).open(pipeline, {})
     yield opened
     opened.close()
@@ -184,36 +193,36 @@ def test_no_gpu_there_is_told(pipeline: Pipeline) -> None:
 
 
 def test_closing_ends_its_process_and_leaves_no_folder(
-    pipeline: Pipeline, session: RemoteSession
+    pipeline: Pipeline, doomed: RemoteSession
 ) -> None:
-    process = session._process
+    process = doomed._process
     pid, folder = process._process.pid, process._folder
     os.kill(pid, 0)
 
-    session.close()
+    doomed.close()
 
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not folder.exists()
     with pytest.raises(WorkerError, match="has ended"):
-        session.launch_pipeline()
+        doomed.launch_pipeline()
 
 
-def test_a_process_that_dies_is_told(session: RemoteSession) -> None:
-    os.kill(session._process._process.pid, signal.SIGKILL)
+def test_a_process_that_dies_is_told(doomed: RemoteSession) -> None:
+    os.kill(doomed._process._process.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"died at 'launch_pipeline' \(exit -9\)"):
-        session.launch_pipeline()
+        doomed.launch_pipeline()
 
 
-def test_an_interruption_ends_it(session: RemoteSession, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_ends_it(doomed: RemoteSession, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted:
         def readline(self) -> str:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(session._process, "_answers", Interrupted())
+    monkeypatch.setattr(doomed._process, "_answers", Interrupted())
     with pytest.raises(KeyboardInterrupt):
-        session.launch_pipeline()
-    assert session._process._process.poll() is not None
+        doomed.launch_pipeline()
+    assert doomed._process._process.poll() is not None
 
 
 def test_its_packages_are_those_of_its_own_python(

@@ -110,7 +110,7 @@ def test_threads_are_in_flight_together_until_the_last_is_done() -> None:
             most = max(most, inside)
         if not met.is_set():
             # Would break if the streams came one after the other.
-            both.wait(timeout=30)
+            both.wait(timeout=120)
             met.set()
         with lock:
             inside -= 1

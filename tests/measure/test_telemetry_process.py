@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(what: Callable[[], bool], seconds: float = 120.0) -> None:
     """A machine may be slow: only what never comes is a failure."""
     limit = time.monotonic() + seconds
     while not what():
@@ -150,7 +150,7 @@ with TelemetryProcess(interval_s=0.01) as telemetry:
     except KeyboardInterrupt:
         before = len(telemetry.states())
         os.kill(telemetry.pid, signal.SIGINT)
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 120
         while len(telemetry.states()) == before and time.monotonic() < limit:
             time.sleep(0.01)
     print(len(telemetry.states()) > before, repr(telemetry.problem))

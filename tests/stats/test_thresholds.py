@@ -277,11 +277,16 @@ def test_extremes_that_are_not_finite_are_refused(lowest: float, highest: float)
         clip_threshold(Histogram(np.ones(4, np.int64), lowest, highest), "minmax")
 
 
-def test_entropy_of_a_large_histogram_takes_milliseconds() -> None:
+def test_entropy_of_a_large_histogram_takes_less_than_a_few_candidates_bin_by_bin() -> None:
     histogram = histogram_of(gaussian())
-    durations_s = []
+    found_s, by_hand_s = [], []
     for _ in range(5):
-        started = time.perf_counter()
+        started_s = time.process_time()
         clip_threshold(histogram, "entropy")
-        durations_s.append(time.perf_counter() - started)
-    assert min(durations_s) < 0.05
+        found_s.append(time.process_time() - started_s)
+        started_s = time.process_time()
+        for kept in range(BINS - 256, BINS):
+            divergence_bin_by_bin(histogram.counts, kept)
+        by_hand_s.append(time.process_time() - started_s)
+    # There are 1921 candidates.
+    assert min(found_s) < min(by_hand_s)

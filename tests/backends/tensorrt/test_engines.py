@@ -421,7 +421,7 @@ def test_a_pool_that_is_closed_while_it_builds_leaves_the_cache_sound(
             break
         time.sleep(0.05)
     pool.close()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
 
     assert len(errors) == 1
     assert list(cache.entries()) == []
