@@ -185,10 +185,6 @@ def measure_prepared(
     )
     experiment.keep(base, head)
     comparison = _compared(base, head, experiment, last, labels)
-    single = single_builds(base, head)
-    if single:
-        text = f"one build a side of {', '.join(single)}: a build's luck counts as the code's"
-        comparison = replace(comparison, findings=(*comparison.findings, text))
     return Outcome(base, head, comparison, ended)
 
 
@@ -225,36 +221,6 @@ def _compared(
         return found
     rows = tuple(replace(row, slight="") if wants(row) else row for row in found.rows)
     return replace(found, rows=rows)
-
-
-def same_graphs(base: Record, head: Record) -> tuple[str, ...]:
-    """The components of which both sides run the very same graphs, at every precision."""
-    found = [
-        {
-            component: {
-                (a.precision, a.content_hash) for a in record.artifacts if a.component == component
-            }
-            for component in dict.fromkeys(a.component for a in record.artifacts)
-        }
-        for record in (base, head)
-    ]
-    return tuple(name for name, graphs in found[0].items() if found[1].get(name) == graphs)
-
-
-def single_builds(base: Record, head: Record) -> tuple[str, ...]:
-    """The components whose graphs differ, and of which each side measured one built engine.
-
-    Two builds of one graph may differ by more than two commits do.
-    """
-    if head.replication is not None and head.replication.builds > 1:
-        return ()
-    built = {
-        engine.component
-        for record in (base, head)
-        for engine in record.engines
-        if engine.build_s is not None
-    }
-    return tuple(sorted(built - set(same_graphs(base, head))))
 
 
 def _made(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.ab.experiment import same_graphs, single_builds
+from harness.comparison.built import same_graphs, single_builds
 from harness.report.comparisons import to_comparison_json
 from harness.report.escaping import visible
 from harness.report.replication import replication_of

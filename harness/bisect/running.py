@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from harness.ab.experiment import run_experiment, single_builds
+from harness.ab.experiment import run_experiment
 from harness.ab.revisions import resolve, run_git
 from harness.ab.running import Ended
 from harness.bisect.search import Ask, Found, Search, Step
+from harness.comparison.built import single_builds
 from harness.errors import (
     ContractError,
     DeclarationError,

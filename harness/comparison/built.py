@@ -1,4 +1,4 @@
-"""The options that an engine was built by, as far as they make another engine."""
+"""How the engines of two sides were made: of which graphs, by which options, how often."""
 
 from __future__ import annotations
 
@@ -53,3 +53,33 @@ def _by_engine(record: Record) -> dict[tuple[str, str, str, str], dict[str, Any]
 
 def _told(options: Mapping[str, Any], name: str) -> str:
     return str(options[name]) if name in options else "not set"
+
+
+def same_graphs(base: Record, head: Record) -> tuple[str, ...]:
+    """The components of which both sides run the very same graphs, at every precision."""
+    found = [
+        {
+            component: {
+                (a.precision, a.content_hash) for a in record.artifacts if a.component == component
+            }
+            for component in dict.fromkeys(a.component for a in record.artifacts)
+        }
+        for record in (base, head)
+    ]
+    return tuple(name for name, graphs in found[0].items() if found[1].get(name) == graphs)
+
+
+def single_builds(base: Record, head: Record) -> tuple[str, ...]:
+    """The components whose graphs differ, and of which each side measured one built engine.
+
+    Two builds of one graph may differ by more than two commits do.
+    """
+    if head.replication is not None and head.replication.builds > 1:
+        return ()
+    built = {
+        engine.component
+        for record in (base, head)
+        for engine in record.engines
+        if engine.build_s is not None
+    }
+    return tuple(sorted(built - set(same_graphs(base, head))))

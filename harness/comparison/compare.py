@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from harness.comparison.built import different_options
+from harness.comparison.built import different_options, same_graphs, single_builds
 from harness.comparison.model import CHANGES, Comparison, Series, SeriesComparison
 from harness.comparison.sides import (
     Measured,
@@ -75,11 +75,14 @@ def compare_records(
     rows, findings, unjudged = _rows(*measured, rule, components, is_paired=is_paired)
     if not rows:
         raise _nothing_in_common(*measured, names, components)
+    judged = _judged_together(rows, rule)
+    # Whatever took no turns with the other side may have drifted, the same graph or not.
+    same = same_graphs(base[0], head[0]) if is_paired else ()
     return Comparison(
         pipeline=base[0].pipeline,
         base=side_of(base, names[0]),
         head=side_of(head, names[1]),
-        rows=weigh(_judged_together(rows, rule), rule.margin, components),
+        rows=weigh(judged, rule.margin, asked=components, same=same),
         margin=rule.margin,
         is_paired=is_paired,
         differences=found,
@@ -273,7 +276,13 @@ def _of_making(base: Record, head: Record) -> list[str]:
     """What of the sides was not made alike, beside their code."""
     found = [] if base.inputs == head.inputs else ["the sides were fed different inputs"]
     options = different_options(base, head)
-    return [*found, *(f"built by other options, which may be all: {one}" for one in options)]
+    found += [f"built by other options, which may be all: {one}" for one in options]
+    single = single_builds(base, head)
+    if single:
+        found.append(
+            f"one build a side of {', '.join(single)}: a build's luck counts as the code's"
+        )
+    return found
 
 
 def _nothing_in_common(

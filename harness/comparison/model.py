@@ -87,10 +87,16 @@ class SeriesComparison:
 
     @property
     def status(self) -> PairStatus:
-        """That on time; inconclusive where it does not stand among all, or is the clock's."""
-        if self.time.status in CHANGES and (not self.is_discovery or self.is_of_the_clock):
+        """That on time; inconclusive where it is slight, chance among so many, or the clock's."""
+        is_doubtful = bool(self.slight) or not self.is_discovery or self.is_of_the_clock
+        if self.time.status in CHANGES and is_doubtful:
             return PairStatus.INCONCLUSIVE
         return self.time.status
+
+    @property
+    def word(self) -> str:
+        """The status in a word: ``slight`` or ``hidden`` where it is open and cannot matter."""
+        return self.slight.partition(":")[0] or self.status.value
 
     @property
     def is_of_the_clock(self) -> bool:

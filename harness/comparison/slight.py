@@ -7,7 +7,9 @@ whole pipeline's own verdict; copies are beside it, and must be within the margi
 host's time to hand a pipeline over is beside the device's, and hidden where it is a small part.
 
 What is known to have changed by itself, and waits for more pairs to stand among so many series, is
-not slight, nor is what was asked for by name. Measuring goes on for a slight series as long as it
+not slight, nor is what was asked for by name. What is known to have changed although both sides run
+the very same graph did so for what runs around it, as after a larger component that empties the
+caches: that is slight within the same margin. Measuring goes on for a slight series as long as it
 may yet become known.
 """
 
@@ -41,14 +43,19 @@ _COPIES: Final = frozenset({HOST_TO_DEVICE, DEVICE_TO_HOST})
 
 
 def weigh(
-    rows: Sequence[SeriesComparison], margin: float, asked: Collection[str] = ()
+    rows: Sequence[SeriesComparison],
+    margin: float,
+    *,
+    asked: Collection[str] = (),
+    same: Collection[str] = (),
 ) -> tuple[SeriesComparison, ...]:
-    """``rows``, of which those that are open and cannot matter say why (``slight``).
+    """``rows``, of which those that cannot matter say why (``slight``).
 
     Args:
         rows: all series of two sides, judged together.
         margin: the change of the whole, as a fraction, that is none.
         asked: components that were asked for by name.
+        same: those whose graphs are the very same on both sides.
     """
     wholes = {row.series.setting: row for row in rows if row.series.component == WHOLE_PIPELINE}
     copies = dict.fromkeys(wholes, 0.0)
@@ -57,12 +64,16 @@ def weigh(
             copies[row.series.setting] += _share(row, wholes[row.series.setting])
     limit, found = min(margin, MOST_SHARE), []
     for row in rows:
-        setting = row.series.setting
-        is_open = row.time.status is PairStatus.INCONCLUSIVE
-        if setting not in wholes or not is_open or row.series.component in {WHOLE_PIPELINE, *asked}:
+        component, whole = row.series.component, wholes.get(row.series.setting)
+        if whole is None or component in {WHOLE_PIPELINE, *asked}:
             found.append(row)
-            continue
-        found.append(replace(row, slight=_why(row, wholes[setting], copies[setting], limit)))
+        elif row.time.status is PairStatus.INCONCLUSIVE:
+            why = _why(row, whole, copies[row.series.setting], limit)
+            found.append(replace(row, slight=why))
+        elif row.time.status is not PairStatus.SAME and component in same:
+            found.append(replace(row, slight=_why_not_its_own(row, whole, limit)))
+        else:
+            found.append(row)
     return tuple(found)
 
 
@@ -91,6 +102,15 @@ def _why(row: SeriesComparison, whole: SeriesComparison, copies: float, limit: f
     if row.series.component == HOST_ENQUEUE and most <= _HIDDEN_SHARE:
         return f"hidden: at most {100.0 * most:.2g} % of the time that the device takes for it"
     return ""
+
+
+def _why_not_its_own(row: SeriesComparison, whole: SeriesComparison, limit: float) -> str:
+    """Why the change of a ``row`` whose graph is the same cannot matter; empty where it can."""
+    share = _share(row, whole)
+    if share > limit:
+        return ""
+    told = f"{row.time.status.value}, though its graph is the same: what runs around it changed"
+    return f"slight: {told}; at most {100.0 * share:.2g} % of the pipeline's time"
 
 
 def _share(row: SeriesComparison, whole: SeriesComparison) -> float:

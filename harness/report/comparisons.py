@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,16 +62,10 @@ def render_comparison(comparison: Comparison) -> RenderableType:
 
 
 def summary_sentence(comparison: Comparison) -> str:
-    """How many series are slower, faster, the same and inconclusive."""
-    counts = [
-        f"{count} {status.value}"
-        for status in PairStatus
-        if (count := sum(row.status is status for row in comparison.rows))
-    ]
-    slight = sum(bool(row.slight) for row in comparison.rows)
-    if slight:
-        # Inconclusive is the last.
-        counts[-1] += f" ({slight} of them slight or hidden)"
+    """How many series are slower, faster, the same, inconclusive, and slight or hidden."""
+    words = Counter(row.word for row in comparison.rows)
+    order = [*(status.value for status in PairStatus), "slight", "hidden"]
+    counts = [f"{words[word]} {word}" for word in order if words[word]]
     label = ", SIMULATED" if comparison.is_simulated else ""
     label += ", NOT THE SAME ENVIRONMENT" if comparison.differences else ""
     for name, side in (("BASE", comparison.base), ("HEAD", comparison.head)):
@@ -133,7 +128,7 @@ def _table(title: str, rows: Sequence[SeriesComparison], comparison: Comparison)
         cells: list[str | Text] = [
             f"{milliseconds(row.base_s)}\n{milliseconds(row.head_s)}",
             _change(row.time),
-            Text(row.status.value, "" if row.slight else _STYLES[row.status]),
+            Text(row.word, "" if row.slight else _STYLES[row.status]),
         ]
         if has_cycles:
             cells += [_change(row.cycles), _status(row.cycles)]

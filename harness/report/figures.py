@@ -188,7 +188,6 @@ class _Context:
             least_s=sum(part.time_s for part in rooflines) if rooflines else None,
             is_partly_told=any(_has_hidden_layers(engine) for engine, _ in engines),
             given=given,
-            engine_count=len(engines),
             # Of several components, each is bound by something else.
             bound=rooflines[0].bound if len(rooflines) == 1 else "",
             processes=len(held.parts),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FP32 = "fp32"
 # The backend whose name tells that its times are made up; those of others may be as well.
 SIMULATED = "simulated"
+_MOST_NAMED = 2
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Row:
     ``memory_case``, whatever the row's own case is. Sizes and nodes of the whole pipeline are the
     sums of its components'. Where several ``processes`` measured it, of so many ``builds``, it
     holds the samples of all, and ``parts`` those of each; ``wanted_processes`` were asked for.
-    ``given`` are the files of those of its ``engine_count`` engines that were not built here: they
-    may be of any precision.
+    ``given`` are the files of those of its engines that were not built here: they may be of any
+    precision.
     """
 
     measurement: Measurement
@@ -49,7 +50,6 @@ class Row:
     parts: tuple[Measurement, ...] = ()
     wanted_processes: int = 1
     given: tuple[str, ...] = ()
-    engine_count: int = 0
 
     @property
     def is_replicated(self) -> bool:
@@ -104,7 +104,9 @@ class Row:
         elif self.measurement.precision != FP32 and nodes is not None and not nodes.total:
             told.append("no products")
         if self.given:
-            told.append(f"{len(self.given)} of {self.engine_count} engines given")
+            few = len(self.given) <= _MOST_NAMED
+            names = " and ".join(self.given) if few else f"{len(self.given)} engines"
+            told.append(f"{names} given")
         return f"{self.asked} ({', '.join(told)})" if told else self.asked
 
     @property

@@ -115,10 +115,9 @@ def comparison_notes(against: Against) -> Iterator[Statement]:
             if row.reason and row.series.component == WHOLE_PIPELINE:
                 where = f"{row.series.variant}, {row.series.case}"
                 yield Statement(f"Baseline, {where}: {row.reason}", OPEN)
-        slight = [f"{label_of(row.series)} ({row.slight})" for row in comparison.rows if row.slight]
+        slight = [f"{label_of(row.series)}: {row.slight}" for row in comparison.rows if row.slight]
         if slight:
-            told = f"inconclusive, and nothing waits for it: {', '.join(slight)}"
-            yield Statement(f"Baseline: {told}")
+            yield Statement(f"Baseline: too little to matter: {'; '.join(slight)}")
         yield from (Statement(f"Baseline: {one}") for one in comparison.findings)
         yield from (Statement(f"Baseline: {remark}") for remark in against.remarks)
 
@@ -167,7 +166,7 @@ def _cells(row: SeriesComparison, *, has_cycles: bool) -> Iterator[Cell]:
     moved = change(subject, "change", row.time.ratio, row.time.lower, row.time.upper)
     yield moved
     yield moved
-    yield Word(row.status.value, "" if row.slight else _LEVELS[row.status])
+    yield Word(row.word, "" if row.slight else _LEVELS[row.status])
     if has_cycles:
         cycles = row.cycles
         yield (

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.ab.experiment import Experiment, Outcome, measure_prepared, single_builds
+from harness.ab.experiment import Experiment, Outcome, measure_prepared
 from harness.ab.revisions import Revision
 from harness.ab.running import Ended, PairPlan, SideRun
 from harness.ab.side import Workplace
 from harness.ab.telling import describe_invalid, describe_sides, outcome_json
 from harness.cli.ab import exit_code
+from harness.comparison.built import single_builds
 from harness.history.exporting import ExportSizes
 from harness.observer import SilentObserver
 from harness.states import Finding, Validity

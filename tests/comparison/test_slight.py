@@ -155,10 +155,30 @@ def test_copies_are_slight_only_together() -> None:
 def test_what_was_asked_for_by_name_is_never_slight() -> None:
     conditioner = row("conditioner", 11e-6, (0.99, 1.0145))
 
-    found, whole = weigh((conditioner, WHOLE), MARGIN, ("conditioner", "pipeline"))
+    found, whole = weigh((conditioner, WHOLE), MARGIN, asked=("conditioner", "pipeline"))
 
     assert found.slight == ""
     assert overall(found, whole) is OPEN
+
+
+def test_what_changed_with_the_same_graph_is_slight_within_the_margin_of_the_whole() -> None:
+    """As a small component after one that got larger, and emptied the caches."""
+    slower = row("latent_to_mel", 9e-6, (1.08, 1.1), PairStatus.SLOWER)
+
+    same, whole = weigh((slower, WHOLE), MARGIN, same=("latent_to_mel",))
+    changed, _ = weigh((slower, WHOLE), MARGIN)
+
+    assert (same.status, same.word) == (OPEN, "slight")
+    assert same.reason == (
+        "slight: slower, though its graph is the same: what runs around it changed; at most "
+        "0.056 % of the pipeline's time"
+    )
+    assert overall(same, whole) is SAME
+    assert (changed.word, overall(changed, whole)) == ("slower", PairStatus.SLOWER)
+    large = row("vocoder", 0.6e-3, (1.08, 1.1), PairStatus.SLOWER)
+    assert weigh((large, WHOLE), MARGIN, same=("vocoder",))[0].word == "slower"
+    asked = weigh((slower, WHOLE), MARGIN, asked=("latent_to_mel",), same=("latent_to_mel",))
+    assert asked[0].word == "slower"
 
 
 def test_a_wide_margin_makes_no_large_component_slight() -> None:
