@@ -115,7 +115,7 @@ def _series(compared: Comparison, base: Record, head: Record) -> tuple[PairedSer
     return tuple(
         PairedSeries(
             label=str(row.series),
-            status=row.status.value,
+            status=row.word,
             reason=row.reason,
             ratio=row.time.ratio,
             lower=row.time.lower,

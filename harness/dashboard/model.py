@@ -268,7 +268,7 @@ class PairPoint:
 class PairedSeries:
     """One series of two sides that took turns: the pairs, and the verdict on them.
 
-    ``status`` is slower, faster, same or inconclusive; ``ratio`` head over base.
+    ``status`` is slower, faster, same, inconclusive, slight or hidden; ``ratio`` head over base.
     """
 
     label: str

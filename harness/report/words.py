@@ -114,8 +114,8 @@ def _of_processes(found: BudgetVerdict) -> str:
         else "more samples of each process can tell"
     )
     return (
-        f"INCONCLUSIVE: within in {found.within_in} of {total} processes. p99 of {which} is about "
-        f"{milliseconds(estimate.value)} ms, 95 % interval {_interval(estimate)} "
+        f"INCONCLUSIVE: known to be within it in {found.within_in} of {total} processes. p99 of "
+        f"{which} is about {milliseconds(estimate.value)} ms, 95 % interval {_interval(estimate)} "
         f"(n = {estimate.count}); {can_tell}"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from harness.dashboard.gather import gather
 from harness.noise.calibration import Calibration, SeriesNoise, save
@@ -14,8 +14,7 @@ from harness.types import Replication
 from tests.comparison.made import side
 from tests.dashboard.histories import of_commit
 
-if TYPE_CHECKING:
-    from pathlib import Path
+EXAMPLES = Path(__file__).parents[2] / "reports" / "examples" / "h200" / "ab"
 
 
 def test_two_sides_are_held_against_each_other_pair_by_pair(tmp_path: Path) -> None:
@@ -35,6 +34,14 @@ def test_two_sides_are_held_against_each_other_pair_by_pair(tmp_path: Path) -> N
     assert encoder.lower < 1.05 < encoder.upper or abs(encoder.ratio - 1.05) < 0.01
     assert len(encoder.pairs) == 20
     assert [(one.base_turn, one.head_turn) for one in encoder.pairs[:3]] == [(0, 1), (3, 2), (4, 5)]
+
+
+def test_the_real_ones_are_told_in_the_words_of_the_comparison() -> None:
+    slower, equal = sorted(gather([str(EXAMPLES)]).comparisons, key=lambda one: one.created_utc)
+
+    assert (slower.status, equal.status) == ("slower", "same")
+    assert {one.status for one in equal.rows} == {"same", "slight", "hidden"}
+    assert any("one build a side of flow_decoder" in finding for finding in slower.findings)
 
 
 def test_one_side_alone_is_no_comparison(tmp_path: Path) -> None:

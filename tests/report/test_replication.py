@@ -233,7 +233,7 @@ def test_a_series_of_several_is_of_no_process_and_no_build() -> None:
         (2.0, "WITHIN in each of 8 processes. p99 is at most"),
         (0.5, "MISSED in 8 of 8 processes. p99 of process"),
         # One process alone has a largest sample that is above it.
-        (1 - 1e-6, "INCONCLUSIVE: within in 7 of 8 processes. p99 of process"),
+        (1 - 1e-6, "INCONCLUSIVE: known to be within it in 7 of 8 processes. p99 of process"),
     ],
 )
 def test_a_budget_is_held_against_every_process(over_largest: float, words: str) -> None:

@@ -13,6 +13,14 @@ const ORDER = ["missed", "inconclusive", "not measured", "within"];
 const MARKS = { within: "✓", missed: "✕", inconclusive: "?", "not measured": "–" };
 
 const missesFloor = (budget) => budget.misses_floor === true;
+// A record's verdict is of its accuracy as well: here it is told apart from that of its time.
+const isLate = (budget) => budget.verdict === "missed"
+  && (!missesFloor(budget) || (isNumber(budget.lower_s) && budget.lower_s > budget.limit_s));
+const isInTime = (budget) => isNumber(budget.upper_s) && budget.upper_s <= budget.limit_s;
+const timeWord = (budget) => {
+  if (budget.verdict !== "missed" || isLate(budget)) return budget.verdict;
+  return isInTime(budget) ? "within" : "inconclusive";
+};
 const isUnknown = ({ verdict }) => verdict !== "missed" && verdict !== "within";
 
 // What is measured and what is made up is never one count.
@@ -38,7 +46,7 @@ function counts(budgets, causes, few, simulated, areJudged, hasSeries) {
   if (!budgets.length && !hasSeries) return [];
   const tell = (count, words, kind) =>
     el("li", { class: kind }, el("strong", {}, String(count)), ` ${words} `, badge(simulated));
-  const missed = budgets.filter((one) => one.verdict === "missed").length;
+  const missed = budgets.filter(isLate).length;
   const unknown = budgets.filter(isUnknown).length;
   const floors = budgets.filter(missesFloor).length;
   const all = causes.reduce((sum, cause) => sum + cause.found.length, 0);
@@ -88,7 +96,7 @@ function budgetCard(budget) {
   const recent = series && sparkline(series, words);
   return el("article", { class: `card ${kind}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, MARKS[budget.verdict] ?? "?"), " ",
-      budget.verdict.toUpperCase(),
+      timeWord(budget).toUpperCase(),
       missesFloor(budget) ? el("span", { class: "bad" }, ", ACCURACY UNDER ITS FLOOR") : null, " ",
       badge(budget.simulated)),
     el("h4", {}, said(budget.pipeline), ", ", said(budget.variant), ", ", said(budget.size)),
