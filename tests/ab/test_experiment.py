@@ -144,15 +144,18 @@ def test_subjects_that_would_move_the_cursor_are_shown() -> None:
     assert lines[0].endswith(r"Mend it\x1b[2J [/red] \u202e")
 
 
-class OneCoarse(Processes):
-    """One component takes next to nothing, and each process another time; the rest is steady."""
+class OneUnsteady(Processes):
+    """One component takes ``share`` of what it did, and each process another time of ``spread``."""
+
+    share = 1e-3
+    spread = 0.2
 
     def __call__(self, order: Order) -> Record:
         record = super().__call__(order)
         if order.process is None:
             return record
         step = 7 if self.name == "base" else 3
-        factor = 1e-3 * (1.0 + 0.2 * (step * order.process % 5))
+        factor = self.share * (1.0 + self.spread * (step * order.process % 5))
         return replace(
             record,
             measurements=tuple(
@@ -164,20 +167,24 @@ class OneCoarse(Processes):
         )
 
 
-def _coarse_outcome(experiment: Experiment) -> tuple[Outcome, SeriesComparison]:
+def _unsteady_outcome(
+    experiment: Experiment, share: float = 1e-3, spread: float = 0.2
+) -> tuple[Outcome, SeriesComparison]:
     sides = {}
     for side in ("base", "head"):
-        sides[side] = SideRun(side, OneCoarse([], side))
+        launch = OneUnsteady([], side)
+        launch.share, launch.spread = share, spread
+        sides[side] = SideRun(side, launch)
         sides[side].prepare(0, rebuilds=False)
     outcome = measure_prepared(sides, experiment, "x", SilentObserver())
-    (coarse,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
-    assert coarse.status is PairStatus.INCONCLUSIVE
-    return outcome, coarse
+    (row,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
+    return outcome, row
 
 
 def test_nothing_waits_for_what_cannot_matter_and_will_not_be_known() -> None:
-    outcome, coarse = _coarse_outcome(Experiment(PLACE, PairPlan(RULE)))
+    outcome, coarse = _unsteady_outcome(Experiment(PLACE, PairPlan(RULE)))
 
+    assert coarse.status is PairStatus.INCONCLUSIVE
     assert coarse.reason.startswith("slight: ")
     assert (outcome.ended, coarse.time.pairs) == (Ended.CONCLUSIVE, 8)
     assert outcome.status is PairStatus.SAME
@@ -185,11 +192,11 @@ def test_nothing_waits_for_what_cannot_matter_and_will_not_be_known() -> None:
 
 
 def test_what_is_asked_for_is_waited_for_however_slight() -> None:
-    outcome, coarse = _coarse_outcome(
+    outcome, coarse = _unsteady_outcome(
         Experiment(PLACE, PairPlan(RULE), wants=lambda row: row.series.component == COMPONENTS[0])
     )
 
-    assert coarse.slight == ""
+    assert (coarse.status, coarse.slight) == (PairStatus.INCONCLUSIVE, "")
     assert (outcome.ended, coarse.time.pairs) == (Ended.PAIRS, 12)
     assert outcome.status is PairStatus.INCONCLUSIVE
     assert exit_code(outcome) == 3
@@ -199,27 +206,7 @@ def test_what_is_slight_and_may_yet_be_known_is_waited_for() -> None:
     """A component that is 1 % of the whole, in noise that more pairs get the better of."""
     rule = PairRule(margin=0.003, looks=(8, 12, 16, 20, 24, 28, 32))
 
-    class OneNoisy(MadeUpProcesses):
-        def __call__(self, order: Order) -> Record:
-            record = super().__call__(order)
-            step = 7 if self.name == "base" else 3
-            factor = 0.01 * (1.0 + 0.0012 * (step * (order.process or 0) % 5))
-            return replace(
-                record,
-                measurements=tuple(
-                    replace(one, latency_s=tuple(factor * value for value in one.latency_s))
-                    if one.component == COMPONENTS[0]
-                    else one
-                    for one in record.measurements
-                ),
-            )
+    _, noisy = _unsteady_outcome(Experiment(PLACE, PairPlan(rule)), share=0.01, spread=0.0012)
 
-    sides = {}
-    for side in ("base", "head"):
-        sides[side] = SideRun(side, OneNoisy([], side))
-        sides[side].prepare(0, rebuilds=False)
-    outcome = measure_prepared(sides, Experiment(PLACE, PairPlan(rule)), "x", SilentObserver())
-
-    (noisy,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
     assert noisy.time.pairs > 8
     assert noisy.status is PairStatus.SAME
