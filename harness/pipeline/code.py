@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import types
-from typing import TYPE_CHECKING, Any
+from importlib.abc import MetaPathFinder
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import DeclarationError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
     from pathlib import Path
 
     from harness.pipeline.pipeline import Pipeline
+
+_PREFIX: Final = "harness_pipeline_"
+
+
+class _FromSource(SourceFileLoader):
+    """Compiles a file each time, and leaves nothing beside it.
+
+    Python takes the bytecode of a file for current by its size and the second it was written in: a
+    file that was changed within that second to as many bytes would be measured as it was before.
+    """
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules of pipelines, and no others."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: types.ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(_PREFIX):
+            return None
+        loaders = (_FromSource, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+        specs = (FileFinder(folder, *loaders).find_spec(fullname, target) for folder in path or ())
+        return next((spec for spec in specs if spec is not None), None)
 
 
 def load_function(pipeline: Pipeline, reference: str, *, key: str) -> Callable[..., Any]:
@@ -64,7 +102,9 @@ def _import(root: Path, path: Path) -> types.ModuleType:
 def _package_for(root: Path) -> str:
     from harness.pipeline.fingerprint import hash_text  # noqa: PLC0415
 
-    name = f"harness_pipeline_{hash_text(str(root))[:12]}"
+    name = f"{_PREFIX}{hash_text(str(root))[:12]}"
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
     if name not in sys.modules:
         package = types.ModuleType(name)
         package.__path__ = [str(root)]
