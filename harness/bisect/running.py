@@ -22,6 +22,7 @@ from harness.errors import (
     StorageError,
     VerificationError,
 )
+from harness.percent import signed_percent
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.escaping import visible
 from harness.stats.pairs import PairStatus
@@ -205,7 +206,7 @@ def describe_step(step: Step, commits: Sequence[str], number: int) -> str:
     place = f"{commits.index(step.head)} of {len(commits) - 1}"
     if step.skipped:
         return f"step {number}: {head} ({place}) is skipped: {visible(step.skipped)}"
-    change = f"{100.0 * (step.ratio - 1.0):+.2f} %"
+    change = f"{signed_percent(step.ratio)} %"
     mark = " (SIMULATED)" if step.is_simulated else ""
     told = (
         f"step {number}{mark}: {head} ({place}) against {base}: {change} in {step.pairs} pairs, "

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from harness.percent import signed_percent
 from harness.stats.pairs import PairStatus
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _is_bad(step: Step, change: float) -> bool | None:
 def _nothing(step: Step) -> str:
     if step.skipped:
         return step.skipped
-    change = f"{100.0 * (step.ratio - 1.0):+.2f} %"
+    change = f"{signed_percent(step.ratio)} %"
     if step.status == PairStatus.INCONCLUSIVE.value:
         told = "; ".join((change, *step.remarks))
         return f"it is open whether the bad commit is slower than the good one ({told})"

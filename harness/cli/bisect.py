@@ -12,6 +12,7 @@ from harness.cli.ab import make_experiment, pair_options
 from harness.cli.ab_words import find_plan, measuring_words, read_measuring
 from harness.cli.options import FILE, FOLDER, cache_option
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_PASS, OptionError
+from harness.percent import signed_percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,8 +171,8 @@ def _report(
         lines.append(f"There is nothing to find: {reason}")
     step = found.evidence
     if step is not None and not step.skipped:
-        change, lower, upper = (100.0 * (r - 1.0) for r in (step.ratio, step.lower, step.upper))
-        text = f"{change:+.2f} % ({lower:+.2f} to {upper:+.2f} %) in {step.pairs} pairs"
+        change, lower, upper = map(signed_percent, (step.ratio, step.lower, step.upper))
+        text = f"{change} % ({lower} to {upper} %) in {step.pairs} pairs"
         lines.append(f"Evidence: {step.head[:_SHOWN]} against {step.base[:_SHOWN]}: {text}")
         lines += [f"Note: {visible(remark)}" for remark in step.remarks]
         lines.append(f"Records: {', '.join(step.record_ids)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.percent import signed_percent
 from harness.stats.pairs import PairStatus
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class SeriesComparison:
 
 
 def _told(verdict: PairVerdict) -> str:
-    return f"{verdict.status.value} ({100.0 * (verdict.ratio - 1.0):+.2f} %)"
+    return f"{verdict.status.value} ({signed_percent(verdict.ratio)} %)"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from harness.comparison.model import Figure
+from harness.percent import signed_percent
 from harness.pipeline.pipeline import WHOLE_PIPELINE
 from harness.report.gate_model import ENERGY, MEMORY, REGRESSION, Check, Status
-from harness.report.gate_words import change_sentence, movement_sentence, setting_of, signed_percent
+from harness.report.gate_words import change_sentence, movement_sentence, setting_of
 from harness.stats.pairs import PairStatus
 
 if TYPE_CHECKING:

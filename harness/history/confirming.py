@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.children import ended_in_order
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_MISSED, EXIT_PASS
 from harness.history.instrument import harness_command, own_reason
+from harness.percent import signed_percent
 from harness.report.escaping import visible
 from harness.stats.changes import ChangeKind
 from harness.stats.fingerprint import fingerprint
@@ -194,4 +195,4 @@ def _open(candidate: ChangeCandidate, base: str, head: str, reason: str) -> Conf
 
 
 def _percent(ratio: float) -> str:
-    return f"{100.0 * (ratio - 1.0):+.2f} %"
+    return f"{signed_percent(ratio)} %"

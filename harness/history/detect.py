@@ -14,6 +14,7 @@ from harness.errors import EXIT_INCONCLUSIVE, EXIT_MISSED, EXIT_PASS
 from harness.history.commits import know_commits
 from harness.history.points import read_points
 from harness.history.query import Records, Selection
+from harness.percent import signed_percent
 from harness.stats.changes import DEFAULT_RULE, ChangeKind, find_changes, machine_drift
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class SeriesFindings:
         if not self.drift.changes:
             return f"{name} shows no change of the machine: nothing taken out"
         parts = [
-            f"{one.kind.value} of {100.0 * (one.ratio - 1.0):+.1f} % at "
+            f"{one.kind.value} of {signed_percent(one.ratio)} % at "
             f"{self.points.commits[one.index][:8]}"
             for one in self.drift.changes
         ]

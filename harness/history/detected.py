@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.history.series import SIMULATED
+from harness.percent import signed_percent
 from harness.report.escaping import visible
 from harness.stats.changes import ChangeKind
 
@@ -160,11 +161,11 @@ def _table(
 def _row(candidate: ChangeCandidate, names: Mapping[SeriesName, str]) -> tuple[str, ...]:
     change = candidate.change
     span = f"{candidate.good[:_HASH_CHARACTERS] or '(start)'}..{candidate.bad[:_HASH_CHARACTERS]}"
-    interval = f"({_percent(change.lower)} to {_percent(change.upper)})"
+    interval = f"({signed_percent(change.lower)} to {signed_percent(change.upper)})"
     return (
         names[candidate.points.name],
         f"{change.kind.value}, {change.direction.value}",
-        f"{_percent(change.ratio)} % {interval}",
+        f"{signed_percent(change.ratio)} % {interval}",
         candidate.commit[:_HASH_CHARACTERS],
         span,
         _since(candidate),
@@ -179,7 +180,3 @@ def _since(candidate: ChangeCandidate) -> str:
     if change.kind is ChangeKind.SPIKE or change.recovered:
         return "recovered"
     return f"still {change.direction.value}"
-
-
-def _percent(ratio: float) -> str:
-    return f"{100.0 * (ratio - 1.0):+.2f}"

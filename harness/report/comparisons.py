@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from harness.files import write_text
+from harness.percent import signed_percent
 from harness.report.escaping import visible
 from harness.report.fitting import PlainName
 from harness.report.tables import decibels, table_of
@@ -157,14 +158,6 @@ def _change(verdict: PairVerdict | None) -> str:
         return signed_percent(verdict.ratio)
     interval = f"{signed_percent(verdict.lower)} to {signed_percent(verdict.upper)}"
     return f"{signed_percent(verdict.ratio)}\n{interval}"
-
-
-def signed_percent(ratio: float) -> str:
-    """By how much a ratio is off 1, in %: ``+0.52``, ``-12.3``, ``+150``."""
-    value = 100.0 * (ratio - 1.0)
-    places = sum(abs(value) < step for step in (99.95, 9.995))
-    # What is rounded to nothing has no sign.
-    return f"{value:+.{places}f}" if round(value, places) else f"{0:.{places}f}"
 
 
 def _figure(row: SeriesComparison, name: str) -> str:

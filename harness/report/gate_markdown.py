@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from harness.percent import signed_percent
 from harness.report.escaping import markdown, marker
 from harness.report.gate_model import Status
 from harness.report.gate_words import (
@@ -14,7 +15,6 @@ from harness.report.gate_words import (
     share_percent,
     sides_sentence,
     signed_ms,
-    signed_percent,
     verdict_word,
 )
 from harness.report.words import milliseconds

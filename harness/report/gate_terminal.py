@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.percent import signed_percent
 from harness.report.escaping import visible
 from harness.report.gate_model import Status
 from harness.report.gate_words import (
@@ -20,7 +21,6 @@ from harness.report.gate_words import (
     share_percent,
     sides_sentence,
     signed_ms,
-    signed_percent,
     verdict_word,
     whole_percent,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from harness.percent import signed_percent
 from harness.report.words import milliseconds
 from harness.stats.pairs import PairStatus
 
@@ -20,16 +21,6 @@ def signed_ms(seconds: float) -> str:
         return "-"
     text = milliseconds(abs(seconds))
     return f"{'-' if seconds < 0 else '+'}{text}" if float(text) else text
-
-
-def signed_percent(ratio: float) -> str:
-    """By how much ``ratio`` is above 1, in %, with a sign unless it is shown as 1: ``+0.62``."""
-    if not math.isfinite(ratio):
-        return "-"
-    value = 100.0 * (ratio - 1.0)
-    if not round(value, 2):
-        return "0.00"
-    return f"{value:+.2f}" if abs(value) < 99.995 else f"{value:+.0f}"  # noqa: PLR2004
 
 
 def interval_percent(change: Change) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
+from harness.percent import signed_percent
 from harness.report.tables import table_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _slowed(injected: Sequence[Mapping[str, Any]]) -> FittedTable:
             str(one["series"]),
             f"{100.0 * one['size']:g}",
             str(one["status"]),
-            f"{100.0 * (one['ratio'] - 1.0):+.2f}",
+            signed_percent(one["ratio"]),
             str(one["pairs"]),
         )
     return table

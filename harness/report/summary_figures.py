@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.report.comparisons import signed_percent
+from harness.percent import signed_percent
 from harness.report.summary import (
     BAD,
     BYTES,

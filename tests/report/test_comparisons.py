@@ -112,7 +112,7 @@ def test_no_figure_is_cut_on_any_terminal(width: int) -> None:
     assert "…" not in text
     assert max(len(line) for line in text.splitlines()) <= width
     words = re.findall(r"[-+.\w]+", text)
-    for figure in ("+4.83", "+5.63", "1.30", "44.6", "38.2", "150.00", "21.00", "-10.0", "-9.60"):
+    for figure in ("+4.83", "+5.63", "1.30", "44.6", "38.2", "150.00", "21.00", "-10.00", "-9.60"):
         assert figure in words, figure
     assert "inconclusive" in words
 
@@ -157,7 +157,7 @@ def test_without_an_interval_the_ratio_stands_alone() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "told"),
-    [(1.00523, "+0.52"), (0.5, "-50.0"), (2.5, "+150"), (1.0, "0.00"), (1.00001, "0.00")],
+    [(1.00523, "+0.52"), (0.5, "-50.00"), (2.5, "+150"), (1.0, "0.00"), (1.00001, "0.00")],
 )
 def test_a_ratio_is_told_as_a_change(ratio: float, told: str) -> None:
     assert signed_percent(ratio) == told
