@@ -207,7 +207,8 @@ def _is_waited_for(row: SeriesComparison, experiment: Experiment) -> bool:
         return False
     if experiment.wants is not None:
         return experiment.wants(row)
-    return not row.slight or may_be_known(row, experiment.plan.rule)
+    is_open = row.time.status is PairStatus.INCONCLUSIVE
+    return not row.slight or (is_open and may_be_known(row, experiment.plan.rule))
 
 
 def _compared(

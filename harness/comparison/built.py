@@ -70,7 +70,7 @@ def same_graphs(base: Record, head: Record) -> tuple[str, ...]:
 
 
 def single_builds(base: Record, head: Record) -> tuple[str, ...]:
-    """The components whose graphs differ, and of which each side measured one built engine.
+    """The components of an A/B whose graphs differ, and of which each side has one built engine.
 
     Two builds of one graph may differ by more than two commits do.
     """
@@ -82,4 +82,5 @@ def single_builds(base: Record, head: Record) -> tuple[str, ...]:
         for engine in record.engines
         if engine.build_s is not None
     }
-    return tuple(sorted(built - set(same_graphs(base, head))))
+    known = {artifact.component for artifact in (*base.artifacts, *head.artifacts)}
+    return tuple(sorted(built & known - set(same_graphs(base, head))))

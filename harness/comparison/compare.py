@@ -86,7 +86,11 @@ def compare_records(
         margin=rule.margin,
         is_paired=is_paired,
         differences=found,
-        findings=(*_doubts((*base, *head)), *_of_making(base[0], head[0]), *findings),
+        findings=(
+            *_doubts((*base, *head)),
+            *_of_making(base[0], head[0], is_paired=is_paired),
+            *findings,
+        ),
         unjudged=tuple(unjudged),
     )
 
@@ -272,12 +276,12 @@ def _doubts(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _of_making(base: Record, head: Record) -> list[str]:
+def _of_making(base: Record, head: Record, *, is_paired: bool) -> list[str]:
     """What of the sides was not made alike, beside their code."""
     found = [] if base.inputs == head.inputs else ["the sides were fed different inputs"]
     options = different_options(base, head)
     found += [f"built by other options, which may be all: {one}" for one in options]
-    single = single_builds(base, head)
+    single = single_builds(base, head) if is_paired else ()
     if single:
         found.append(
             f"one build a side of {', '.join(single)}: a build's luck counts as the code's"

@@ -98,7 +98,8 @@ def _why(row: SeriesComparison, whole: SeriesComparison, copies: float, limit: f
     together = copies if row.series.component in _COPIES else share
     if together <= limit:
         return f"slight: a change of at most {100.0 * share:.2g} % of the pipeline's time"
-    most = row.base_s * max(row.time.upper, 1.0) / whole.base_s
+    # Of the head's as well, which may have got faster.
+    most = row.base_s * max(row.time.upper, 1.0) / min(whole.base_s, whole.head_s)
     if row.series.component == HOST_ENQUEUE and most <= _HIDDEN_SHARE:
         return f"hidden: at most {100.0 * most:.2g} % of the time that the device takes for it"
     return ""

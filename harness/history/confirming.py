@@ -161,11 +161,13 @@ def _judged(
         if is_it and str(Case(**series["case"])) == name.size:
             doubt = _doubt(candidate, document or {}, row)
             figures = {key: row["time"][key] for key in ("ratio", "lower", "upper")}
+            # It was asked for by name: however little it matters to the whole.
+            status = PairStatus(row["time"]["status"] if row["slight"] else row["status"])
             return Confirmation(
                 *(candidate, base, head),
-                PairStatus.INCONCLUSIVE if doubt else PairStatus(row["status"]),
+                PairStatus.INCONCLUSIVE if doubt else status,
                 **figures,
-                reason=doubt or row["reason"],
+                reason=doubt or (row["reason"] if status.value == row["status"] else ""),
                 is_simulated=bool(document and document["is_simulated"]),
             )
     return _open(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,7 +68,12 @@ def _is_ignored(folder: Path, line: str, names: tuple[str, ...], content: bytes)
     command = ["git", "-C", str(folder), "-c", "core.excludesFile=", "check-ignore", "--no-index"]
     with suppress(OSError):
         done = subprocess.run(  # noqa: S603  # git, with our own arguments
-            [*command, "--", *names], capture_output=True, text=True, check=False
+            [*command, "--", *names],
+            capture_output=True,
+            text=True,
+            check=False,
+            # In a git hook these would point git at the hook's own repository.
+            env={name: value for name, value in os.environ.items() if name[:4] != "GIT_"},
         )
         if done.returncode in {0, 1}:
             return len(done.stdout.splitlines()) == len(names)

@@ -50,9 +50,11 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if not fullname.startswith(_PREFIX):
             return None
-        loaders = (_FromSource, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
+        # In Python's order: what was compiled of a source is taken in its place.
+        loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES)
         specs = (FileFinder(folder, *loaders).find_spec(fullname, target) for folder in path or ())
-        return next((spec for spec in specs if spec is not None), None)
+        # A folder without __init__.py has no loader, and is left to Python.
+        return next((spec for spec in specs if spec is not None and spec.loader is not None), None)
 
 
 def load_function(pipeline: Pipeline, reference: str, *, key: str) -> Callable[..., Any]:

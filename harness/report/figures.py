@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -231,7 +232,9 @@ class _Context:
         """The files of engines that were given, of the component or of all for the whole."""
         kind = (measurement.backend, measurement.precision, measurement.route)
         engines = _of(self._engines, kind, measurement.component)
-        return tuple(name for engine, _ in engines if (name := engine.details.get("given")))
+        names = (name for engine, _ in engines if (name := engine.details.get("given")))
+        # In a table: what is exact stands below it.
+        return tuple(re.sub(r"[^\w.+-]", "_", name) for name in names)
 
     def cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
         """That of the graph in this precision; else of the fp32 graph, put into this precision."""

@@ -210,3 +210,39 @@ def test_what_is_slight_and_may_yet_be_known_is_waited_for() -> None:
 
     assert noisy.time.pairs > 8
     assert noisy.status is PairStatus.SAME
+
+
+def test_nothing_waits_for_what_is_known_and_not_its_own() -> None:
+    """A small component that is slower though its graph is the same: more pairs tell no more."""
+
+    class SameGraph(OneUnsteady):
+        def __call__(self, order: Order) -> Record:
+            record = super().__call__(order)
+            if order.process is not None:
+                return record
+            graph = Artifact(COMPONENTS[0], "fp32", "same", 1, None, None)
+            return replace(record, artifacts=(graph,))
+
+    sides = {}
+    for side, share in (("base", 1e-3), ("head", 1.2e-3)):
+        launch = SameGraph([], side)
+        launch.share, launch.spread = share, 1e-4
+        sides[side] = SideRun(side, launch)
+        sides[side].prepare(0, rebuilds=False)
+
+    outcome = measure_prepared(sides, Experiment(PLACE, PairPlan(RULE)), "x", SilentObserver())
+
+    (row,) = (r for r in outcome.comparison.rows if r.series.component == COMPONENTS[0])
+    assert row.time.status is PairStatus.SLOWER
+    assert row.reason.startswith("slight: slower, though its graph is the same")
+    assert (outcome.ended, row.time.pairs) == (Ended.CONCLUSIVE, 8)
+    assert exit_code(outcome) == 0
+
+
+def test_of_records_that_tell_of_no_graphs_no_build_is_told() -> None:
+    outcome = outcome_of(graphs=("a", "b"), build_s=1.0)
+    assert single_builds(outcome.base, outcome.head) == ("vocoder",)
+
+    silent = [replace(one, artifacts=()) for one in (outcome.base, outcome.head)]
+
+    assert single_builds(*silent) == ()

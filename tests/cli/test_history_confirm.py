@@ -114,6 +114,21 @@ def test_the_measurement_decides(
     assert one["simulated"] is False
 
 
+def test_a_slowdown_that_is_slight_to_the_whole_is_confirmed_all_the_same(
+    tmp_path: Path, capsys: Capture, measured: Callable[..., Path]
+) -> None:
+    """It was asked for: the A/B passes over what is slower with the same graph."""
+    keep(tmp_path / "records", {"pipeline": noisy(1, 0.1), "encoder": noisy(2)})
+    found = comparison_of({"pipeline": "slower"})
+    told = replace(found.rows[0], slight="slight: slower, though its graph is the same")
+    assert told.status is PairStatus.INCONCLUSIVE
+    measured(to_comparison_json(replace(found, rows=(told,))), 0)
+
+    assert _detect(tmp_path / "records", "--out", str(tmp_path / "o")) == 1
+
+    assert "confirmed: tiny: pipeline" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("document", "code", "said", "reason"),
     [

@@ -138,6 +138,14 @@ def test_the_hosts_time_is_hidden_where_it_is_a_small_part_of_the_devices() -> N
     assert copy.slight == "", "nothing hides a copy"
 
 
+def test_the_hosts_time_is_not_hidden_where_the_device_got_much_faster() -> None:
+    host = row(HOST_ENQUEUE, 60e-6, (0.95, 1.2))
+    faster = replace(WHOLE, head_s=WHOLE_S / 10.0)
+
+    assert weigh((host, WHOLE), MARGIN)[0].word == "hidden"
+    assert weigh((host, faster), MARGIN)[0].word == "inconclusive"
+
+
 def test_copies_are_slight_only_together() -> None:
     """They are beside the whole, whose verdict does not have them."""
     there = row(HOST_TO_DEVICE, 32e-6, (0.99, 1.06))  # 0.12 % of the whole

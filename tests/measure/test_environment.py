@@ -113,6 +113,20 @@ def test_what_lies_in_a_folder_called_reports_itself_has_changes_of_its_own(
     assert describe_environment(pipeline)["pipeline_commit"]["is_dirty"] is True
 
 
+@pytest.mark.parametrize("name", ["weights.npz", "parts.cpython-311.so", "pipeline.toml", "a.py"])
+def test_what_a_pipeline_could_read_is_a_change_in_a_folder_called_reports_too(
+    repository: Path, name: str
+) -> None:
+    reports = repository / "reports"
+    reports.mkdir()
+    (reports / "run.parquet").touch()
+    assert (git_state(repository) or {})["is_dirty"] is False
+
+    (reports / name).touch()
+
+    assert (git_state(repository) or {})["is_dirty"] is True
+
+
 def test_folders_that_are_named_are_no_change_either(repository: Path) -> None:
     (repository / "out" / "results").mkdir(parents=True)
     (repository / "out" / "results" / "a.json").write_text("1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,26 @@ def test_nothing_is_written_beside_a_pipeline(tmp_path: Path) -> None:
     assert _load(tmp_path) == "1"
 
     assert [path.name for path in tmp_path.iterdir()] == ["models.py"]
+
+
+def test_what_was_compiled_of_a_source_is_taken_in_its_place(tmp_path: Path) -> None:
+    """As Python does: an extension that cannot be loaded is not passed over without a word."""
+    _write(tmp_path / "models.py", "def make(): return 1\n")
+    _write(tmp_path / f"models{EXTENSION_SUFFIXES[0]}", "no library")
+
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        _load(tmp_path)
+
+    assert "models" in caught.value.stderr
+    assert "cannot be imported" in caught.value.stderr
+
+
+def test_files_beside_code_can_be_read_as_resources(tmp_path: Path) -> None:
+    make = (
+        "from importlib import resources\n\n"
+        "def make(): return resources.files(__package__ + '.data').joinpath('a.txt').read_text()\n"
+    )
+    _write(tmp_path / "models.py", make)
+    _write(tmp_path / "data" / "a.txt", "here")
+
+    assert _load(tmp_path) == "here"

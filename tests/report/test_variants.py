@@ -280,6 +280,16 @@ def test_an_engine_that_was_given_is_named_and_taken_for_no_precision() -> None:
     assert "given" not in rows["encoder", TYPED].label
 
 
+def test_the_name_of_a_given_file_is_no_markup() -> None:
+    engines = tuple(
+        replace(engine, details={"given": "v[/b]:smile:.engine"}) for engine in RECORD.engines
+    )
+
+    rows = _rows(figures_of(replace(RECORD, engines=engines)))
+
+    assert rows["encoder", FLAG].label == "v__b__smile_.engine, given"
+
+
 # Launches.
 
 

@@ -12,6 +12,7 @@ from harness.backends.protocol import Built, Inspection, open_all
 from harness.backends.tensorrt.engines import EngineFactory
 from harness.backends.tensorrt.header import check_header, read_header
 from harness.backends.tensorrt.layer_times import time_layers
+from harness.backends.tensorrt.options import GIVEN
 from harness.backends.tensorrt.session import TensorRTSession
 from harness.backends.tensorrt.streams import TensorRTStreams
 from harness.errors import FeatureUnavailableError, OptionError
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from harness.types import Ceilings
 
 _devices: Final[list[CudaDevice]] = []
-# The end of the route of a variant with engines that were given as files.
-GIVEN: Final = "given"
 
 
 class TensorRTBackend:

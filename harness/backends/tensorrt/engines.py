@@ -10,7 +10,7 @@ import json
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ import numpy as np
 from harness.artifacts.keepsakes import keep, keepsake_path
 from harness.backends.gpu import gpu_problem, read_gpu
 from harness.backends.protocol import Built
+from harness.backends.tensorrt.options import GIVEN
 from harness.backends.tensorrt.profiles import declared_profile
 from harness.errors import CalibrationError, HarnessError, WorkerError
 from harness.files import save_arrays
@@ -215,8 +216,9 @@ _RECORDED: Final = (
 
 
 def engine_label(pipeline: str, component: str, variant: Variant) -> str:
-    """What the cache calls an engine."""
-    return f"{pipeline}/{component} {variant}"
+    """What the cache calls an engine: the same whatever others were given beside it."""
+    own = replace(variant, route=variant.route.removesuffix(GIVEN).rstrip("+"))
+    return f"{pipeline}/{component} {own}"
 
 
 def target_device() -> dict[str, str]:

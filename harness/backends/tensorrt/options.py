@@ -20,6 +20,8 @@ ANY_SUMS: Final = "any"
 # What sums of fp16 products may be made in: whatever is fastest, or fp32, where a layer without
 # such a kernel computes in fp32, or in TF32, which rounds what it multiplies as fp16 does.
 ACCUMULATIONS: Final = (ANY_SUMS, "fp32", TF32)
+# The end of the route of a variant with engines that were given as files.
+GIVEN: Final = "given"
 CONSTRAINTS: Final = ("obey", "prefer", "none")
 MAX_OPTIMIZATION_LEVEL: Final = 5
 

@@ -21,7 +21,7 @@ const timeWord = (budget) => {
   if (budget.verdict !== "missed" || isLate(budget)) return budget.verdict;
   return isInTime(budget) ? "within" : "inconclusive";
 };
-const isUnknown = ({ verdict }) => verdict !== "missed" && verdict !== "within";
+const isUnknown = (budget) => !["missed", "within"].includes(timeWord(budget));
 
 // What is measured and what is made up is never one count.
 function headline() {
