@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from contextlib import contextmanager, suppress
@@ -9,6 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def git_environment() -> dict[str, str]:
+    """The environment for git: in a git hook its own would point it at the hook's repository."""
+    return {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
 
 
 @contextmanager

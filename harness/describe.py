@@ -149,12 +149,14 @@ def find_floor(pipeline: Pipeline, component: str, variant: Variant) -> float | 
     is_tf32 = variant.precision == "fp32" and variant.route.partition("+")[0] == TF32
     declared = pipeline.components.get(component)
     groups = [*([declared.min_snr_db] if declared else []), pipeline.declaration.min_snr_db]
-    for precision in ("fp16", "fp32") if is_tf32 else (variant.precision,):
-        for group in groups:
-            for name, floor_db in group.items():
-                if name == precision:
-                    return floor_db
-    return None
+    found = (
+        floor_db
+        for precision in (("fp16", "fp32") if is_tf32 else (variant.precision,))
+        for group in groups
+        for name, floor_db in group.items()
+        if name == precision
+    )
+    return next(found, None)
 
 
 def describe_budget(pipeline: Pipeline) -> Budget | None:

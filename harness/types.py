@@ -27,9 +27,10 @@ class Case:
 # one; a CUDA graph replayed.
 CALL, ENQUEUE, GRAPH = "call", "enqueue", "graph"
 
-# How the work arrives; see Measurement.
 # The route of fp32 whose products are made in TF32.
 TF32 = "tf32"
+
+# How the work arrives; see Measurement.
 HOT, COLD, PACED, CONCURRENT = "hot", "cold", "paced", "concurrent"
 
 

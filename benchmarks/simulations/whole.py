@@ -11,17 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.ab.schedule import SIDES
+from harness.comparison.compare import judged_together
 from harness.comparison.model import Comparison, Series, SeriesComparison, Side
 from harness.comparison.sides import measured_by
-from harness.comparison.slight import may_be_known, weigh
+from harness.comparison.slight import is_waited_for, weigh
 from harness.pipeline.pipeline import TRANSFERS, WHOLE_PIPELINE
-from harness.stats.families import discoveries
 from harness.stats.pairs import PairRule, PairStatus, judge_pairs
 from harness.stats.variance import share_of
 from harness.store.parquet import read_record
@@ -35,7 +36,6 @@ SEED = 20261129
 FOLDER = Path(__file__).parents[2] / "reports" / "examples" / "h200" / "ab"
 RULE = PairRule()
 MOST_ALARMS = 0.01
-SIDES = ("base", "head")
 SIDE = Side("", "", ("",), {})
 # What is made slower, and by how much of its own time; the whole gets as many seconds slower.
 CASES: Mapping[str, Mapping[str, float]] = {
@@ -92,20 +92,9 @@ def judge(pool: Pool, pairs: NDArray[np.float64], *, waits: bool) -> Comparison:
         )
         for series, base, head in zip(pool.series, *pairs, strict=True)
     ]
-    stands = discoveries([row.time.p_value for row in rows], RULE.alpha)
-    known = (PairStatus.SLOWER, PairStatus.FASTER)
-    rows = [
-        replace(row, is_discovery=stand or row.time.status not in known)
-        for row, stand in zip(rows, stands, strict=True)
-    ]
-    shown = tuple(rows) if waits else weigh(rows, RULE.margin)
+    judged = judged_together(rows, RULE)
+    shown = judged if waits else weigh(judged, RULE.margin)
     return Comparison("", SIDE, SIDE, shown, RULE.margin, is_paired=True)
-
-
-def is_waited_for(row: SeriesComparison) -> bool:
-    """As ``harness ab`` decides."""
-    is_open = row.status is PairStatus.INCONCLUSIVE
-    return is_open and (not row.slight or may_be_known(row, RULE))
 
 
 def grown(
@@ -119,7 +108,7 @@ def grown(
         drawn = pool.draw(rng, slower)
         for look in RULE.looks:
             found = judge(pool, drawn[:, :, :look], waits=waits)
-            if not any(is_waited_for(row) for row in found.rows):
+            if not any(is_waited_for(row, RULE) for row in found.rows):
                 break
         ends[found.status.value] += 1
         its = {row.series.component for row in found.rows if row.status is PairStatus.SLOWER}

@@ -15,7 +15,7 @@ from harness.ab.schedule import BASE, HEAD
 from harness.ab.side import Workplace, make_side
 from harness.backends.simulated import VARIABLE
 from harness.comparison.compare import compare_records
-from harness.comparison.slight import may_be_known
+from harness.comparison.slight import is_waited_for
 from harness.errors import HarnessError
 from harness.replicate import CommandLauncher
 from harness.states import FAIL
@@ -202,13 +202,9 @@ def last_rule(rule: PairRule, ended: Ended, complete: int) -> PairRule:
 
 
 def _is_waited_for(row: SeriesComparison, experiment: Experiment) -> bool:
-    """Whether ``row`` is open, and matters or may yet be known."""
-    if row.status is not PairStatus.INCONCLUSIVE:
-        return False
-    if experiment.wants is not None:
-        return experiment.wants(row)
-    is_open = row.time.status is PairStatus.INCONCLUSIVE
-    return not row.slight or (is_open and may_be_known(row, experiment.plan.rule))
+    """Whether more pairs are measured for ``row``; of what is wanted, however slight it is."""
+    is_wanted = experiment.wants is None or experiment.wants(row)
+    return is_wanted and is_waited_for(row, experiment.plan.rule)
 
 
 def _compared(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from harness.children import git_environment
 from harness.errors import FeatureUnavailableError, OptionError
 from harness.report.escaping import visible
 
@@ -118,8 +118,7 @@ def run_git(folder: Path, *arguments: str, index: Path | None = None) -> tuple[i
     Raises:
         FeatureUnavailableError: it is not installed, or does not end.
     """
-    # In a git hook these would point git at the hook's own repository.
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    environment = git_environment()
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
     try:

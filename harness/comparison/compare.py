@@ -75,7 +75,7 @@ def compare_records(
     rows, findings, unjudged = _rows(*measured, rule, components, is_paired=is_paired)
     if not rows:
         raise _nothing_in_common(*measured, names, components)
-    judged = _judged_together(rows, rule)
+    judged = judged_together(rows, rule)
     # Whatever took no turns with the other side may have drifted, the same graph or not.
     same = same_graphs(base[0], head[0]) if is_paired else ()
     return Comparison(
@@ -246,9 +246,10 @@ def _numbers(places: tuple[int, ...], units: Sequence[Unit]) -> tuple[int, ...]:
     return tuple(units[place][1] for place in places) if is_of_one else places
 
 
-def _judged_together(
+def judged_together(
     rows: Sequence[SeriesComparison], rule: PairRule
 ) -> tuple[SeriesComparison, ...]:
+    """``rows`` with what stands among all of them (Benjamini and Hochberg)."""
     stands = discoveries([row.time.p_value for row in rows], rule.alpha)
     return tuple(
         replace(row, is_discovery=stand or row.time.status not in CHANGES)

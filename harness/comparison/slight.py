@@ -19,6 +19,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from harness.comparison.model import CHANGES
 from harness.pipeline.pipeline import (
     DEVICE_TO_HOST,
     HOST_ENQUEUE,
@@ -70,11 +71,18 @@ def weigh(
         elif row.time.status is PairStatus.INCONCLUSIVE:
             why = _why(row, whole, copies[row.series.setting], limit)
             found.append(replace(row, slight=why))
-        elif row.time.status is not PairStatus.SAME and component in same:
+        elif row.time.status in CHANGES and component in same:
             found.append(replace(row, slight=_why_not_its_own(row, whole, limit)))
         else:
             found.append(row)
     return tuple(found)
+
+
+def is_waited_for(row: SeriesComparison, rule: PairRule) -> bool:
+    """Whether ``row``, which was weighed, is open, and matters or may yet be known."""
+    if not row.slight:
+        return row.status is PairStatus.INCONCLUSIVE
+    return row.time.status is PairStatus.INCONCLUSIVE and may_be_known(row, rule)
 
 
 def may_be_known(row: SeriesComparison, rule: PairRule) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from harness.children import git_environment
 from harness.errors import storage_errors
 from harness.files import written_whole
 
@@ -72,8 +72,7 @@ def _is_ignored(folder: Path, line: str, names: tuple[str, ...], content: bytes)
             capture_output=True,
             text=True,
             check=False,
-            # In a git hook these would point git at the hook's own repository.
-            env={name: value for name, value in os.environ.items() if name[:4] != "GIT_"},
+            env=git_environment(),
         )
         if done.returncode in {0, 1}:
             return len(done.stdout.splitlines()) == len(names)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.children import git_environment
 from harness.measure.outputs import is_output
 from harness.measure.processor import Processor
 from harness.version import __version__
@@ -209,8 +210,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             errors="surrogateescape",
             check=False,
             timeout=10,
-            # In a git hook these would point git at the hook's own repository.
-            env={name: value for name, value in os.environ.items() if name[:4] != "GIT_"},
+            env=git_environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -124,10 +124,8 @@ def figures_of(record: Record) -> Figures:
 
 def cost_of(record: Record, measurement: Measurement) -> GraphCost | None:
     """The work of a component as it was measured; None where that is not known."""
-    case, context = Case(measurement.duration_s, measurement.batch), _Context(record, ())
-    if context.given(measurement):
-        return None
-    return context.cost(measurement.component, measurement, case)
+    case = Case(measurement.duration_s, measurement.batch)
+    return _Context(record, ()).cost(measurement.component, measurement, case)
 
 
 class _Context:
@@ -161,7 +159,7 @@ class _Context:
         is_peer = variant.backend == REFERENCE_BACKEND
         kind = (variant.backend, variant.precision, variant.route)
         engines = _of(self._engines, kind, measurement.component)
-        given = self.given(measurement)
+        given = _given(engines)
         of_graph = () if variant.backend.startswith(REFERENCE_BACKEND) else (variant.precision,)
         if engines:
             # A builder may have made it of a graph in another precision.
@@ -171,7 +169,7 @@ class _Context:
         artifacts = _of(self._artifacts, of_graph, measurement.component) if not given else []
         built_bytes = _total([engine.size_bytes for engine, _ in engines])
         fp32 = replace(variant, precision=FP32, route="")
-        rooflines = self._rooflines(measurement)
+        rooflines = [] if given else self._rooflines(measurement)
         return Row(
             measurement=measurement,
             latency=latency,
@@ -218,8 +216,6 @@ class _Context:
         ceilings, case = self._ceilings, Case(measurement.duration_s, measurement.batch)
         if ceilings is None or measurement.launch == CALL or measurement.component in TRANSFERS:
             return []
-        if self.given(measurement):
-            return []
         is_pipeline = measurement.component == WHOLE_PIPELINE
         names = dict.fromkeys(name for name, _, _ in self._costs)
         return [
@@ -227,14 +223,6 @@ class _Context:
             for name in (names if is_pipeline else [measurement.component])
             if (cost := self.cost(name, measurement, case)) is not None
         ]
-
-    def given(self, measurement: Measurement) -> tuple[str, ...]:
-        """The files of engines that were given, of the component or of all for the whole."""
-        kind = (measurement.backend, measurement.precision, measurement.route)
-        engines = _of(self._engines, kind, measurement.component)
-        names = (name for engine, _ in engines if (name := engine.details.get("given")))
-        # In a table: what is exact stands below it.
-        return tuple(re.sub(r"[^\w.+-]", "_", name) for name in names)
 
     def cost(self, component: str, measurement: Measurement, case: Case) -> GraphCost | None:
         """That of the graph in this precision; else of the fp32 graph, put into this precision."""
@@ -261,6 +249,13 @@ def _setting(measurement: Measurement) -> tuple[Case, str, int]:
     """The case, and how work arrived: what is compared has both in common."""
     case = Case(measurement.duration_s, measurement.batch)
     return case, measurement.mode, measurement.streams
+
+
+def _given(engines: Sequence[tuple[Engine, Case]]) -> tuple[str, ...]:
+    """The files of those that were given: they may be of any precision."""
+    names = (name for engine, _ in engines if (name := engine.details.get("given")))
+    # In a table: what is exact stands below it.
+    return tuple(re.sub(r"[^\w.+-]", "_", name) for name in names)
 
 
 def _memory_case(engines: Sequence[tuple[Engine, Case]]) -> Case | None:
