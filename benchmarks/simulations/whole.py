@@ -145,7 +145,8 @@ def whole_text(document: Mapping[str, Any]) -> str:
         f"together and sides exchanged at random; {document['trials']} A/Bs a row, margin "
         f"{100 * RULE.margin:g} %, 8 to 32 pairs. What is slower is so by multiplication, and the "
         'whole by as many seconds. "Waits for": all series, or as `harness ab` does what could '
-        "matter to the whole. A pool of 12 pairs knows no rarer events.\n\nEnds as, with the 95 % "
+        "matter to the whole or may yet be known. A pool of 12 pairs knows no rarer events.\n\n"
+        "Ends as, with the 95 % "
         'bounds of the rate; "named": just the components that were made slower are `slower`, '
         "whatever is said of the whole.\n\n| | waits for | slower | same | inconclusive | named | "
         f"pairs, mean (90 %) |\n|---|---|---|---|---|---|---|\n{rows}"
